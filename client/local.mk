@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# libruntime. The convenience archive is what the unit tests link; the shared library is the same code.
+noinst_LTLIBRARIES += libclient.la
+libclient_la_SOURCES = \
+	client/client.c client/client.h \
+	client/rtgc.h
+libclient_la_LIBADD = libwire.la
+
+lib_LTLIBRARIES += libruntime.la
+libruntime_la_SOURCES =
+libruntime_la_LIBADD = libclient.la
+libruntime_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
+	-Wl,--version-script=$(top_srcdir)/client/libruntime.sym
+libruntime_la_DEPENDENCIES = libclient.la client/libruntime.sym
+include_HEADERS += client/rtgc.h
+pkgconfig_DATA += client/libruntime.pc
+EXTRA_DIST += client/libruntime.sym

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The core: state + event + now -> actions and the next deadline.
+ *
+ * Pure: it reads no clock, no file, no environment, draws no random number, writes no
+ * log. It never calls out: what is to be done is appended to a queue of actions, which
+ * the edge drains after each event. The same events at the same instants always give the
+ * same actions, which is what the simulator, replay and the tests rely on.
+ *
+ * Threads: one at a time. Units: instants and spans in nanoseconds (nsec_t), amounts in
+ * the heap's own unit. Errors: -ENOMEM (state unchanged), or a positive enum
+ * core_outcome.
+ */
+#ifndef RTGCD_CORE_SUPERVISOR_H
+#define RTGCD_CORE_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/wire/nsec.h"
+#include "client/wire/wire.h"
+#include "daemon/core/reason.h"
+
+struct supervisor;
+
+/* ---- Configuration
+ * ----------------------------------------------------------------------- */
+
+enum core_policy {
+	POLICY_STAGGER,
+	POLICY_TOGETHER,
+	POLICY_IDLE,
+	POLICY_OBSERVE,
+};
+
+enum core_drain {
+	DRAIN_NONE,	/* the heap's own idle gap, where its client can say "quiet" */
+	DRAIN_CLIENT,	/* the client stops accepting and says QUIET */
+	DRAIN_EXTERNAL, /* the edge drains it at a balancer and reports EVENT_DRAINED */
+};
+
+struct core_service_config {
+	char name[WIRE_NAME_MAX];
+	enum core_policy policy;
+	enum core_drain drain;
+	unsigned max_concurrent; /* >= 1 */
+	uint64_t budget_bytes;	 /* for heaps whose unit is bytes and that bring none; 0 =
+				    none */
+	nsec_t lead, max_defer;
+	unsigned min_yield_permille;
+};
+
+struct core_config {
+	unsigned max_concurrent; /* on this host, all services; >= 1 */
+	/* Also the settings of a service that has no section of its own (its name is "").
+	 */
+	struct core_service_config defaults;
+	const struct core_service_config *services; /* borrowed during the call only */
+	size_t n_services;
+};
+
+/* MaxConcurrent=1, stagger, no drain, Lead=200ms, MaxDefer=30s, MinYield=1%. */
+void core_service_config_init(struct core_service_config *config);
+
+/* ---- Events
+ * ------------------------------------------------------------------------------ */
+
+enum event_type {
+	EVENT_JOIN,  /* a heap has said HELLO */
+	EVENT_LEAVE, /* it said goodbye, or its process is dead: all it held is free at
+			once */
+	EVENT_LOST,  /* its connection ended but its process lives: leases run out by time
+		      */
+	EVENT_REPORT,
+	EVENT_IDLE,
+	EVENT_BUSY,
+	EVENT_DEADLINE,
+	EVENT_QUIET,
+	EVENT_BEGIN,
+	EVENT_END,
+	EVENT_DECLINE,
+	EVENT_DRAINED,	   /* the edge: the balancer sends it nothing any more */
+	EVENT_UNDRAINABLE, /* the edge: it cannot be drained; detail in the log */
+};
+
+struct event_join {
+	uint32_t uid;
+	int32_t pid;
+	struct wire_hello hello;
+};
+
+struct event {
+	enum event_type type;
+	uint64_t heap; /* chosen by the edge at EVENT_JOIN, never used twice, ascending,
+			  not 0 */
+	union {
+		struct event_join join;
+		struct wire_report report;
+		struct wire_idle idle;
+		struct wire_deadline deadline;
+		struct wire_quiet quiet;
+		struct wire_begin begin;
+		struct wire_end end;
+		struct wire_decline_frame decline;
+		uint64_t window; /* EVENT_DRAINED, EVENT_UNDRAINABLE */
+	};
+};
+
+/* Outcomes that the direct caller handles. */
+enum core_outcome {
+	CORE_E_HEAP = 1, /* no such heap */
+	CORE_E_WINDOW, /* names a window that is not (or no longer) this heap's: counted,
+			  ignored */
+	CORE_E_ORDER,  /* END without BEGIN and the like: counted, ignored */
+};
+
+/* ---- Actions
+ * ----------------------------------------------------------------------------- */
+
+enum action_type {
+	ACTION_DIRECT, /* tell the heap what to report when */
+	ACTION_ANNOUNCE,
+	ACTION_OPEN,
+	ACTION_REVOKE, /* the window is over and was not used */
+	ACTION_CLOSE,  /* the window is over and was used, or its heap is gone */
+	ACTION_DRAIN,  /* drain at the balancer; answer with EVENT_DRAINED or _UNDRAINABLE
+			*/
+	ACTION_UNDRAIN, /* always follows ACTION_DRAIN, whatever happens in between */
+	ACTION_LOOK, /* read the heap's page now, if it has one, and send EVENT_REPORT */
+};
+
+struct action {
+	enum action_type type;
+	uint64_t heap;
+	union {
+		struct wire_directive directive;
+		struct wire_announce announce;
+		struct wire_window window;
+		struct wire_revoke
+			revoke; /* REVOKE, CLOSE, DRAIN, UNDRAIN: the window it is for */
+	};
+};
+
+/* ---- The core
+ * ---------------------------------------------------------------------------- */
+
+int supervisor_new(const struct core_config *config, nsec_t now, struct supervisor **ret);
+struct supervisor *supervisor_free(struct supervisor *s);
+
+/* Takes another configuration at once; windows in force stay. 0 or -ENOMEM (old one
+ * stays). */
+int supervisor_configure(struct supervisor *s, const struct core_config *config,
+			 nsec_t now);
+int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now);
+/* To be called at supervisor_deadline(), or later; earlier is harmless. */
+void supervisor_tick(struct supervisor *s, nsec_t now);
+/* When supervisor_tick() must be called next; NSEC_NEVER: not before the next event. */
+nsec_t supervisor_deadline(const struct supervisor *s);
+/* Takes the oldest action off the queue; false: there is none. */
+bool supervisor_next_action(struct supervisor *s, struct action *ret);
+
+/* ---- Looking (for the control socket; no state changes)
+ * ---------------------------------- */
+
+struct core_status {
+	unsigned heaps, services;
+	unsigned windows_open; /* announced or open or in use */
+	unsigned paused_now, paused_max, max_concurrent;
+	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
+};
+
+struct core_service {
+	char name[WIRE_NAME_MAX];
+	uint32_t uid;
+	enum core_policy policy;
+	unsigned max_concurrent, heaps, paused_now, paused_max;
+	uint64_t windows, forced, over_limit;
+	nsec_t wait_p99;	       /* from wanting to begin */
+	unsigned utilization_permille; /* of its slots */
+};
+
+enum core_state {
+	HEAP_IDLE,
+	HEAP_WANTING,
+	HEAP_DRAINING,
+	HEAP_GRANTED,
+	HEAP_COLLECTING,
+	HEAP_HELD,
+	HEAP_LOST,
+};
+
+struct core_heap {
+	uint64_t id;
+	char name[WIRE_NAME_MAX], service[WIRE_NAME_MAX], runtime[WIRE_RUNTIME_MAX];
+	int32_t pid;
+	uint32_t uid;
+	enum core_state state;
+	uint8_t unit;
+	uint64_t used, budget, live, alloc_rate_per_s, rss_bytes;
+	nsec_t exhaustion, latest_start; /* instants; NSEC_NEVER: not in sight */
+	nsec_t predicted[WIRE_KINDS];	 /* 0: this kind cannot be run */
+	uint64_t collections[WIRE_KINDS];
+	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	nsec_t last_pause, pause_p50, pause_p99, pause_max;
+	uint64_t yield_last; /* freed by the last major, in units */
+	enum reason reason;  /* of the last decision */
+};
+
+struct core_window {
+	uint64_t id, heap;
+	char heap_name[WIRE_NAME_MAX], service[WIRE_NAME_MAX];
+	enum {
+		WINDOW_ANNOUNCED,
+		WINDOW_OPEN,
+		WINDOW_IN_USE
+	} state;
+	uint8_t kind;
+	bool must, over_limit;
+	nsec_t announced, opens, closes, predicted, begin; /* begin: 0 until it began */
+	enum reason reason;
+};
+
+#define CORE_DECISIONS 32 /* kept for each heap */
+
+struct core_decision { /* one decision and the numbers it was made from */
+	nsec_t at;
+	enum reason reason;
+	uint64_t window; /* 0: none */
+	uint64_t used, budget, rate_per_s;
+	nsec_t exhaustion, latest_start, contention_start, predicted;
+	unsigned slots_taken, slots; /* of the tighter limit: service or host */
+	uint64_t holder;	     /* a heap that held a slot; 0: none */
+};
+
+void supervisor_status(const struct supervisor *s, struct core_status *ret);
+/* The heap with the smallest id above after; false: there is none. So with the others. */
+bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t now,
+			   struct core_heap *ret);
+bool supervisor_window_after(const struct supervisor *s, uint64_t after,
+			     struct core_window *ret);
+/* Services have no id: they are counted 0 … services-1, in order of their first heap. */
+bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
+			struct core_service *ret);
+/* Newest last. Returns how many were written to ret; 0 also when there is no such heap.
+ */
+unsigned supervisor_explain(const struct supervisor *s, uint64_t heap,
+			    struct core_decision ret[CORE_DECISIONS]);
+
+const char *core_policy_name(enum core_policy policy);
+const char *core_state_name(enum core_state state);
+
+#endif
