@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""
+What every test of the daemon stands on: a real rtgcd on private sockets.
+
+    with harness.Daemon(config="[Service:web]\\nMaxConcurrent=1\\n") as d:
+        subprocess.run([client], env=d.env())
+        d.wait(lambda d: d.call("GetStatus")["heaps"] == 1, "the heap is there")
+
+The sockets are bound here and handed over as systemd would, so no client can come too
+early, and a restarted daemon finds them as they were. Nothing is waited for by the clock:
+wait() asks the daemon again until the thing has happened, and only gives up on it after a
+time no working machine needs.
+"""
+
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+SRCDIR = os.environ.get("RTGC_SRCDIR", os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILDDIR = os.environ.get("RTGC_BUILDDIR", os.getcwd())
+RTGCD = os.path.join(BUILDDIR, "rtgcd")
+INTERFACE = "io.rtgcd.Supervisor"
+PATIENCE = 60  # seconds until something that never comes is called missing
+
+
+class Error(Exception):
+    """An error reply of the control socket."""
+
+    def __init__(self, name, parameters):
+        super().__init__(f"{name} {json.dumps(parameters)}")
+        self.name = name
+        self.parameters = parameters
+
+
+class Varlink:
+    """One connection to a control socket."""
+
+    def __init__(self, path, timeout=PATIENCE):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(timeout)
+        self.socket.connect(path)
+        self.pending = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, call):
+        """call: the whole call object, or bytes to send as they are."""
+        if not isinstance(call, bytes):
+            call = json.dumps(call).encode() + b"\0"
+        self.socket.sendall(call)
+
+    def receive(self):
+        """The next reply object; None when the daemon has closed the connection."""
+        while b"\0" not in self.pending:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return None
+            self.pending += data
+        reply, self.pending = self.pending.split(b"\0", 1)
+        return json.loads(reply)
+
+    def call(self, method, **parameters):
+        method = method if "." in method else f"{INTERFACE}.{method}"
+        self.send({"method": method, "parameters": parameters})
+        reply = self.receive()
+        if reply is None:
+            raise ConnectionError(f"{method}: the daemon closed the connection")
+        if "error" in reply:
+            raise Error(reply["error"], reply.get("parameters", {}))
+        return reply["parameters"]
+
+
+class Daemon:
+    """
+    A real rtgcd in a temporary directory of its own; a context manager. At the end of the
+    block it is stopped and must have exited with 0, unless the test killed it.
+
+    config    text of its configuration file
+    args      more arguments
+    activate  True: the sockets are bound here and passed as LISTEN_FDS; False: the daemon
+              binds them (start() then waits until it answers)
+    environ   more environment variables
+    """
+
+    def __init__(self, config="", args=(), activate=True, environ=None):
+        self.dir = tempfile.mkdtemp(prefix="rtgcd-test-", dir="/tmp")
+        os.chmod(self.dir, 0o755)
+        self.socket = os.path.join(self.dir, "runtime.sock")
+        self.control = os.path.join(self.dir, "control.sock")
+        self.config_file = os.path.join(self.dir, "rtgcd.conf")
+        self.log_file = os.path.join(self.dir, "log")
+        self.args = list(args)
+        self.environ = dict(environ or {})
+        self.activate = activate
+        self.killed = False
+        self.proc = None
+        self.write_config(config)
+        self._bound = []
+        if activate:
+            self._bind()
+        try:
+            self.start()
+        except BaseException:
+            self._clean()
+            raise
+
+    # ---- life ------------------------------------------------------------------------
+
+    def _bind(self):
+        for path, kind in ((self.socket, socket.SOCK_SEQPACKET), (self.control, socket.SOCK_STREAM)):
+            s = socket.socket(socket.AF_UNIX, kind)
+            s.bind(path)
+            s.listen(4096)
+            # High numbers, so that 3 and 4 are free in the child whatever is open here.
+            high = fcntl.fcntl(s.fileno(), fcntl.F_DUPFD_CLOEXEC, 200)
+            s.close()
+            self._bound.append(high)
+
+    @property
+    def pid(self):
+        return self.proc.pid
+
+    def command(self):
+        return [RTGCD, "--foreground", "--config", self.config_file,
+                "--socket", self.socket, "--control", self.control, *self.args]
+
+    def start(self):
+        """Starts the daemon and returns when it answers."""
+        env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")}
+        env.update(self.environ)
+        command = self.command()
+        if self.activate:
+            a, b = self._bound
+            env.update(LISTEN_FDS="2", LISTEN_FDNAMES="runtime:control")
+            move = f'exec 3<&{a} 4<&{b} {a}<&- {b}<&-; LISTEN_PID=$$ exec "$@"'
+            command = ["/bin/bash", "-c", move, "bash", *command]
+        with open(self.log_file, "ab") as log:
+            self.proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                         env=env, pass_fds=self._bound)
+        self.killed = False
+        if self.activate:
+            self.call("GetStatus")
+        else:
+            self._until(self._answers, "the daemon answers", PATIENCE)
+
+    def _answers(self):
+        try:
+            return self.call("GetStatus")
+        except (FileNotFoundError, ConnectionError):
+            return None
+
+    def stop(self):
+        """SIGTERM; returns the exit status. It must be 0 unless kill() was used before."""
+        if self.proc.poll() is None:
+            os.kill(self.pid, signal.SIGCONT)
+            self.proc.terminate()
+        try:
+            status = self.proc.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            self.proc.wait()
+            raise AssertionError("rtgcd does not stop on SIGTERM\n" + self.log) from None
+        if not self.killed and status != 0:
+            raise AssertionError(f"rtgcd ended with status {status}\n" + self.log)
+        return status
+
+    def kill(self, sig=signal.SIGKILL):
+        """Sends the signal. After SIGKILL the daemon is waited for."""
+        os.kill(self.pid, sig)
+        if sig == signal.SIGKILL:
+            self.killed = True
+            self.proc.wait(PATIENCE)
+
+    def restart(self):
+        """Stops it if it still runs, then starts it on the same sockets."""
+        if self.proc.poll() is None:
+            self.stop()
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            self.stop()
+        except AssertionError:
+            if kind is None:
+                raise
+        finally:
+            self._clean()
+
+    def _clean(self):
+        if self.proc is not None and self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
+        for fd in self._bound:
+            os.close(fd)
+        self._bound = []
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    # ---- looking ---------------------------------------------------------------------
+
+    @property
+    def log(self):
+        with open(self.log_file, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def env(self, **more):
+        """The environment of a client of this daemon, for the tree that was built."""
+        env = dict(os.environ)
+        env["RTGC_SOCKET"] = self.socket
+        env["RTGC_CONTROL"] = self.control
+        env["PYTHONPATH"] = os.path.join(BUILDDIR, "client", "python", "stage")
+        env["LD_LIBRARY_PATH"] = os.path.join(BUILDDIR, ".libs")
+        env.update(more)
+        return env
+
+    def varlink(self):
+        return Varlink(self.control)
+
+    def call(self, method, **parameters):
+        """One Varlink call; "GetStatus" stands for io.rtgcd.Supervisor.GetStatus."""
+        with self.varlink() as v:
+            return v.call(method, **parameters)
+
+    def _all(self, method, key):
+        found, after = [], {}
+        with self.varlink() as v:
+            while True:
+                page = v.call(method, **after)
+                found += page[key]
+                if page.get("next") is None:
+                    return found
+                after = {"after": page["next"]}
+
+    def heaps(self):
+        return self._all("ListHeaps", "heaps")
+
+    def services(self):
+        return self._all("ListServices", "services")
+
+    def windows(self):
+        return self._all("ListWindows", "windows")
+
+    def descriptors(self):
+        """How many descriptors the daemon has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def write_config(self, text):
+        with open(self.config_file, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    # ---- waiting ---------------------------------------------------------------------
+
+    def wait(self, predicate, what, timeout=PATIENCE):
+        """
+        Asks again until predicate(self) is true, and returns what it returned. Fails with
+        `what` and the daemon's last state when it never becomes true, at once when the
+        daemon ends.
+        """
+        return self._until(lambda: predicate(self), what, timeout)
+
+    def _until(self, predicate, what, timeout):
+        end = time.monotonic() + timeout
+        dead = os.pidfd_open(self.pid)
+        try:
+            while True:
+                result = predicate()
+                if result:
+                    return result
+                if time.monotonic() > end:
+                    raise AssertionError(f"never: {what}\n{self._state()}")
+                # Asking without a break would take the CPU from those that are waited for.
+                if select.select([dead], [], [], 0.003)[0] and not self.killed:
+                    raise AssertionError(f"rtgcd ended before: {what}\n{self.log}")
+        finally:
+            os.close(dead)
+
+    def _state(self):
+        try:
+            state = {"status": self.call("GetStatus"), "services": self.services(),
+                     "heaps": self.heaps(), "windows": self.windows()}
+        except (OSError, Error) as e:
+            state = {"unreachable": str(e)}
+        return json.dumps(state, indent=1) + "\nlog:\n" + self.log
