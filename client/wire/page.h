@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The shared pages, part of version 1 of the wire: two sealed 4 KiB memfds handed over
- *with WELCOME (SCM_RIGHTS: the window page, then the heap page).
+ * with WELCOME (SCM_RIGHTS: the window page, then the heap page).
  *
- *   window page  the daemon writes, clients map it read-only (F_SEAL_FUTURE_WRITE). Line
- *0 is the header with epoch and heartbeat; lines 1 … PAGE_SLOTS belong to one heap each.
- *A page is shared by heaps of one uid only. heap page    one client writes, the daemon
- *reads: telemetry and the application's mark.
+ *   window page  the daemon writes, clients map it read-only (F_SEAL_FUTURE_WRITE).
+ *                Line 0 is the header with epoch and heartbeat; lines 1 … PAGE_SLOTS
+ *                belong to one heap each. A page is shared by heaps of one uid only.
+ *   heap page    one client writes, the daemon reads: telemetry and the application's
+ *                mark.
  *
  * One cache line (64 bytes) a writer and purpose. A line with more than one word that
- *must be read together is a seqlock: the writer makes seq odd, writes, makes it even; the
- *reader copies and believes the copy only if seq was even and the same before and after.
- *Nothing in a page is trusted: the daemon checks ranges when it uses a copy.
+ * must be read together is a seqlock: the writer makes seq odd, writes, makes it even;
+ * the reader copies and believes the copy only if seq was even and the same before and
+ * after. Nothing in a page is trusted: the daemon checks ranges when it uses a copy.
  *
  * States of a slot (who moves it: the daemon, always):
  *
- *	NONE ──announce──▶ ANNOUNCED ──quiet, drained or lead over──▶ OPEN ──end,
- *expiry──▶ NONE └──────────────────────── nothing to drain ───────────────────▲      │
- *	          ANNOUNCED or OPEN ──revoke──▶ NONE ◀──────────────────────────┘
+ *	NONE ──announce──▶ ANNOUNCED ──quiet, drained or lead over──▶ OPEN
+ *	NONE ──nothing to drain──▶ OPEN
+ *	OPEN ──end, expiry──▶ NONE
+ *	ANNOUNCED or OPEN ──revoke──▶ NONE
  *
  * Pure: no clock, no system call. Threads: one writer a line; any number of readers.
  */
@@ -64,8 +66,9 @@ struct page_slot { /* a heap's line of the window page; writer: the daemon */
 	_Atomic uint32_t state; /* enum page_state, alone on the fast path */
 	_Atomic uint64_t window, opens, closes, predicted;
 	_Atomic uint64_t watermark, budget; /* struct wire_directive */
-	_Atomic uint16_t kind, must;
-	_Atomic uint32_t want; /* struct wire_directive; alone on the fast path */
+	_Atomic uint16_t kind;
+	_Atomic uint8_t must, drain; /* drain: while ANNOUNCED; struct wire_announce */
+	_Atomic uint32_t want;	     /* struct wire_directive; alone on the fast path */
 };
 
 struct page_telemetry { /* line 1 of the heap page; writer: the client */
@@ -100,6 +103,8 @@ static_assert(sizeof(struct page_header) == PAGE_LINE, "line");
 static_assert(sizeof(struct page_slot) == PAGE_LINE, "line");
 static_assert(offsetof(struct page_slot, window) == 8, "offset");
 static_assert(offsetof(struct page_slot, kind) == 56, "offset");
+static_assert(offsetof(struct page_slot, drain) == 59, "offset");
+static_assert(offsetof(struct page_slot, want) == 60, "offset");
 static_assert(sizeof(struct page_telemetry) == PAGE_LINE, "line");
 static_assert(offsetof(struct page_telemetry, at) == 8, "offset");
 static_assert(sizeof(struct page_app) == PAGE_LINE, "line");
@@ -108,8 +113,9 @@ static_assert(sizeof(struct heap_page) == PAGE_SIZE_BYTES, "page");
 
 struct page_window { /* a consistent copy of a slot */
 	enum page_state state;
-	struct wire_window
-		window; /* while ANNOUNCED, opens is when it opens at the latest */
+	/* While ANNOUNCED, opens is when it opens at the latest, closes NSEC_NEVER. */
+	struct wire_window window;
+	bool drain; /* while ANNOUNCED: become quiet and say so */
 	uint64_t watermark, budget;
 	bool want;
 };
