@@ -1,1 +1,18 @@
 # SPDX-License-Identifier: MIT
+# rtgcctl: a client of the control socket. It shares no code with the daemon.
+bin_PROGRAMS += rtgcctl
+rtgcctl_SOURCES = \
+	client/ctl/call.c client/ctl/call.h \
+	client/ctl/ctl.c client/ctl/ctl.h \
+	client/ctl/explain.c \
+	client/ctl/field.c client/ctl/field.h \
+	client/ctl/heaps.c \
+	client/ctl/main.c \
+	client/ctl/reload.c \
+	client/ctl/services.c \
+	client/ctl/status.c \
+	client/ctl/table.c client/ctl/table.h \
+	client/ctl/text.c client/ctl/text.h \
+	client/ctl/windows.c
+rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+rtgcctl_LDADD = $(JANSSON_LIBS)

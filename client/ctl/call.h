@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A Varlink client: one blocking connection to the daemon's control socket. No call takes
+ * longer than CALL_TIMEOUT_MS, whatever the other side does.
+ */
+#ifndef RTGCCTL_CALL_H
+#define RTGCCTL_CALL_H
+
+#include <jansson.h>
+
+#include "client/ctl/ctl.h"
+
+#define CALL_TIMEOUT_MS 5000
+
+struct call;
+
+/* Connects to ctl->control. CTL_OK, or CTL_FAILED and *ret is untouched. */
+int call_open(const struct ctl *ctl, struct call **ret);
+struct call *call_close(struct call *call);
+
+/*
+ * Calls io.rtgcd.Supervisor.METHOD. parameters is stolen; NULL: none. *ret: the reply's
+ * parameters, an object.
+ */
+int call_method(struct call *call, const char *method, json_t *parameters, json_t **ret);
+/* Calls a method that lists in pages until the last one. *ret: {key: [all of them]}. */
+int call_list(struct call *call, const char *method, json_t *parameters, const char *key,
+	      json_t **ret);
+
+/* The two in one: connects, calls, closes. */
+int call_once(const struct ctl *ctl, const char *method, json_t *parameters,
+	      json_t **ret);
+int call_once_list(const struct ctl *ctl, const char *method, json_t *parameters,
+		   const char *key, json_t **ret);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rtgcctl: what is shared by its verbs. A verb is one function in a file of its own and
+ * one line of the table in main.c; it asks the daemon over the control socket and prints
+ * what it heard.
+ *
+ * Errors: a function that fails has already said so in one line on stderr, and returns
+ * the exit status. Out of memory ends the program. One thread.
+ */
+#ifndef RTGCCTL_CTL_H
+#define RTGCCTL_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <jansson.h>
+
+#define CTL_OK	   0
+#define CTL_FAILED 1 /* refused, or it did not work */
+#define CTL_USAGE  2
+
+enum ctl_json {
+	CTL_JSON_OFF, /* tables for people */
+	CTL_JSON_SHORT,
+	CTL_JSON_PRETTY,
+};
+
+struct screen {
+	unsigned columns; /* 0: not a terminal, lines may be as long as they like */
+	bool colour;
+};
+
+struct ctl {
+	char *control;	     /* path of the control socket; owned */
+	const char *service; /* --service; NULL: all */
+	enum ctl_json json;
+	struct screen screen;
+	char **args; /* those of the verb */
+};
+
+struct ctl_verb {
+	const char *name;
+	const char *synopsis; /* its arguments, for --help */
+	const char *help;
+	int n_args;
+	bool by_service; /* takes --service */
+	int (*run)(struct ctl *ctl);
+};
+
+int verb_status(struct ctl *ctl);
+int verb_services(struct ctl *ctl);
+int verb_heaps(struct ctl *ctl);
+int verb_windows(struct ctl *ctl);
+int verb_explain(struct ctl *ctl);
+int verb_reload(struct ctl *ctl);
+
+/* "rtgcctl: …" on stderr, with everything unprintable escaped. Returns status. */
+int ctl_complain(int status, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Never NULL. */
+void *ctl_alloc(size_t size);
+char *ctl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Under --json: prints the reply as it came and returns true, and the verb has nothing
+ * left to do. Characters that a terminal would obey are written as \uXXXX, which is the
+ * same JSON.
+ */
+bool ctl_print_json(const struct ctl *ctl, const json_t *reply);
+
+#endif

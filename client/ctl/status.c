@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* rtgcctl status: is the daemon well, and has anything gone wrong since it started? */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/ctl/call.h"
+#include "client/ctl/field.h"
+#include "client/ctl/table.h"
+
+/* "3 forced", in the tone that says whether it matters. */
+static void put_trouble(const struct screen *screen, const json_t *status,
+			const char *key, enum tone tone, const char *words)
+{
+	if (field_int(status, key, 0) == 0)
+		tone = TONE_PLAIN;
+	printf("%s%s %s%s", tone_on(screen, tone), field_count(status, key).text, words,
+	       tone_off(screen, tone));
+}
+
+static void put_label(const struct screen *screen, const char *label)
+{
+	printf("%s%10s%s  ", tone_on(screen, TONE_DIM), label,
+	       tone_off(screen, TONE_DIM));
+}
+
+static void put_daemon(const struct screen *screen, const json_t *status)
+{
+	char *version =
+		text_escape(field_text(status, "version"),
+			    json_string_length(json_object_get(status, "version")));
+	char *mode = text_escape(field_text(status, "mode"),
+				 json_string_length(json_object_get(status, "mode")));
+
+	printf("%srtgcd %s%s, %s, up %s (pid %s)\n", tone_on(screen, TONE_TITLE), version,
+	       tone_off(screen, TONE_TITLE), mode, field_time(status, "uptime_us").text,
+	       field_id(status, "pid").text);
+	free(version);
+	free(mode);
+}
+
+static void put_status(const struct screen *screen, const json_t *status)
+{
+	put_daemon(screen, status);
+	put_label(screen, "heaps");
+	printf("%s in %s %s\n", field_count(status, "heaps").text,
+	       field_count(status, "services").text,
+	       field_int(status, "services", 0) == 1 ? "service" : "services");
+	put_label(screen, "windows");
+	printf("%s open, %s granted\n", field_count(status, "windows_open").text,
+	       field_count(status, "windows_granted").text);
+	put_label(screen, "pauses");
+	printf("%s now, %s at most at once, limit %s\n",
+	       field_count(status, "paused_now").text,
+	       field_count(status, "paused_max").text,
+	       field_count(status, "max_concurrent").text);
+	put_label(screen, "decisions");
+	printf("%s, p99 %s\n", field_count(status, "decisions").text,
+	       field_time(status, "decision_p99_us").text);
+	put_label(screen, "trouble");
+	put_trouble(screen, status, "forced", TONE_BAD, "forced, ");
+	put_trouble(screen, status, "over_limit", TONE_BAD, "over limit, ");
+	put_trouble(screen, status, "overruns", TONE_WARN, "overruns, ");
+	put_trouble(screen, status, "uncoordinated", TONE_WARN, "uncoordinated");
+	putchar('\n');
+	if (json_is_false(json_object_get(status, "reload_ok"))) {
+		put_label(screen, "config");
+		printf("%sthe last reload was refused, the old values hold: see the log%s\n",
+		       tone_on(screen, TONE_BAD), tone_off(screen, TONE_BAD));
+	}
+}
+
+int verb_status(struct ctl *ctl)
+{
+	json_t *status;
+	int r;
+
+	r = call_once(ctl, "GetStatus", NULL, &status);
+	if (r != CTL_OK)
+		return r;
+	if (!ctl_print_json(ctl, status))
+		put_status(&ctl->screen, status);
+	json_decref(status);
+	return CTL_OK;
+}
