@@ -1,5 +1,16 @@
 # SPDX-License-Identifier: MIT
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
+	daemon/core/decide.c \
+	daemon/core/heap.c daemon/core/heap.h \
+	daemon/core/histogram.c daemon/core/histogram.h \
+	daemon/core/lease.c \
+	daemon/core/look.c \
+	daemon/core/placement.c daemon/core/placement.h \
+	daemon/core/predict.c daemon/core/predict.h \
 	daemon/core/reason.c daemon/core/reason.h \
-	daemon/core/supervisor.c daemon/core/supervisor.h
+	daemon/core/service.c daemon/core/service.h \
+	daemon/core/state.h \
+	daemon/core/supervisor.c daemon/core/supervisor.h \
+	daemon/core/timers.c daemon/core/timers.h
+libcore_la_LIBADD = libwire.la

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/core/heap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/service.h"
+
+/* Rates from shorter spans than this are noise: allocation is reported in lumps. */
+#define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
+#define RATE_MEMORY_S 10.0
+
+/*
+ * How long before exhaustion a collection must have begun, beyond its predicted pause: a
+ * tenth of the time one budget lasts, because that is how far rates wander between two
+ * reports.
+ */
+#define GUARD_MIN   (10 * NSEC_PER_MSEC)
+#define GUARD_MAX   (10 * NSEC_PER_SEC)
+#define GUARD_SHARE 10
+
+int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret)
+{
+	const struct wire_hello *hello = &join->hello;
+	struct heap *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return -ENOMEM;
+	h->decisions = calloc(CORE_DECISIONS, sizeof(*h->decisions));
+	if (!h->decisions) {
+		free(h);
+		return -ENOMEM;
+	}
+	list_init(&h->all);
+	list_init(&h->siblings);
+	list_init(&h->waiting);
+	list_init(&h->directing);
+	h->id = id;
+	h->pid = join->pid;
+	h->caps = hello->caps;
+	h->unit = hello->unit;
+	h->kinds = hello->kinds;
+	h->own_budget = hello->budget;
+	h->deadline = NSEC_NEVER;
+	h->wanting_since = NSEC_NEVER;
+	h->report.at = now;
+	h->directive =
+		(struct wire_directive){.watermark = UINT64_MAX, .report_by = NSEC_NEVER};
+	memcpy(h->name, hello->heap, sizeof(h->name));
+	memcpy(h->runtime, hello->runtime, sizeof(h->runtime));
+	*ret = h;
+	return 0;
+}
+
+struct heap *heap_free(struct heap *h)
+{
+	if (h) {
+		list_unlink(&h->all);
+		list_unlink(&h->siblings);
+		list_unlink(&h->waiting);
+		list_unlink(&h->directing);
+		free(h->decisions);
+	}
+	free(h);
+	return NULL;
+}
+
+uint64_t heap_budget(const struct heap *h)
+{
+	if (h->report.budget)
+		return h->report.budget;
+	if (h->own_budget)
+		return h->own_budget;
+	return h->unit == WIRE_BYTES ? h->service->config.budget_bytes : 0;
+}
+
+double heap_rate(const struct heap *h)
+{
+	/* The greater of both: a burst counts at once and is forgotten with the next calm
+	 * sample. */
+	return h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow;
+}
+
+static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
+{
+	double span, sample, weight;
+
+	if (rate->at == 0 || allocated < rate->allocated) {
+		*rate = (struct rate){.at = at, .allocated = allocated};
+		return;
+	}
+	if (at < rate->at + RATE_SPAN_MIN)
+		return;
+	span = (double)(at - rate->at) / (double)NSEC_PER_SEC;
+	sample = (double)(allocated - rate->allocated) / span;
+	weight = rate->slow == 0 ? 1 : span / (span + RATE_MEMORY_S);
+	rate->slow += (sample - rate->slow) * weight;
+	rate->fast = sample;
+	rate->at = at;
+	rate->allocated = allocated;
+}
+
+void heap_report(struct heap *h, const struct wire_report *report, nsec_t now)
+{
+	struct wire_report r = *report;
+
+	r.at = nsec_min(r.at, now); /* nobody reports from the future */
+	if (r.at < h->report.at)
+		return;
+	sample_rate(&h->rate, r.allocated, r.at);
+	h->report = r;
+}
+
+uint64_t heap_used_at(const struct heap *h, nsec_t now)
+{
+	double grown;
+
+	if (now <= h->report.at)
+		return h->report.used;
+	grown = heap_rate(h) * (double)(now - h->report.at) / (double)NSEC_PER_SEC;
+	if (grown >= (double)(UINT64_MAX / 2 - h->report.used / 2))
+		return UINT64_MAX / 2;
+	return h->report.used + (uint64_t)grown;
+}
+
+bool heap_waits_for_quiet(const struct heap *h)
+{
+	return h->service->config.drain != DRAIN_EXTERNAL && (h->caps & WIRE_CAP_QUIET);
+}
+
+nsec_t heap_lead(const struct heap *h)
+{
+	if (h->service->config.drain == DRAIN_EXTERNAL || heap_waits_for_quiet(h))
+		return h->service->config.lead;
+	return 0;
+}
+
+/* How long it takes `amount` units to be allocated; NSEC_NEVER if it never happens. */
+static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
+{
+	double rate = heap_rate(h), ns;
+
+	if (amount == 0)
+		return 0;
+	if (rate <= 0)
+		return NSEC_NEVER;
+	ns = (double)amount / rate * (double)NSEC_PER_SEC;
+	return ns < (double)(INT64_MAX / 2) ? (nsec_t)ns : NSEC_NEVER;
+}
+
+void heap_estimate(struct heap *h)
+{
+	uint64_t budget = heap_budget(h);
+	nsec_t guard, lead = heap_lead(h);
+
+	h->predicted = predict_pause(&h->predict[WIRE_MAJOR], h->unit, h->report.live);
+	if (lead && h->service->drain_typical)
+		lead = nsec_min(lead, h->service->drain_typical);
+	h->span = nsec_add(lead, h->predicted);
+	if (!budget) {
+		h->exhaustion = h->latest_start = NSEC_NEVER;
+		return;
+	}
+	h->exhaustion = h->report.used >= budget
+				? h->report.at
+				: nsec_add(h->report.at,
+					   time_to_allocate(h, budget - h->report.used));
+	guard = time_to_allocate(h, budget) / GUARD_SHARE;
+	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
+	h->latest_start = nsec_sub(h->exhaustion, nsec_add(h->predicted, guard));
+}
+
+void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
+{
+	nsec_t begin = nsec_min(end->begin, now), finish = nsec_min(end->end, now);
+	nsec_t pause = nsec_sub(finish, begin);
+
+	if (end->kind != WIRE_MINOR) {
+		histogram_add(&h->pauses, pause);
+		h->last_pause = pause;
+	}
+	/* What it walked: what was live before, which is what is left and what was freed.
+	 */
+	predict_learn(&h->predict[end->kind], end->live + end->freed, pause);
+	h->collections[end->kind]++;
+	if (end->kind == WIRE_MAJOR)
+		h->yield_last = end->freed;
+	if (finish >= h->report.at) {
+		h->report.at = finish;
+		h->report.used = end->used;
+		h->report.live = end->live;
+	}
+}
+
+void heap_record(struct heap *h, const struct core_decision *decision)
+{
+	h->decisions[h->n_decisions++ % CORE_DECISIONS] = *decision;
+	h->reason = decision->reason;
+}
+
+enum core_state heap_state(const struct heap *h)
+{
+	if (h->lost)
+		return HEAP_LOST;
+	if (h->running || h->lease.state == LEASE_IN_USE)
+		return HEAP_COLLECTING;
+	if (h->lease.state == LEASE_OPEN)
+		return HEAP_GRANTED;
+	if (h->lease.state == LEASE_ANNOUNCED)
+		return HEAP_DRAINING;
+	return list_empty(&h->waiting) ? HEAP_IDLE : HEAP_WANTING;
+}
+
+const char *core_state_name(enum core_state state)
+{
+	static const char *const names[] = {
+		[HEAP_IDLE] = "idle",
+		[HEAP_WANTING] = "wanting",
+		[HEAP_DRAINING] = "draining",
+		[HEAP_GRANTED] = "granted",
+		[HEAP_COLLECTING] = "collecting",
+		[HEAP_HELD] = "held",
+		[HEAP_LOST] = "lost",
+	};
+
+	return (unsigned)state < sizeof(names) / sizeof(*names) ? names[state]
+								: "unknown";
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the core knows of one heap, and the lease it may hold. Private to daemon/core.
+ *
+ * A heap holds at most one window at a time, so the window lies inside it.
+ */
+#ifndef RTGCD_CORE_HEAP_H
+#define RTGCD_CORE_HEAP_H
+
+#include "client/wire/list.h"
+#include "daemon/core/histogram.h"
+#include "daemon/core/predict.h"
+#include "daemon/core/supervisor.h"
+#include "daemon/core/timers.h"
+
+struct service;
+
+enum lease_state {
+	LEASE_NONE,
+	LEASE_ANNOUNCED, /* holds its slot, waits to be drained */
+	LEASE_OPEN,
+	LEASE_IN_USE, /* BEGIN was seen */
+};
+
+struct lease {
+	enum lease_state state;
+	uint64_t id;
+	uint8_t kind;
+	bool must, over_limit;
+	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
+	nsec_t announced, opens_by, opens, closes, predicted, begin;
+	enum reason reason; /* why it was granted */
+};
+
+struct rate {		   /* units a second */
+	double slow, fast; /* smoothed; over the last sample */
+	nsec_t at;	   /* of the last sample; 0: none yet */
+	uint64_t allocated;
+};
+
+struct heap {
+	struct list all, siblings;
+	struct list waiting; /* linked while it wants a slot */
+	struct list
+		directing; /* linked while its directive has changed and was not told */
+	struct heap *hash_next;
+	struct timer timer;
+	struct service *service;
+
+	uint64_t id;
+	int32_t pid;
+	uint32_t caps;
+	uint8_t unit, kinds;
+	bool lost;
+	char name[WIRE_NAME_MAX], runtime[WIRE_RUNTIME_MAX];
+
+	struct wire_report report; /* the latest figures */
+	uint64_t own_budget;	   /* of HELLO */
+	struct rate rate;
+	nsec_t slack_until; /* the application declared nothing due before; 0: no slack */
+	nsec_t deadline;    /* NSEC_NEVER: none */
+
+	/* Worked out from the above by heap_estimate() and the placement. */
+	nsec_t exhaustion, latest_start, predicted;
+	nsec_t span;		 /* how long it will hold a slot */
+	nsec_t contention_start; /* when it must get a slot, those that share it
+				    considered */
+
+	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
+	nsec_t retry_at;      /* after a window that came to nothing */
+	unsigned retries;
+	nsec_t looked_at;  /* when figures last came in, however old they were */
+	nsec_t look_until; /* waiting until then for the figures asked for; 0: not */
+	struct lease lease;
+	uint64_t last_window; /* the one before, for frames that were under way */
+	nsec_t last_closes;
+	struct wire_directive directive; /* as last told */
+
+	bool running; /* a collection, in a window or not */
+	nsec_t run_begin;
+
+	uint64_t collections[WIRE_KINDS];
+	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint64_t yield_last;
+	nsec_t last_pause;
+	struct histogram pauses;
+	struct predict predict[WIRE_KINDS];
+	enum reason reason;
+	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
+	unsigned n_decisions;		 /* made in all */
+};
+
+int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);
+struct heap *heap_free(struct heap *h);
+
+/* The budget in force, in the heap's unit; 0: none. */
+uint64_t heap_budget(const struct heap *h);
+double heap_rate(const struct heap *h);
+/* Takes figures; absurd ones are clipped, figures older than those known are dropped. */
+void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);
+/* Used at now, at the present rate since the last report. */
+uint64_t heap_used_at(const struct heap *h, nsec_t now);
+/* Works out exhaustion, predicted pause, latest start and span from what is known. */
+void heap_estimate(struct heap *h);
+/* A collection took [begin, end): learn from it. */
+void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now);
+/* The most it may wait for a drain, 0 when there is nothing to wait for. */
+nsec_t heap_lead(const struct heap *h);
+bool heap_waits_for_quiet(const struct heap *h);
+void heap_record(struct heap *h, const struct core_decision *decision);
+enum core_state heap_state(const struct heap *h);
+
+#endif

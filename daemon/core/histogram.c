@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/core/histogram.h"
+
+static unsigned bucket_of(nsec_t value)
+{
+	unsigned bits, octave;
+
+	if (value < (UINT64_C(1) << HISTOGRAM_LOW_BITS))
+		return 0;
+	bits = 63 - (unsigned)__builtin_clzll(value);
+	octave = bits - HISTOGRAM_LOW_BITS;
+	if (octave >= HISTOGRAM_OCTAVES)
+		return HISTOGRAM_BUCKETS - 1;
+	return 1 + octave * 4 + (unsigned)(value >> (bits - 2) & 3);
+}
+
+/* The greatest value that falls into the bucket. */
+static nsec_t upper_edge(unsigned bucket)
+{
+	unsigned octave, quarter;
+
+	if (bucket == 0)
+		return UINT64_C(1) << HISTOGRAM_LOW_BITS;
+	octave = (bucket - 1) / 4;
+	quarter = (bucket - 1) % 4;
+	return (UINT64_C(5) + quarter) << (octave + HISTOGRAM_LOW_BITS - 2);
+}
+
+void histogram_add(struct histogram *h, nsec_t value)
+{
+	uint32_t *bucket = &h->bucket[bucket_of(value)];
+
+	if (*bucket < UINT32_MAX)
+		++*bucket;
+	h->count++;
+	h->max = nsec_max(h->max, value);
+}
+
+nsec_t histogram_quantile(const struct histogram *h, unsigned permille)
+{
+	/* The rank is rounded up: the 99th percentile of 3 values is the greatest. */
+	uint64_t rank =
+		(h->count / 1000) * permille + (h->count % 1000 * permille + 999) / 1000;
+	uint64_t seen = 0;
+
+	if (h->count == 0)
+		return 0;
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		seen += h->bucket[i];
+		if (seen >= rank && seen > 0)
+			return nsec_min(upper_edge(i), h->max);
+	}
+	return h->max;
+}

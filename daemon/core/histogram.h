@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A fixed-size histogram of spans: four buckets an octave from 1 µs to 137 s, so that a
+ * quantile is exact to one part in eight. Smaller spans count as 1 µs, greater ones as
+ * the greatest seen. Plain data: copy it, zero it, no clean-up.
+ */
+#ifndef RTGCD_CORE_HISTOGRAM_H
+#define RTGCD_CORE_HISTOGRAM_H
+
+#include "client/wire/nsec.h"
+
+#define HISTOGRAM_LOW_BITS 10
+#define HISTOGRAM_OCTAVES  27
+#define HISTOGRAM_BUCKETS  (HISTOGRAM_OCTAVES * 4 + 1)
+
+struct histogram {
+	nsec_t max;
+	uint64_t count;
+	uint32_t bucket[HISTOGRAM_BUCKETS];
+};
+
+void histogram_add(struct histogram *h, nsec_t value);
+/* The value below which permille of the added values lie; 0 when nothing was added. */
+nsec_t histogram_quantile(const struct histogram *h, unsigned permille);
+
+#endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a window. Its slot is taken from the announcement on, because a drained
+ *server is as absent as a paused one, and free again at the end.
+ *
+ *	announced ──drained, quiet or lead over──▶ open ──BEGIN──▶ in use ──END──▶ over
+ *	    └────────── moot, declined, lost, expired ─────┴──────────────────────▶ over
+ */
+#include <assert.h>
+
+#include "daemon/core/state.h"
+
+/*
+ * How long an open window waits for the client to begin, beyond the pause itself.
+ * Generous: a client begins at its next safe point, and nobody else can use the slot
+ * better meanwhile.
+ */
+#define TOLERANCE_MIN (100 * NSEC_PER_MSEC)
+
+/* A pause that outlives its window keeps its slot this much longer before it is written
+ * off. */
+#define GRACE_MIN    NSEC_PER_SEC
+#define GRACE_MAX    (30 * NSEC_PER_SEC)
+#define GRACE_PAUSES 10
+
+/* Back-off after windows that came to nothing. */
+#define RETRY_FIRST	    (20 * NSEC_PER_MSEC)
+#define RETRY_DOUBLINGS_MAX 6
+
+static nsec_t max_span(nsec_t pause)
+{
+	return nsec_add(TOLERANCE_MIN, nsec_add(pause * 2, pause / 2));
+}
+
+static void take_slot(struct supervisor *s, struct heap *h)
+{
+	h->service->taken++;
+	s->taken++;
+}
+
+static void pause_started(struct supervisor *s, struct heap *h, nsec_t at)
+{
+	struct service *service = h->service;
+
+	assert(!h->running);
+	h->running = true;
+	h->run_begin = at;
+	if (++service->paused_now > service->paused_max)
+		service->paused_max = service->paused_now;
+	if (++s->paused_now > s->paused_max)
+		s->paused_max = s->paused_now;
+}
+
+static void pause_ended(struct supervisor *s, struct heap *h)
+{
+	if (!h->running)
+		return;
+	h->running = false;
+	h->service->paused_now--;
+	s->paused_now--;
+}
+
+/* Frees the slot. With an action the client is told (REVOKE) or the edge alone (CLOSE).
+ */
+static void finish(struct supervisor *s, struct heap *h, enum action_type type,
+		   enum reason reason, nsec_t now)
+{
+	struct lease *l = &h->lease;
+	struct wire_revoke over = {.window = l->id, .reason = reason};
+
+	assert(l->state != LEASE_NONE && h->service->taken > 0 && s->taken > 0);
+	h->service->taken--;
+	s->taken--;
+	h->service->busy += nsec_sub(now, l->announced);
+	action_append(s, type, h)->revoke = over;
+	if (l->draining)
+		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
+	h->last_window = l->id;
+	h->last_closes = l->closes;
+	*l = (struct lease){.state = LEASE_NONE};
+}
+
+static void retry_later(struct heap *h, nsec_t now)
+{
+	unsigned doublings =
+		h->retries < RETRY_DOUBLINGS_MAX ? h->retries : RETRY_DOUBLINGS_MAX;
+
+	h->retry_at = nsec_add(now, RETRY_FIRST << doublings);
+	h->retries++;
+}
+
+static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
+{
+	assert(h->lease.state == LEASE_NONE);
+	h->lease = (struct lease){
+		.state = LEASE_ANNOUNCED,
+		.id = ++s->window_seq,
+		.kind = WIRE_MAJOR,
+		.announced = now,
+		.predicted = h->predicted,
+		.reason = reason,
+	};
+	list_unlink(&h->waiting);
+	take_slot(s, h);
+}
+
+void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
+		 bool over_limit, nsec_t now)
+{
+	struct lease *l = &h->lease;
+	bool external = h->service->config.drain == DRAIN_EXTERNAL;
+	nsec_t lead = heap_lead(h);
+
+	start(s, h, reason, now);
+	l->must = true;
+	l->over_limit = over_limit;
+	if (over_limit) {
+		h->service->over_limit++;
+		s->over_limit++;
+	}
+	decide_record(s, h, reason, 0, now);
+	if (lead == 0) {
+		lease_open(s, h, REASON_NO_DRAIN, now);
+		return;
+	}
+	/* Never drain past the heap's own latest start: after that its ceiling forces it.
+	 */
+	l->opens_by = nsec_min(nsec_add(now, lead), nsec_max(now, h->latest_start));
+	l->closes = nsec_add(l->opens_by, max_span(l->predicted));
+	action_append(s, ACTION_ANNOUNCE, h)->announce = (struct wire_announce){
+		.window = l->id,
+		.opens_by = l->opens_by,
+		.predicted = l->predicted,
+		.kind = l->kind,
+		.drain = heap_waits_for_quiet(h),
+	};
+	if (external) {
+		l->draining = true;
+		action_append(s, ACTION_DRAIN, h)->revoke =
+			(struct wire_revoke){.window = l->id, .reason = reason};
+	}
+	timers_arm(&s->timers, &h->timer, l->opens_by);
+}
+
+void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now)
+{
+	start(s, h, REASON_SLACK, now);
+	h->lease.closes = closes;
+	lease_open(s, h, REASON_SLACK, now);
+}
+
+void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
+{
+	struct lease *l = &h->lease;
+
+	assert(l->state == LEASE_ANNOUNCED);
+	if (reason == REASON_DRAINED || reason == REASON_QUIET ||
+	    reason == REASON_LEAD_OVER)
+		service_drained_in(h->service, nsec_sub(now, l->announced));
+	l->state = LEASE_OPEN;
+	l->opens = now;
+	if (l->must)
+		l->closes = nsec_add(now, max_span(l->predicted));
+	s->windows_granted++;
+	h->service->windows++;
+	decide_record(s, h, reason, 0, now);
+	action_append(s, ACTION_OPEN, h)->window = (struct wire_window){
+		.window = l->id,
+		.opens = l->opens,
+		.closes = l->closes,
+		.predicted = l->predicted,
+		.kind = l->kind,
+		.must = l->must,
+	};
+	timers_arm(&s->timers, &h->timer, l->closes);
+}
+
+static nsec_t grace(const struct lease *l)
+{
+	return nsec_min(nsec_max(l->predicted * GRACE_PAUSES, GRACE_MIN), GRACE_MAX);
+}
+
+static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
+{
+	h->lease.state = LEASE_IN_USE;
+	h->lease.begin = begin;
+	if (h->wanting_since != NSEC_NEVER)
+		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
+	h->wanting_since = NSEC_NEVER;
+	h->retries = 0;
+	pause_started(s, h, begin);
+	decide_record(s, h, REASON_BEGAN, 0, now);
+	timers_arm(&s->timers, &h->timer, lease_deadline(h));
+}
+
+void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, nsec_t closes,
+		 nsec_t now)
+{
+	nsec_t wait = h->wanting_since;
+
+	if (h->running || h->lease.state != LEASE_NONE)
+		return;
+	heap_estimate(h);
+	start(s, h, REASON_ADOPTED, now);
+	h->lease.id = window;
+	h->lease.opens = now;
+	h->lease.closes = nsec_min(closes, nsec_add(now, GRACE_MAX));
+	h->wanting_since = NSEC_NEVER; /* how long it had waited is not known */
+	decide_record(s, h, REASON_ADOPTED, 0, now);
+	put_in_use(s, h, now, now);
+	h->wanting_since = wait;
+}
+
+int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
+		nsec_t now)
+{
+	nsec_t at = nsec_min(begin->at, now);
+
+	if (h->running) {
+		h->violations++;
+		return CORE_E_ORDER;
+	}
+	if (begin->cause != WIRE_IN_WINDOW) {
+		/* Counted at its end; a window that waits for the same thing is moot. */
+		if (begin->kind == WIRE_MAJOR && h->lease.state != LEASE_NONE)
+			lease_revoke(s, h, REASON_MOOT, now);
+		pause_started(s, h, at);
+		return 0;
+	}
+	if (h->lease.state == LEASE_OPEN && h->lease.id == begin->window &&
+	    at < h->lease.closes) {
+		put_in_use(s, h, at, now);
+		return 0;
+	}
+	/* It began in time, but the frame came after the expiry was handled. */
+	if (h->lease.state == LEASE_NONE && begin->window != 0 &&
+	    begin->window == h->last_window && at < h->last_closes) {
+		lease_adopt(s, h, begin->window, h->last_closes, now);
+		return 0;
+	}
+	h->violations++;
+	return CORE_E_WINDOW;
+}
+
+static void count_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
+		      bool overrun, nsec_t now)
+{
+	enum reason reason = REASON_ENDED;
+
+	heap_learn(h, end, now);
+	if (end->cause == WIRE_FORCED) {
+		h->forced++;
+		h->service->forced++;
+		s->forced++;
+		reason = REASON_FORCED;
+	} else if (end->cause == WIRE_UNCOORDINATED) {
+		h->uncoordinated++;
+		s->uncoordinated++;
+		reason = REASON_UNCOORDINATED;
+	} else if (overrun) {
+		h->overruns++;
+		s->overruns++;
+		reason = REASON_OVERRUN;
+	}
+	decide_record(s, h, reason, 0, now);
+}
+
+int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
+	      nsec_t now)
+{
+	bool in_window = end->cause == WIRE_IN_WINDOW;
+	bool mine = h->lease.state != LEASE_NONE && h->lease.id == end->window;
+	bool late = h->lease.state == LEASE_NONE && end->window != 0 &&
+		    end->window == h->last_window;
+
+	if (in_window && !(mine && h->lease.state >= LEASE_OPEN) && !late) {
+		h->violations++;
+		return CORE_E_WINDOW;
+	}
+	if (end->end < end->begin) {
+		h->violations++;
+		return CORE_E_ORDER;
+	}
+	count_end(s, h, end,
+		  nsec_min(end->end, now) > (mine ? h->lease.closes : h->last_closes),
+		  now);
+	pause_ended(s, h);
+	if (in_window && mine)
+		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
+	else if (end->kind == WIRE_MAJOR && h->lease.state != LEASE_NONE)
+		lease_revoke(s, h, REASON_MOOT, now);
+	if (end->kind == WIRE_MAJOR) {
+		h->wanting_since = NSEC_NEVER;
+		h->retries = 0;
+		h->retry_at = 0;
+	}
+	return 0;
+}
+
+void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
+{
+	if (h->lease.state == LEASE_NONE)
+		return;
+	if (h->lease.state == LEASE_IN_USE)
+		pause_ended(s, h);
+	decide_record(s, h, reason, 0, now);
+	if (reason == REASON_DECLINED)
+		h->declined++;
+	if (reason == REASON_EXPIRED)
+		h->expired++;
+	if (reason != REASON_MOOT)
+		retry_later(h, now);
+	finish(s, h, ACTION_REVOKE, reason, now);
+}
+
+void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	pause_ended(s, h);
+	if (h->lease.state != LEASE_NONE)
+		finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
+}
+
+nsec_t lease_deadline(const struct heap *h)
+{
+	const struct lease *l = &h->lease;
+
+	switch (l->state) {
+	case LEASE_NONE:
+		break;
+	case LEASE_ANNOUNCED:
+		return l->opens_by;
+	case LEASE_OPEN:
+		return l->closes;
+	case LEASE_IN_USE:
+		return nsec_add(l->closes, grace(l));
+	}
+	return NSEC_NEVER;
+}
+
+void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	switch (h->lease.state) {
+	case LEASE_NONE:
+		break;
+	case LEASE_ANNOUNCED:
+		if (h->lost) /* nobody is there to use it */
+			lease_revoke(s, h, REASON_EXPIRED, now);
+		else
+			lease_open(s, h, REASON_LEAD_OVER, now);
+		break;
+	case LEASE_OPEN:
+		lease_revoke(s, h, REASON_EXPIRED, now);
+		break;
+	case LEASE_IN_USE:
+		/* Its END may still come; until then the pause is out of sight. */
+		h->overruns++;
+		s->overruns++;
+		decide_record(s, h, REASON_OVERRUN, 0, now);
+		pause_ended(s, h);
+		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
+		break;
+	}
+}

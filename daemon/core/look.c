@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* What the control socket shows: copies, so that no caller can hold on to the state. */
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+void supervisor_status(const struct supervisor *s, struct core_status *ret)
+{
+	*ret = (struct core_status){
+		.heaps = (unsigned)s->n_heaps,
+		.services = s->n_services,
+		.windows_open = s->taken,
+		.paused_now = s->paused_now,
+		.paused_max = s->paused_max,
+		.max_concurrent = s->max_concurrent,
+		.windows_granted = s->windows_granted,
+		.forced = s->forced,
+		.uncoordinated = s->uncoordinated,
+		.overruns = s->overruns,
+		.over_limit = s->over_limit,
+		.decisions = s->decisions,
+	};
+}
+
+/* Heaps are listed by rising id; from is where to begin. */
+static const struct heap *heap_above(const struct supervisor *s, uint64_t after)
+{
+	list_for_each (l, &s->heaps) {
+		const struct heap *h = list_entry(l, struct heap, all);
+
+		if (h->id > after)
+			return h;
+	}
+	return NULL;
+}
+
+static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
+{
+	*ret = (struct core_heap){
+		.id = h->id,
+		.pid = h->pid,
+		.uid = h->service->uid,
+		.state = heap_state(h),
+		.unit = h->unit,
+		.used = h->report.used,
+		.budget = heap_budget(h),
+		.live = h->report.live,
+		.alloc_rate_per_s = (uint64_t)heap_rate(h),
+		.rss_bytes = h->report.rss_bytes,
+		.exhaustion = h->exhaustion,
+		.latest_start = h->latest_start,
+		.forced = h->forced,
+		.uncoordinated = h->uncoordinated,
+		.declined = h->declined,
+		.expired = h->expired,
+		.overruns = h->overruns,
+		.violations = h->violations,
+		.last_pause = h->last_pause,
+		.pause_p50 = histogram_quantile(&h->pauses, 500),
+		.pause_p99 = histogram_quantile(&h->pauses, 990),
+		.pause_max = h->pauses.max,
+		.yield_last = h->yield_last,
+		.reason = h->reason,
+	};
+	memcpy(ret->name, h->name, sizeof(ret->name));
+	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
+	memcpy(ret->runtime, h->runtime, sizeof(ret->runtime));
+	for (unsigned kind = 0; kind < WIRE_KINDS; kind++) {
+		ret->collections[kind] = h->collections[kind];
+		if (h->kinds & 1 << kind)
+			ret->predicted[kind] =
+				predict_pause(&h->predict[kind], h->unit, h->report.live);
+	}
+}
+
+bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t now,
+			   struct core_heap *ret)
+{
+	const struct heap *h = heap_above(s, after);
+
+	if (!h)
+		return false;
+	show_heap(h, now, ret);
+	return true;
+}
+
+static void show_window(const struct heap *h, struct core_window *ret)
+{
+	const struct lease *l = &h->lease;
+
+	*ret = (struct core_window){
+		.id = l->id,
+		.heap = h->id,
+		.state = l->state == LEASE_ANNOUNCED ? WINDOW_ANNOUNCED
+			 : l->state == LEASE_OPEN    ? WINDOW_OPEN
+						     : WINDOW_IN_USE,
+		.kind = l->kind,
+		.must = l->must,
+		.over_limit = l->over_limit,
+		.announced = l->announced,
+		.opens = l->state == LEASE_ANNOUNCED ? l->opens_by : l->opens,
+		.closes = l->closes,
+		.predicted = l->predicted,
+		.begin = l->begin,
+		.reason = l->reason,
+	};
+	memcpy(ret->heap_name, h->name, sizeof(ret->heap_name));
+	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
+}
+
+bool supervisor_window_after(const struct supervisor *s, uint64_t after,
+			     struct core_window *ret)
+{
+	const struct heap *best = NULL;
+
+	list_for_each (l, &s->heaps) {
+		const struct heap *h = list_entry(l, struct heap, all);
+
+		if (h->lease.state != LEASE_NONE && h->lease.id > after &&
+		    (!best || h->lease.id < best->lease.id))
+			best = h;
+	}
+	if (!best)
+		return false;
+	show_window(best, ret);
+	return true;
+}
+
+bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
+			struct core_service *ret)
+{
+	list_for_each (l, &s->services) {
+		const struct service *service = list_entry(l, struct service, all);
+		double slots = (double)service->config.max_concurrent *
+			       (double)nsec_max(nsec_sub(now, service->since), 1);
+
+		if (index-- > 0)
+			continue;
+		*ret = (struct core_service){
+			.uid = service->uid,
+			.policy = service->config.policy,
+			.max_concurrent = service->config.max_concurrent,
+			.heaps = service->n_heaps,
+			.paused_now = service->paused_now,
+			.paused_max = service->paused_max,
+			.windows = service->windows,
+			.forced = service->forced,
+			.over_limit = service->over_limit,
+			.wait_p99 = histogram_quantile(&service->waits, 990),
+			.utilization_permille =
+				(unsigned)((double)service->busy / slots * 1000),
+		};
+		memcpy(ret->name, service->config.name, sizeof(ret->name));
+		return true;
+	}
+	return false;
+}
+
+unsigned supervisor_explain(const struct supervisor *s, uint64_t heap,
+			    struct core_decision ret[CORE_DECISIONS])
+{
+	const struct heap *h = heap ? heap_above(s, heap - 1) : NULL;
+	unsigned n, first;
+
+	if (!h || h->id != heap)
+		return 0;
+	n = h->n_decisions < CORE_DECISIONS ? h->n_decisions : CORE_DECISIONS;
+	first = h->n_decisions - n;
+	for (unsigned i = 0; i < n; i++)
+		ret[i] = h->decisions[(first + i) % CORE_DECISIONS];
+	return n;
+}

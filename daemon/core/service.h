@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* A named group of heaps of one uid, and its slots. Private to daemon/core. */
+#ifndef RTGCD_CORE_SERVICE_H
+#define RTGCD_CORE_SERVICE_H
+
+#include "client/wire/list.h"
+#include "daemon/core/histogram.h"
+#include "daemon/core/supervisor.h"
+
+struct service {
+	struct list all;
+	struct list heaps;
+	struct list touched; /* linked while a timer of its heaps has fired */
+	unsigned n_heaps;
+	uint32_t uid;
+	struct core_service_config config; /* its name is the service's */
+
+	unsigned taken; /* slots: windows announced, open or in use */
+	unsigned paused_now, paused_max;
+	uint64_t windows, forced, over_limit;
+	struct histogram waits; /* from wanting to begin */
+	nsec_t drain_typical;	/* announce to open, an upper estimate; 0: not known */
+	nsec_t since, busy;	/* utilisation: slot time used since then */
+};
+
+int service_new(const struct core_service_config *config, const char *name, uint32_t uid,
+		nsec_t now, struct service **ret);
+struct service *service_free(struct service *service);
+/* Learns how long draining takes. */
+void service_drained_in(struct service *service, nsec_t took);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole state of the core, and what its files offer each other. Private to
+ * daemon/core.
+ *
+ *   supervisor.c  events in, actions out; heaps and services come and go
+ *   decide.c      who must get a slot by when, and who gets one now
+ *   lease.c       the life of a window: announced, open, in use, over
+ *   look.c        what the control socket shows
+ */
+#ifndef RTGCD_CORE_STATE_H
+#define RTGCD_CORE_STATE_H
+
+#include "daemon/core/heap.h"
+#include "daemon/core/placement.h"
+#include "daemon/core/service.h"
+
+struct supervisor {
+	struct core_service_config defaults, *configs;
+	size_t n_configs;
+	unsigned max_concurrent;
+
+	struct list heaps; /* by rising id */
+	struct list services;
+	struct list waiting; /* by contention_start: those that want a slot */
+	struct list directing;
+	struct list touched;
+	struct heap **buckets;
+	size_t n_buckets, n_heaps;
+	unsigned n_services;
+	struct timers timers;
+
+	unsigned taken; /* slots */
+	unsigned paused_now, paused_max;
+	uint64_t window_seq;
+	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
+
+	/* Room for what all heaps can cause in one event, so that appending never fails.
+	 */
+	struct action *actions;
+	size_t first_action, n_actions, action_room;
+	struct placement_job *jobs; /* scratch, one a heap */
+	size_t job_room;
+	nsec_t *slot_scratch; /* one for each slot of the largest limit */
+	unsigned slot_room;
+};
+
+struct action *action_append(struct supervisor *s, enum action_type type,
+			     const struct heap *h);
+/* Remembers a decision with the numbers of this instant. holder: 0 = none. */
+void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
+		   uint64_t holder, nsec_t now);
+
+/* ---- decide.c ---- */
+/* Something about h or its service has changed: estimates, placement, timers, directives.
+ */
+void decide_service(struct supervisor *s, struct service *service, nsec_t now);
+/* Gives free slots to those that wait, the most pressing first. */
+void decide_dispatch(struct supervisor *s, nsec_t now);
+/* Tells the heaps whose directive has changed, each once. */
+void decide_flush(struct supervisor *s);
+/* h has declared slack: collect early if that is worth it and hurts nobody. */
+void decide_slack(struct supervisor *s, struct heap *h, nsec_t now);
+
+/* ---- lease.c ---- */
+void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
+		 bool over_limit, nsec_t now);
+/* An open window for an application that has slack until closes. */
+void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now);
+void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now);
+int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
+		nsec_t now);
+int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
+	      nsec_t now);
+/* The window, if there is one, is over without being used. */
+void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now);
+/* The heap is gone: whatever it held is free. */
+void lease_drop(struct supervisor *s, struct heap *h, nsec_t now);
+/* It came back with a window that a former connection, or a former daemon, had opened. */
+void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, nsec_t closes,
+		 nsec_t now);
+/* h's timer has fired and it holds a window. */
+void lease_due(struct supervisor *s, struct heap *h, nsec_t now);
+nsec_t lease_deadline(const struct heap *h);
+
+#endif

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/* Events in, actions out; heaps and services come and go. */
+#include "daemon/core/supervisor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/state.h"
+
+/* What one heap can cause in one event: revoke, undrain, announce, drain, open, direct,
+ * look. */
+#define ACTIONS_PER_HEAP 8
+
+/* ---- Room: everything that may be needed is reserved when a heap joins
+ * ------------------- */
+
+static int grow(void **array, size_t *room, size_t wanted, size_t item)
+{
+	size_t bigger = *room ? *room : 64;
+	void *p;
+
+	if (wanted <= *room)
+		return 0;
+	while (bigger < wanted)
+		bigger *= 2;
+	p = realloc(*array, bigger * item);
+	if (!p)
+		return -ENOMEM;
+	*array = p;
+	*room = bigger;
+	return 0;
+}
+
+static int grow_buckets(struct supervisor *s)
+{
+	size_t n = s->n_buckets ? s->n_buckets * 2 : 64;
+	struct heap **buckets;
+
+	if (s->n_heaps < s->n_buckets)
+		return 0;
+	buckets = calloc(n, sizeof(*buckets));
+	if (!buckets)
+		return -ENOMEM;
+	list_for_each (l, &s->heaps) {
+		struct heap *h = list_entry(l, struct heap, all);
+
+		h->hash_next = buckets[h->id % n];
+		buckets[h->id % n] = h;
+	}
+	free(s->buckets);
+	s->buckets = buckets;
+	s->n_buckets = n;
+	return 0;
+}
+
+static int reserve(struct supervisor *s)
+{
+	size_t heaps = s->n_heaps + 1;
+	int r;
+
+	/* Actions still queued (the edge drains them after each event) keep their place.
+	 */
+	r = grow((void **)&s->actions, &s->action_room,
+		 s->first_action + s->n_actions + heaps * ACTIONS_PER_HEAP,
+		 sizeof(*s->actions));
+	if (r == 0)
+		r = grow((void **)&s->jobs, &s->job_room, heaps, sizeof(*s->jobs));
+	if (r == 0)
+		r = grow_buckets(s);
+	return r;
+}
+
+struct action *action_append(struct supervisor *s, enum action_type type,
+			     const struct heap *h)
+{
+	struct action *a;
+
+	assert(s->first_action + s->n_actions < s->action_room);
+	a = &s->actions[s->first_action + s->n_actions++];
+	*a = (struct action){.type = type, .heap = h->id};
+	return a;
+}
+
+bool supervisor_next_action(struct supervisor *s, struct action *ret)
+{
+	if (s->n_actions == 0)
+		return false;
+	*ret = s->actions[s->first_action];
+	s->n_actions--;
+	s->first_action = s->n_actions ? s->first_action + 1 : 0;
+	return true;
+}
+
+/* ---- Configuration
+ * ------------------------------------------------------------------------ */
+
+static const struct core_service_config *config_of(const struct supervisor *s,
+						   const char *name)
+{
+	for (size_t i = 0; i < s->n_configs; i++)
+		if (strcmp(s->configs[i].name, name) == 0)
+			return &s->configs[i];
+	return &s->defaults;
+}
+
+static unsigned largest_limit(const struct core_config *config)
+{
+	unsigned slots = config->max_concurrent;
+
+	if (config->defaults.max_concurrent > slots)
+		slots = config->defaults.max_concurrent;
+	for (size_t i = 0; i < config->n_services; i++)
+		if (config->services[i].max_concurrent > slots)
+			slots = config->services[i].max_concurrent;
+	return slots;
+}
+
+static int take_config(struct supervisor *s, const struct core_config *config)
+{
+	size_t bytes = config->n_services * sizeof(*s->configs);
+	unsigned slots = largest_limit(config);
+	struct core_service_config *configs = malloc(bytes + 1);
+	nsec_t *scratch = calloc(slots, sizeof(*scratch));
+
+	if (!configs || !scratch) {
+		free(configs);
+		free(scratch);
+		return -ENOMEM;
+	}
+	if (bytes)
+		memcpy(configs, config->services, bytes);
+	free(s->configs);
+	free(s->slot_scratch);
+	s->configs = configs;
+	s->n_configs = config->n_services;
+	s->slot_scratch = scratch;
+	s->defaults = config->defaults;
+	s->max_concurrent = config->max_concurrent;
+	return 0;
+}
+
+int supervisor_new(const struct core_config *config, nsec_t now, struct supervisor **ret)
+{
+	struct supervisor *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	list_init(&s->heaps);
+	list_init(&s->services);
+	list_init(&s->waiting);
+	list_init(&s->directing);
+	list_init(&s->touched);
+	/* Later than any id of a daemon that ran before on this boot, so that ids stay
+	 * unique. */
+	s->window_seq = now / NSEC_PER_USEC;
+	r = take_config(s, config);
+	if (r < 0) {
+		supervisor_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct supervisor *supervisor_free(struct supervisor *s)
+{
+	if (!s)
+		return NULL;
+	list_for_each_safe (l, next, &s->heaps)
+		heap_free(list_entry(l, struct heap, all));
+	list_for_each_safe (l, next, &s->services)
+		service_free(list_entry(l, struct service, all));
+	timers_deinit(&s->timers);
+	free(s->configs);
+	free(s->buckets);
+	free(s->actions);
+	free(s->jobs);
+	free(s->slot_scratch);
+	free(s);
+	return NULL;
+}
+
+int supervisor_configure(struct supervisor *s, const struct core_config *config,
+			 nsec_t now)
+{
+	int r = take_config(s, config);
+
+	if (r < 0)
+		return r;
+	list_for_each (l, &s->services) {
+		struct service *service = list_entry(l, struct service, all);
+		char name[WIRE_NAME_MAX];
+
+		memcpy(name, service->config.name, sizeof(name));
+		service->config = *config_of(s, name);
+		memcpy(service->config.name, name, sizeof(name));
+		decide_service(s, service, now);
+	}
+	decide_dispatch(s, now);
+	decide_flush(s);
+	return 0;
+}
+
+/* ---- Heaps and services come and go
+ * ------------------------------------------------------- */
+
+static struct heap *find_heap(const struct supervisor *s, uint64_t id)
+{
+	struct heap *h = s->n_buckets ? s->buckets[id % s->n_buckets] : NULL;
+
+	while (h && h->id != id)
+		h = h->hash_next;
+	return h;
+}
+
+static int find_service(struct supervisor *s, uint32_t uid, const char *name, nsec_t now,
+			struct service **ret)
+{
+	struct service *service;
+	int r;
+
+	list_for_each (l, &s->services) {
+		service = list_entry(l, struct service, all);
+		if (service->uid == uid && strcmp(service->config.name, name) == 0) {
+			*ret = service;
+			return 0;
+		}
+	}
+	r = service_new(config_of(s, name), name, uid, now, &service);
+	if (r < 0)
+		return r;
+	list_append(&s->services, &service->all);
+	s->n_services++;
+	*ret = service;
+	return 0;
+}
+
+static void drop_service_if_empty(struct supervisor *s, struct service *service)
+{
+	if (service->n_heaps > 0)
+		return;
+	s->n_services--;
+	service_free(service);
+}
+
+/* The slot that the same process still holds by a connection it has lost. */
+static void give_up_former(struct supervisor *s, const struct heap *h, uint64_t window,
+			   nsec_t now)
+{
+	list_for_each (l, &h->service->heaps) {
+		struct heap *former = list_entry(l, struct heap, siblings);
+
+		if (former->lost && former->pid == h->pid && former->lease.id == window)
+			lease_drop(s, former, now);
+	}
+}
+
+static int join(struct supervisor *s, const struct event *event, nsec_t now)
+{
+	const struct wire_hello *hello = &event->join.hello;
+	struct service *service;
+	struct heap *h;
+	int r;
+
+	assert(event->heap != 0 && !find_heap(s, event->heap));
+	r = reserve(s);
+	if (r < 0)
+		return r;
+	r = find_service(s, event->join.uid, hello->service, now, &service);
+	if (r < 0)
+		return r;
+	r = heap_new(event->heap, &event->join, now, &h);
+	if (r == 0) {
+		r = timers_add_owner(&s->timers);
+		if (r < 0)
+			heap_free(h);
+	}
+	if (r < 0) {
+		drop_service_if_empty(s, service);
+		return r;
+	}
+	h->service = service;
+	service->n_heaps++;
+	s->n_heaps++;
+	list_append(&s->heaps, &h->all);
+	list_append(&service->heaps, &h->siblings);
+	h->hash_next = s->buckets[h->id % s->n_buckets];
+	s->buckets[h->id % s->n_buckets] = h;
+	if (hello->prev_window && hello->prev_closes > now) {
+		give_up_former(s, h, hello->prev_window, now);
+		lease_adopt(s, h, hello->prev_window, hello->prev_closes, now);
+	}
+	return 0;
+}
+
+static void leave(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct service *service = h->service;
+	struct heap **link = &s->buckets[h->id % s->n_buckets];
+
+	lease_drop(s, h, now);
+	timers_arm(&s->timers, &h->timer, NSEC_NEVER);
+	timers_remove_owner(&s->timers);
+	while (*link != h)
+		link = &(*link)->hash_next;
+	*link = h->hash_next;
+	s->n_heaps--;
+	service->n_heaps--;
+	heap_free(h);
+	if (service->n_heaps)
+		decide_service(s, service, now);
+	drop_service_if_empty(s, service);
+}
+
+static void lose(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	h->lost = true;
+	decide_record(s, h, REASON_LOST, 0, now);
+	/* An open window may have been begun by a frame that was never sent: it stays. */
+	if (h->lease.state == LEASE_ANNOUNCED)
+		lease_revoke(s, h, REASON_LOST, now);
+}
+
+/* ---- Events
+ * --------------------------------------------------------------------------------- */
+
+static int drained(struct supervisor *s, struct heap *h, uint64_t window,
+		   enum reason reason, nsec_t now)
+{
+	if (h->lease.state == LEASE_NONE || h->lease.id != window)
+		return CORE_E_WINDOW;
+	if (h->lease.state == LEASE_ANNOUNCED)
+		lease_open(s, h, reason, now);
+	return 0;
+}
+
+static int decline(struct supervisor *s, struct heap *h, uint64_t window, nsec_t now)
+{
+	if (h->lease.state == LEASE_NONE || h->lease.state == LEASE_IN_USE ||
+	    h->lease.id != window)
+		return CORE_E_WINDOW;
+	lease_revoke(s, h, REASON_DECLINED, now);
+	return 0;
+}
+
+static int apply(struct supervisor *s, struct heap *h, const struct event *event,
+		 nsec_t now)
+{
+	switch (event->type) {
+	case EVENT_REPORT:
+		heap_report(h, &event->report, now);
+		h->looked_at = now;
+		h->look_until = 0;
+		return 0;
+	case EVENT_IDLE:
+		h->slack_until = event->idle.until;
+		return 0;
+	case EVENT_BUSY:
+		h->slack_until = 0;
+		return 0;
+	case EVENT_DEADLINE:
+		h->deadline = event->deadline.at;
+		h->slack_until =
+			event->deadline.at == NSEC_NEVER ? 0 : event->deadline.at;
+		return 0;
+	case EVENT_QUIET:
+		return drained(s, h, event->quiet.window, REASON_QUIET, now);
+	case EVENT_DRAINED:
+		return drained(s, h, event->window, REASON_DRAINED, now);
+	case EVENT_UNDRAINABLE:
+		return drained(s, h, event->window, REASON_UNDRAINABLE, now);
+	case EVENT_BEGIN:
+		return lease_begin(s, h, &event->begin, now);
+	case EVENT_END:
+		return lease_end(s, h, &event->end, now);
+	case EVENT_DECLINE:
+		return decline(s, h, event->decline.window, now);
+	case EVENT_LOST:
+		lose(s, h, now);
+		return 0;
+	case EVENT_JOIN:
+	case EVENT_LEAVE:
+		break;
+	}
+	return 0;
+}
+
+int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now)
+{
+	struct heap *h = find_heap(s, event->heap);
+	int r = 0;
+
+	if (event->type == EVENT_JOIN) {
+		r = join(s, event, now);
+		if (r < 0)
+			return r;
+		h = find_heap(s, event->heap);
+	} else if (!h) {
+		return CORE_E_HEAP;
+	} else if (event->type == EVENT_LEAVE) {
+		leave(s, h, now);
+		h = NULL;
+	} else {
+		r = apply(s, h, event, now);
+	}
+	if (h)
+		decide_service(s, h->service, now);
+	decide_dispatch(s, now);
+	if (event->type == EVENT_IDLE || event->type == EVENT_DEADLINE)
+		decide_slack(s, h, now);
+	decide_flush(s);
+	return r;
+}
+
+void supervisor_tick(struct supervisor *s, nsec_t now)
+{
+	struct timer *timer;
+
+	while ((timer = timers_pop(&s->timers, now))) {
+		struct heap *h = list_entry(timer, struct heap, timer);
+
+		lease_due(s, h, now);
+		list_unlink(&h->service->touched);
+		list_append(&s->touched, &h->service->touched);
+	}
+	list_for_each_safe (l, next, &s->touched) {
+		list_unlink(l);
+		decide_service(s, list_entry(l, struct service, touched), now);
+	}
+	decide_dispatch(s, now);
+	decide_flush(s);
+}
+
+nsec_t supervisor_deadline(const struct supervisor *s)
+{
+	return timers_next(&s->timers);
+}
