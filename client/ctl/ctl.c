@@ -21,7 +21,7 @@ int ctl_complain(int status, const char *format, ...)
 		fputs("rtgcctl: out of memory\n", stderr);
 		return CTL_FAILED;
 	}
-	escaped = text_escape(text, strlen(text));
+	escaped = text_escape(text);
 	fprintf(stderr, "rtgcctl: %s\n", escaped);
 	free(escaped);
 	free(text);
@@ -67,7 +67,7 @@ bool ctl_print_json(const struct ctl *ctl, const json_t *reply)
 		fputs("rtgcctl: out of memory\n", stderr);
 		exit(CTL_FAILED);
 	}
-	escaped = text_escape_json(text, strlen(text));
+	escaped = text_escape_json(text);
 	puts(escaped);
 	free(escaped);
 	free(text);

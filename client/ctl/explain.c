@@ -20,8 +20,7 @@ static const struct column columns[] = {
 	{.title = "SHARED", .rank = 3, .right = true},
 	{.title = "PAUSE", .rank = 1, .right = true},
 	{.title = "SLOTS", .right = true},
-	{.title = "HOLDER", .rank = 1, .least = 8},
-	{.title = "WHY", .rank = 6, .least = 30},
+	{.title = "HOLDER", .rank = 1, .least = 8, .middle = true},
 };
 
 static void put_fill(struct table *table, const json_t *decision)
@@ -56,52 +55,50 @@ static void put_row(struct table *table, const json_t *decision, bool bytes)
 	table_cell(table, TONE_PLAIN, "%s/%s", field_count(decision, "slots_taken").text,
 		   field_count(decision, "slots").text);
 	table_cell(table, TONE_PLAIN, "%s", field_text(decision, "holder"));
-	table_cell(table, TONE_DIM, "%s", field_text(decision, "text"));
 }
 
 static void put_heap(const struct screen *screen, const json_t *heap, bool bytes)
 {
 	const json_t *predicted = json_object_get(heap, "predicted_pause_us");
-	char *who = ctl_format("%s (heap %s of service %s, pid %s)",
-			       field_text(heap, "name"), field_id(heap, "id").text,
-			       field_text(heap, "service"), field_id(heap, "pid").text);
-	char *what = ctl_format(
-		"%s: %s of %s used, latest start in %s, pause expected %s",
-		field_text(heap, "state"), field_amount(heap, "used", bytes).text,
-		field_int(heap, "budget", 0) > 0
-			? field_amount(heap, "budget", bytes).text
-			: "no budget",
-		field_time(heap, "latest_start_us").text,
-		field_time(predicted, "major").text);
-	char *line;
+	bool bound = field_int(heap, "budget", 0) > 0;
 
-	line = text_escape(who, strlen(who));
-	printf("%s%s%s\n", tone_on(screen, TONE_TITLE), line,
-	       tone_off(screen, TONE_TITLE));
-	free(line);
-	line = text_escape(what, strlen(what));
-	printf("%s\n", line);
-	free(line);
-	free(who);
-	free(what);
+	screen_line(screen, TONE_TITLE, "%s (heap %s of service %s, pid %s)",
+		    field_text(heap, "name"), field_id(heap, "id").text,
+		    field_text(heap, "service"), field_id(heap, "pid").text);
+	screen_line(screen, TONE_PLAIN,
+		    "%s: %s of %s used, latest start %s%s, pause expected %s",
+		    field_text(heap, "state"), field_amount(heap, "used", bytes).text,
+		    bound ? field_amount(heap, "budget", bytes).text : "no budget",
+		    field_present(heap, "latest_start_us") ? "in " : "not in sight",
+		    field_present(heap, "latest_start_us")
+			    ? field_time(heap, "latest_start_us").text
+			    : "",
+		    field_time(predicted, "major").text);
 }
 
-/* The newest decision in words: that is the answer, so it stands next to the prompt. */
-static void put_answer(const json_t *decision)
+/* What the reasons above mean: each once, in the order they first come. */
+static void put_meanings(const struct screen *screen, const json_t *decisions)
 {
-	const char *text = field_text(decision, "text"),
-		   *holder = field_text(decision, "holder");
-	char *line, *escaped;
+	static const struct column meaning[] = {{.title = "REASON"},
+						{.title = "MEANS", .least = 10}};
+	json_t *seen = json_object(), *decision;
+	struct table *table = table_new(meaning, 2);
+	size_t i;
 
-	line = field_present(decision, "holder")
-		       ? ctl_format("%s ago: %s (a slot was held by %s)",
-				    field_time(decision, "ago_us").text, text, holder)
-		       : ctl_format("%s ago: %s", field_time(decision, "ago_us").text,
-				    text);
-	escaped = text_escape(line, strlen(line));
-	printf("%s\n", escaped);
-	free(escaped);
-	free(line);
+	json_array_foreach(decisions, i, decision)
+	{
+		const char *reason = field_text(decision, "reason");
+
+		if (json_object_get(seen, reason) != NULL)
+			continue;
+		json_object_set_new(seen, reason, json_true());
+		table_cell(table, TONE_TITLE, "%s", reason);
+		table_cell(table, TONE_PLAIN, "%s", field_text(decision, "text"));
+	}
+	putchar('\n');
+	table_print(table, screen, stdout);
+	table_free(table);
+	json_decref(seen);
 }
 
 static void put_explanation(const struct screen *screen, const json_t *reply)
@@ -113,6 +110,7 @@ static void put_explanation(const struct screen *screen, const json_t *reply)
 	struct table *table;
 
 	put_heap(screen, heap, bytes);
+	putchar('\n');
 	if (n == 0) {
 		puts("nothing was decided about it yet");
 		return;
@@ -122,7 +120,7 @@ static void put_explanation(const struct screen *screen, const json_t *reply)
 		put_row(table, json_array_get(decisions, i), bytes);
 	table_print(table, screen, stdout);
 	table_free(table);
-	put_answer(json_array_get(decisions, n - 1));
+	put_meanings(screen, decisions);
 }
 
 int verb_explain(struct ctl *ctl)

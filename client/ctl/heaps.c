@@ -10,19 +10,19 @@
 
 static const struct column columns[] = {
 	{.title = "ID", .right = true},
-	{.title = "HEAP", .least = 12},
+	{.title = "HEAP", .least = 14, .middle = true},
 	{.title = "SERVICE", .least = 8},
 	{.title = "STATE"},
 	{.title = "USED", .right = true},
-	{.title = "BUDGET", .rank = 3, .right = true},
+	{.title = "BUDGET", .rank = 2, .right = true},
 	{.title = "FULL", .right = true},
 	{.title = "UNIT", .rank = 6},
 	{.title = "RATE", .rank = 5, .right = true},
 	{.title = "START", .right = true},
-	{.title = "PAUSE", .rank = 2, .right = true},
+	{.title = "PAUSE", .rank = 1, .right = true},
 	{.title = "P99", .rank = 4, .right = true},
 	{.title = "MAX", .rank = 7, .right = true},
-	{.title = "DONE", .rank = 1, .right = true},
+	{.title = "DONE", .rank = 3, .right = true},
 	{.title = "FORCED", .right = true},
 	{.title = "RSS", .rank = 8, .right = true},
 	{.title = "PID", .rank = 9, .right = true},
@@ -114,7 +114,6 @@ static void put_heaps(const struct ctl *ctl, const json_t *list)
 {
 	struct table *table;
 	const json_t **sorted;
-	char *none;
 	size_t n;
 
 	sorted = field_sorted(list, hurts, &n);
@@ -124,9 +123,8 @@ static void put_heaps(const struct ctl *ctl, const json_t *list)
 	if (n > 0) {
 		table_print(table, &ctl->screen, stdout);
 	} else if (ctl->service != NULL) {
-		none = text_escape(ctl->service, strlen(ctl->service));
-		printf("no heaps in service %s\n", none);
-		free(none);
+		screen_line(&ctl->screen, TONE_PLAIN, "no heaps in service %s",
+			    ctl->service);
 	} else {
 		puts("no heaps: none has joined rtgcd yet");
 	}

@@ -2,7 +2,6 @@
 /* rtgcctl services: those that went over their limit first, then the busiest. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/ctl/call.h"
 #include "client/ctl/field.h"
@@ -66,19 +65,11 @@ static void put_row(struct table *table, const json_t *service)
 }
 
 /* Advice is a sentence: below the table, where it has room. */
-static void put_advice(const json_t *service)
+static void put_advice(const struct screen *screen, const json_t *service)
 {
-	const char *name = field_text(service, "name"),
-		   *advice = field_text(service, "advice");
-	char *line, *escaped;
-
-	if (!field_present(service, "advice") || advice[0] == '\0')
-		return;
-	line = ctl_format("%s: %s", name, advice);
-	escaped = text_escape(line, strlen(line));
-	printf("%s\n", escaped);
-	free(escaped);
-	free(line);
+	if (field_text(service, "advice")[0] != '\0' && field_present(service, "advice"))
+		screen_line(screen, TONE_WARN, "%s: %s", field_text(service, "name"),
+			    field_text(service, "advice"));
 }
 
 static void put_services(const struct ctl *ctl, const json_t *list)
@@ -96,7 +87,7 @@ static void put_services(const struct ctl *ctl, const json_t *list)
 	else
 		puts("no services: no heap has joined rtgcd yet");
 	for (size_t i = 0; i < n; i++)
-		put_advice(sorted[i]);
+		put_advice(&ctl->screen, sorted[i]);
 	table_free(table);
 	free(sorted);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl status: is the daemon well, and has anything gone wrong since it started? */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "client/ctl/call.h"
 #include "client/ctl/field.h"
@@ -25,17 +24,9 @@ static void put_label(const struct screen *screen, const char *label)
 
 static void put_daemon(const struct screen *screen, const json_t *status)
 {
-	char *version =
-		text_escape(field_text(status, "version"),
-			    json_string_length(json_object_get(status, "version")));
-	char *mode = text_escape(field_text(status, "mode"),
-				 json_string_length(json_object_get(status, "mode")));
-
-	printf("%srtgcd %s%s, %s, up %s (pid %s)\n", tone_on(screen, TONE_TITLE), version,
-	       tone_off(screen, TONE_TITLE), mode, field_time(status, "uptime_us").text,
-	       field_id(status, "pid").text);
-	free(version);
-	free(mode);
+	screen_line(screen, TONE_TITLE, "rtgcd %s, %s, up %s (pid %s)",
+		    field_text(status, "version"), field_text(status, "mode"),
+		    field_time(status, "uptime_us").text, field_id(status, "pid").text);
 }
 
 static void put_status(const struct screen *screen, const json_t *status)

@@ -42,6 +42,24 @@ const char *tone_off(const struct screen *screen, enum tone tone)
 	return screen->colour && tone != TONE_PLAIN ? "\033[0m" : "";
 }
 
+void screen_line(const struct screen *screen, enum tone tone, const char *format, ...)
+{
+	char *text = NULL, *escaped, *cut;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		exit(ctl_complain(CTL_FAILED, "out of memory"));
+	va_end(args);
+	escaped = text_escape(text);
+	cut = text_shorten(escaped, screen->columns > 0 ? screen->columns : SIZE_MAX / 2,
+			   false);
+	printf("%s%s%s\n", tone_on(screen, tone), cut, tone_off(screen, tone));
+	free(cut);
+	free(escaped);
+	free(text);
+}
+
 struct table *table_new(const struct column *columns, size_t n_columns)
 {
 	struct table *table = ctl_alloc(sizeof(*table));
@@ -81,7 +99,7 @@ void table_cell(struct table *table, enum tone tone, const char *format, ...)
 		exit(ctl_complain(CTL_FAILED, "out of memory"));
 	va_end(args);
 	cell = &table->cells[table->n_cells++];
-	cell->text = text_escape(text, strlen(text));
+	cell->text = text_escape(text);
 	cell->width = text_width(cell->text);
 	cell->tone = tone;
 	free(text);
@@ -171,22 +189,17 @@ static void layout_init(struct layout *layout, const struct table *table, size_t
 static void print_cell(const struct screen *screen, const struct column *column,
 		       const struct cell *cell, size_t width, size_t *due, FILE *out)
 {
-	size_t taken = cell->width, bytes = strlen(cell->text), before;
-	bool cut = taken > width;
+	char *text = text_shorten(cell->text, width, column->middle);
+	size_t taken = text_width(text), before = column->right ? width - taken : 0;
 
-	if (cut) {
-		bytes = text_fit(cell->text, width - 1, &taken);
-		taken++;
-	}
-	before = column->right ? width - taken : 0;
 	*due += before;
 	if (taken > 0) {
-		fprintf(out, "%*s%s%.*s%s%s", (int)*due, "", tone_on(screen, cell->tone),
-			(int)bytes, cell->text, cut ? "…" : "",
-			tone_off(screen, cell->tone));
+		fprintf(out, "%*s%s%s%s", (int)*due, "", tone_on(screen, cell->tone),
+			text, tone_off(screen, cell->tone));
 		*due = 0;
 	}
 	*due += width - taken - before + GAP;
+	free(text);
 }
 
 static void print_row(const struct table *table, const struct screen *screen,

@@ -26,6 +26,7 @@ struct column {
 	unsigned rank;	/* 0: always shown; the highest is left out first */
 	unsigned least; /* may shrink to this many columns; 0: never shrinks */
 	bool right;	/* figures: aligned to the right */
+	bool middle;	/* is shortened in the middle: names whose ends differ */
 };
 
 struct table;
@@ -37,6 +38,10 @@ struct table *table_free(struct table *table);
 void table_cell(struct table *table, enum tone tone, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void table_print(const struct table *table, const struct screen *screen, FILE *out);
+
+/* One line of text, escaped, cut where the terminal ends. */
+void screen_line(const struct screen *screen, enum tone tone, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* What switches a terminal to that tone, and back; "" without colour. */
 const char *tone_on(const struct screen *screen, enum tone tone);

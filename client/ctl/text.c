@@ -43,12 +43,12 @@ static bool is_tricky(uint32_t c)
 	       (c >= 0xe0000 && c <= 0xe0fff);
 }
 
-char *text_escape(const char *bytes, size_t size)
+char *text_escape(const char *text)
 {
-	const unsigned char *s = (const unsigned char *)bytes;
+	const unsigned char *s = (const unsigned char *)text;
+	size_t size = strlen(text), n;
 	char *escaped = ctl_alloc(size * 10 + 1), *out = escaped;
 	uint32_t c;
-	size_t n;
 
 	for (size_t i = 0; i < size; i += n) {
 		n = decode(s + i, size - i, &c);
@@ -74,12 +74,12 @@ char *text_escape(const char *bytes, size_t size)
 	return escaped;
 }
 
-char *text_escape_json(const char *json, size_t size)
+char *text_escape_json(const char *json)
 {
 	const unsigned char *s = (const unsigned char *)json;
+	size_t size = strlen(json), n;
 	char *escaped = ctl_alloc(size * 12 + 1), *out = escaped;
 	uint32_t c;
-	size_t n;
 
 	for (size_t i = 0; i < size; i += n) {
 		n = decode(s + i, size - i, &c);
@@ -100,33 +100,50 @@ char *text_escape_json(const char *json, size_t size)
 	return escaped;
 }
 
-size_t text_fit(const char *text, size_t columns, size_t *ret_width)
+/* Bytes of the first character of escaped text that is not empty; *ret_width: its
+ * columns. */
+static size_t step(const char *text, size_t *ret_width)
 {
-	const unsigned char *s = (const unsigned char *)text;
-	size_t size = strlen(text), i = 0, width = 0, n;
-	uint32_t c;
-	int w;
+	uint32_t c = 0;
+	size_t n = decode((const unsigned char *)text, strlen(text), &c);
+	int width = c < 0x80 ? 1 : wcwidth((wchar_t)c);
 
-	while (i < size) {
-		n = decode(s + i, size - i, &c);
-		w = n == 0 ? 1 : c < 0x80 ? 1 : wcwidth((wchar_t)c);
-		if (w < 0)
-			w = 1;
-		if (width + (size_t)w > columns)
-			break;
-		width += (size_t)w;
-		i += n == 0 ? 1 : n;
-	}
-	*ret_width = width;
-	return i;
+	*ret_width = width > 0 ? (size_t)width : 0;
+	return n > 0 ? n : 1;
 }
 
 size_t text_width(const char *text)
 {
-	size_t width;
+	size_t width = 0, w;
 
-	text_fit(text, SIZE_MAX / 2, &width);
+	while (*text != '\0') {
+		text += step(text, &w);
+		width += w;
+	}
 	return width;
+}
+
+char *text_shorten(const char *text, size_t columns, bool middle)
+{
+	size_t room = middle ? columns / 2 : columns - 1, left = text_width(text), n, w;
+	char *shortened = ctl_alloc(strlen(text) + sizeof("…"));
+	const char *rest = text;
+
+	if (left <= columns) {
+		strcpy(shortened, text);
+		return shortened;
+	}
+	for (; n = step(rest, &w), w <= room; rest += n, room -= w, left -= w)
+		;
+	memcpy(shortened, text, (size_t)(rest - text));
+	strcat(shortened, "…");
+	for (room = middle ? columns - columns / 2 - 1 : 0; left > room; left -= w)
+		rest += step(rest, &w);
+	/* Accents of what was left out. */
+	while (*rest != '\0' && (n = step(rest, &w), w == 0))
+		rest += n;
+	strcat(shortened, rest);
+	return shortened;
 }
 
 /* Two digits of which the reader sees the size at once: 1.2G, 12G, 125G. */

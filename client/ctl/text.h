@@ -16,14 +16,18 @@ struct human {
  * turn or hide the text around them and invalid UTF-8 come out as \n, \x1b, \u202e;
  * a backslash is doubled. Free the result.
  */
-char *text_escape(const char *bytes, size_t size);
+char *text_escape(const char *text);
 /* The same in JSON's own spelling, for text that is JSON already. Free the result. */
-char *text_escape_json(const char *json, size_t size);
+char *text_escape_json(const char *json);
 
 /* Columns that escaped text takes. */
 size_t text_width(const char *text);
-/* How many of its bytes fit into that many columns; *ret_width: the columns they take. */
-size_t text_fit(const char *text, size_t columns, size_t *ret_width);
+
+/*
+ * At most that many columns of it, with "…" for what is left out: at the end, or in the
+ * middle. columns >= 1. Free the result.
+ */
+char *text_shorten(const char *text, size_t columns, bool middle);
 
 struct human human_bytes(uint64_t bytes); /* 512B 1.2G */
 struct human human_count(uint64_t count); /* 512 125k 1.2M */

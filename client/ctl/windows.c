@@ -11,7 +11,7 @@
 
 static const struct column columns[] = {
 	{.title = "WINDOW", .right = true},
-	{.title = "HEAP", .least = 12},
+	{.title = "HEAP", .least = 14, .middle = true},
 	{.title = "SERVICE", .rank = 2, .least = 8},
 	{.title = "KIND", .rank = 1},
 	{.title = "STATE"},
