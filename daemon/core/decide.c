@@ -123,7 +123,7 @@ static nsec_t must_at(const struct heap *h)
 			? NSEC_NEVER
 			: nsec_add(h->wanting_since, h->service->config.max_defer);
 
-	return nsec_min(h->latest_start, deferred);
+	return nsec_min(h->last_call, deferred);
 }
 
 static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
@@ -271,7 +271,7 @@ static bool better_after_deadline(const struct heap *h, nsec_t now)
 static void try_grant(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	struct service *service = h->service;
-	bool deferred = must_at(h) <= now && h->latest_start > now;
+	bool deferred = must_at(h) <= now && h->last_call > now;
 	enum reason busy = REASON_NONE;
 
 	if (service->taken >= service->config.max_concurrent)

@@ -159,7 +159,7 @@ void heap_estimate(struct heap *h)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
 	if (!budget) {
-		h->exhaustion = h->latest_start = NSEC_NEVER;
+		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
 		return;
 	}
 	h->exhaustion = h->report.used >= budget
@@ -169,6 +169,7 @@ void heap_estimate(struct heap *h)
 	guard = time_to_allocate(h, budget) / GUARD_SHARE;
 	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
 	h->latest_start = nsec_sub(h->exhaustion, nsec_add(h->predicted, guard));
+	h->last_call = nsec_sub(h->exhaustion, nsec_add(h->predicted, guard / 2));
 }
 
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)

@@ -62,7 +62,8 @@ struct heap {
 
 	/* Worked out from the above by heap_estimate() and the placement. */
 	nsec_t exhaustion, latest_start, predicted;
-	nsec_t span;		 /* how long it will hold a slot */
+	nsec_t last_call; /* past the latest start: from here on even over the limit */
+	nsec_t span;	  /* how long it will hold a slot */
 	nsec_t contention_start; /* when it must get a slot, those that share it
 				    considered */
 
@@ -74,6 +75,7 @@ struct heap {
 	struct lease lease;
 	uint64_t last_window; /* the one before, for frames that were under way */
 	nsec_t last_closes;
+	bool last_overran;		 /* and was counted as such */
 	struct wire_directive directive; /* as last told */
 
 	bool running; /* a collection, in a window or not */

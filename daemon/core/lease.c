@@ -77,6 +77,7 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
 	h->last_window = l->id;
 	h->last_closes = l->closes;
+	h->last_overran = reason == REASON_OVERRUN;
 	*l = (struct lease){.state = LEASE_NONE};
 }
 
@@ -265,6 +266,15 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 	decide_record(s, h, reason, 0, now);
 }
 
+/* Later than its window allowed, and not counted before. */
+static bool overran(const struct heap *h, const struct wire_end *end, bool mine,
+		    nsec_t now)
+{
+	if (mine)
+		return nsec_min(end->end, now) > h->lease.closes;
+	return nsec_min(end->end, now) > h->last_closes && !h->last_overran;
+}
+
 int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	      nsec_t now)
 {
@@ -281,9 +291,7 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 		h->violations++;
 		return CORE_E_ORDER;
 	}
-	count_end(s, h, end,
-		  nsec_min(end->end, now) > (mine ? h->lease.closes : h->last_closes),
-		  now);
+	count_end(s, h, end, overran(h, end, mine, now), now);
 	pause_ended(s, h);
 	if (in_window && mine)
 		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);

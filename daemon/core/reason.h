@@ -18,7 +18,7 @@
 	X(REASON_SLOT_BUSY, "slot-busy", "every slot of the service was taken")          \
 	X(REASON_HOST_BUSY, "host-busy", "every slot of the host was taken")             \
 	X(REASON_OVER_LIMIT, "over-limit",                                               \
-	  "its latest start came with every slot taken: memory goes before latency")     \
+	  "its last call came with every slot taken: memory goes before latency")        \
 	X(REASON_DRAINED, "drained", "the balancer reported no current session")         \
 	X(REASON_QUIET, "quiet", "the client said it is quiet")                          \
 	X(REASON_NO_DRAIN, "no-drain", "there is nothing to drain")                      \

@@ -19,3 +19,9 @@ TESTS += tests/unit/test_page
 tests_unit_test_page_SOURCES = tests/unit/test_page.c
 tests_unit_test_page_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_page_LDADD = libwire.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_core
+TESTS += tests/unit/test_core
+tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_core_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_core_LDADD = libcore.la $(CMOCKA_LIBS)
