@@ -50,7 +50,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 
 static bool can_collect(const struct heap *h)
 {
-	return !h->lost && !h->running && h->lease.state == LEASE_NONE &&
+	return !h->lost && !h->silent && !h->running && h->lease.state == LEASE_NONE &&
 	       (h->kinds & 1 << WIRE_MAJOR) && heap_budget(h) > 0;
 }
 

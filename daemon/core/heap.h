@@ -52,6 +52,7 @@ struct heap {
 	uint32_t caps;
 	uint8_t unit, kinds;
 	bool lost;
+	bool silent; /* its lease was written off and nothing was heard of it since */
 	char name[WIRE_NAME_MAX], runtime[WIRE_RUNTIME_MAX];
 
 	struct wire_report report; /* the latest figures */

@@ -365,6 +365,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
 		pause_ended(s, h);
+		h->silent = true;
 		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;
 	}

@@ -349,6 +349,7 @@ static int decline(struct supervisor *s, struct heap *h, uint64_t window, nsec_t
 static int apply(struct supervisor *s, struct heap *h, const struct event *event,
 		 nsec_t now)
 {
+	h->silent = false;
 	switch (event->type) {
 	case EVENT_REPORT:
 		heap_report(h, &event->report, now);
