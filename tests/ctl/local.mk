@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+check_PROGRAMS += tests/ctl/test_text
+tests_ctl_test_text_SOURCES = \
+	tests/ctl/test_text.c \
+	client/ctl/ctl.c client/ctl/ctl.h \
+	client/ctl/text.c client/ctl/text.h
+tests_ctl_test_text_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
+tests_ctl_test_text_LDADD = $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+ctl_tests = \
+	tests/ctl/test_hostile.py
+TESTS += tests/ctl/test_text $(ctl_tests)
+EXTRA_DIST += tests/ctl/answering.py tests/ctl/screen.py $(ctl_tests)
