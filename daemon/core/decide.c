@@ -143,6 +143,12 @@ static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
 		h->wanting_since = now;
 }
 
+/* Amounts come from clients and may be absurd. */
+static uint64_t add_amount(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 static void direct(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h), step = budget / WATERMARK_SHARE + 1;
@@ -162,14 +168,14 @@ static void direct(struct supervisor *s, struct heap *h, nsec_t now)
 				: heap_used_at(h, nsec_max(h->contention_start, now));
 		uint64_t half = at_due > used ? (at_due - used) / 2 : 0;
 
-		d.watermark = used + (half > step ? half : step);
+		d.watermark = add_amount(used, half > step ? half : step);
 		if (!(h->caps & WIRE_CAP_PAGE))
 			d.report_by = h->contention_start;
 	}
 	/* A watermark still ahead does its work as well as a slightly different one. */
 	if (h->directive.watermark > used &&
-	    h->directive.watermark < d.watermark + step &&
-	    d.watermark < h->directive.watermark + step)
+	    h->directive.watermark < add_amount(d.watermark, step) &&
+	    d.watermark < add_amount(h->directive.watermark, step))
 		d.watermark = h->directive.watermark;
 	if (d.watermark == h->directive.watermark &&
 	    d.report_by == h->directive.report_by && d.budget == h->directive.budget &&
@@ -223,6 +229,7 @@ static void settle(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	if (!is_due(h, now)) {
 		list_unlink(&h->waiting);
+		h->look_until = 0;
 		if (can_collect(h) && h->contention_start > now) {
 			h->wanting_since = NSEC_NEVER;
 			if (h->reason == REASON_NONE)

@@ -45,7 +45,7 @@ nsec_t histogram_quantile(const struct histogram *h, unsigned permille)
 
 	if (h->count == 0)
 		return 0;
-	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
 		seen += h->bucket[i];
 		if (seen >= rank && seen > 0)
 			return nsec_min(upper_edge(i), h->max);

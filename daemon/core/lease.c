@@ -120,13 +120,12 @@ void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 		s->over_limit++;
 	}
 	decide_record(s, h, reason, 0, now);
-	if (lead == 0) {
-		lease_open(s, h, REASON_NO_DRAIN, now);
+	/* Never drain past the heap's last call: after that its ceiling forces it. */
+	l->opens_by = nsec_min(nsec_add(now, lead), nsec_max(now, h->last_call));
+	if (l->opens_by == now) {
+		lease_open(s, h, lead ? REASON_LEAD_OVER : REASON_NO_DRAIN, now);
 		return;
 	}
-	/* Never drain past the heap's own latest start: after that its ceiling forces it.
-	 */
-	l->opens_by = nsec_min(nsec_add(now, lead), nsec_max(now, h->latest_start));
 	l->closes = nsec_add(l->opens_by, max_span(l->predicted));
 	action_append(s, ACTION_ANNOUNCE, h)->announce = (struct wire_announce){
 		.window = l->id,
@@ -146,7 +145,7 @@ void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now)
 {
 	start(s, h, REASON_SLACK, now);
-	h->lease.closes = closes;
+	h->lease.closes = nsec_min(closes, nsec_add(now, max_span(h->predicted)));
 	lease_open(s, h, REASON_SLACK, now);
 }
 
@@ -292,11 +291,15 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 		return CORE_E_ORDER;
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
-	pause_ended(s, h);
-	if (in_window && mine)
+	if (in_window && mine) {
+		pause_ended(s, h);
 		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
-	else if (end->kind == WIRE_MAJOR && h->lease.state != LEASE_NONE)
-		lease_revoke(s, h, REASON_MOOT, now);
+	} else if (h->lease.state != LEASE_IN_USE) {
+		/* (What is told after the fact does not end a collection under way.) */
+		pause_ended(s, h);
+		if (end->kind == WIRE_MAJOR)
+			lease_revoke(s, h, REASON_MOOT, now);
+	}
 	if (end->kind == WIRE_MAJOR) {
 		h->wanting_since = NSEC_NEVER;
 		h->retries = 0;

@@ -22,11 +22,15 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 	};
 }
 
-/* Heaps are listed by rising id; from is where to begin. */
+/* Heaps are listed by rising id. Where the one before is still there, the next is its
+ * neighbour. */
 static const struct heap *heap_above(const struct supervisor *s, uint64_t after)
 {
-	list_for_each (l, &s->heaps) {
-		const struct heap *h = list_entry(l, struct heap, all);
+	const struct heap *before = supervisor_find_heap(s, after);
+	const struct list *start = before ? &before->all : &s->heaps;
+
+	for (const struct list *l = start->next; l != &s->heaps; l = l->next) {
+		const struct heap *h = list_entry(l, const struct heap, all);
 
 		if (h->id > after)
 			return h;
@@ -111,18 +115,13 @@ static void show_window(const struct heap *h, struct core_window *ret)
 bool supervisor_window_after(const struct supervisor *s, uint64_t after,
 			     struct core_window *ret)
 {
-	const struct heap *best = NULL;
+	const struct heap *h = heap_above(s, after);
 
-	list_for_each (l, &s->heaps) {
-		const struct heap *h = list_entry(l, struct heap, all);
-
-		if (h->lease.state != LEASE_NONE && h->lease.id > after &&
-		    (!best || h->lease.id < best->lease.id))
-			best = h;
-	}
-	if (!best)
+	while (h && h->lease.state == LEASE_NONE)
+		h = heap_above(s, h->id);
+	if (!h)
 		return false;
-	show_window(best, ret);
+	show_window(h, ret);
 	return true;
 }
 
@@ -159,10 +158,10 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 unsigned supervisor_explain(const struct supervisor *s, uint64_t heap,
 			    struct core_decision ret[CORE_DECISIONS])
 {
-	const struct heap *h = heap ? heap_above(s, heap - 1) : NULL;
+	const struct heap *h = supervisor_find_heap(s, heap);
 	unsigned n, first;
 
-	if (!h || h->id != heap)
+	if (!h)
 		return 0;
 	n = h->n_decisions < CORE_DECISIONS ? h->n_decisions : CORE_DECISIONS;
 	first = h->n_decisions - n;

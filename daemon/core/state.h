@@ -45,6 +45,8 @@ struct supervisor {
 	unsigned slot_room;
 };
 
+/* NULL: there is none. */
+struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id);
 struct action *action_append(struct supervisor *s, enum action_type type,
 			     const struct heap *h);
 /* Remembers a decision with the numbers of this instant. holder: 0 = none. */

@@ -207,7 +207,7 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 /* ---- Heaps and services come and go
  * ------------------------------------------------------- */
 
-static struct heap *find_heap(const struct supervisor *s, uint64_t id)
+struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id)
 {
 	struct heap *h = s->n_buckets ? s->buckets[id % s->n_buckets] : NULL;
 
@@ -265,7 +265,7 @@ static int join(struct supervisor *s, const struct event *event, nsec_t now)
 	struct heap *h;
 	int r;
 
-	assert(event->heap != 0 && !find_heap(s, event->heap));
+	assert(event->heap != 0 && !supervisor_find_heap(s, event->heap));
 	r = reserve(s);
 	if (r < 0)
 		return r;
@@ -391,14 +391,14 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 
 int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now)
 {
-	struct heap *h = find_heap(s, event->heap);
+	struct heap *h = supervisor_find_heap(s, event->heap);
 	int r = 0;
 
 	if (event->type == EVENT_JOIN) {
 		r = join(s, event, now);
 		if (r < 0)
 			return r;
-		h = find_heap(s, event->heap);
+		h = supervisor_find_heap(s, event->heap);
 	} else if (!h) {
 		return CORE_E_HEAP;
 	} else if (event->type == EVENT_LEAVE) {

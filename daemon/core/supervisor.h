@@ -234,9 +234,13 @@ struct core_decision { /* one decision and the numbers it was made from */
 };
 
 void supervisor_status(const struct supervisor *s, struct core_status *ret);
-/* The heap with the smallest id above after; false: there is none. So with the others. */
+/* The heap with the smallest id above after; false: there is none. */
 bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t now,
 			   struct core_heap *ret);
+/*
+ * The window of the heap with the smallest id above after: each heap has one at most.
+ * (Ids of windows are no key: clients come back with those of a former daemon.)
+ */
 bool supervisor_window_after(const struct supervisor *s, uint64_t after,
 			     struct core_window *ret);
 /* Services have no id: they are counted 0 … services-1, in order of their first heap. */

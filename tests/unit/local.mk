@@ -25,3 +25,15 @@ TESTS += tests/unit/test_core
 tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/world.c tests/unit/world.h
 tests_unit_test_core_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_core_LDADD = libcore.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_parts
+TESTS += tests/unit/test_parts
+tests_unit_test_parts_SOURCES = tests/unit/test_parts.c tests/unit/world.h
+tests_unit_test_parts_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_parts_LDADD = libcore.la $(CMOCKA_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_core_random
+TESTS += tests/unit/test_core_random
+tests_unit_test_core_random_SOURCES = tests/unit/test_core_random.c tests/unit/world.h
+tests_unit_test_core_random_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_core_random_LDADD = libcore.la $(CMOCKA_LIBS)

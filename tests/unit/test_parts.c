@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of the core that stand alone: histogram, prediction, placement, timers,
+ * reasons. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/core/histogram.h"
+#include "daemon/core/placement.h"
+#include "daemon/core/predict.h"
+#include "daemon/core/reason.h"
+#include "daemon/core/timers.h"
+#include "tests/unit/world.h"
+
+/* A generator of our own: the same numbers on every machine. */
+static uint64_t random_state;
+
+static uint64_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* ---- Histogram ---- */
+
+static int by_value(const void *a, const void *b)
+{
+	nsec_t x = *(const nsec_t *)a, y = *(const nsec_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void quantiles_are_close_to_the_sorted_ones(void **state)
+{
+	static nsec_t values[10000];
+	struct histogram h = {0};
+
+	random_state = 42;
+	for (size_t i = 0; i < 10000; i++) {
+		values[i] = (nsec_t)exp(7 + (double)(next_random() % 15000) / 1000.0);
+		histogram_add(&h, values[i]);
+	}
+	qsort(values, 10000, sizeof(*values), by_value);
+	for (unsigned permille = 10; permille <= 1000; permille += 10) {
+		nsec_t exact = values[permille * 10 - 1];
+		nsec_t got = histogram_quantile(&h, permille);
+
+		assert_true(got >= exact);
+		assert_true(got <= exact + exact / 4 + 1024);
+	}
+	assert_true(histogram_quantile(&h, 1000) == values[9999]);
+}
+
+static void histogram_edges(void **state)
+{
+	struct histogram h = {0};
+
+	assert_int_equal(histogram_quantile(&h, 990), 0);
+	histogram_add(&h, 0);
+	assert_int_equal(histogram_quantile(&h, 500), 0);
+	histogram_add(&h, NSEC_NEVER);
+	assert_true(histogram_quantile(&h, 1000) == NSEC_NEVER);
+	assert_int_equal(h.count, 2);
+}
+
+/* ---- Prediction ---- */
+
+static void predicts_high_before_it_knows(void **state)
+{
+	struct predict p = {.count = 0};
+
+	assert_true(predict_pause(&p, WIRE_OBJECTS, 1000000) >= 200 * MS);
+	assert_true(predict_pause(&p, WIRE_OBJECTS, 0) >= MS);
+	assert_true(predict_pause(&p, WIRE_OBJECTS, UINT64_MAX) <= 60 * SEC);
+}
+
+static void scales_with_the_size_driver(void **state)
+{
+	struct predict p = {.count = 0};
+	nsec_t small, big;
+
+	for (int i = 0; i < 20; i++)
+		predict_learn(&p, 500000, 100 * MS);
+	small = predict_pause(&p, WIRE_OBJECTS, 500000);
+	big = predict_pause(&p, WIRE_OBJECTS, 1000000);
+	assert_in_range(small, 100 * MS, 150 * MS);
+	assert_in_range(big, 2 * small - MS, 2 * small + MS);
+}
+
+static void noisy_pauses_are_covered(void **state)
+{
+	struct predict p = {.count = 0};
+	unsigned inside = 0, n = 2000;
+	double over = 0;
+
+	random_state = 7;
+	for (unsigned i = 0; i < n + 20; i++) {
+		/* 100 ns an object, give or take a fifth. */
+		nsec_t pause = (nsec_t)(1e6 * (80 + (double)(next_random() % 40)));
+		nsec_t predicted = predict_pause(&p, WIRE_OBJECTS, 1000000);
+
+		if (i >= 20) {
+			inside += pause <= predicted;
+			over += (double)predicted / (double)pause;
+		}
+		predict_learn(&p, 1000000, pause);
+	}
+	assert_true(inside >= n * 99 / 100);
+	assert_true(over / n <= 1.5);
+}
+
+/* ---- Placement ---- */
+
+#define JOBS 5
+
+/* Exhaustive: can these jobs, in this order, run on one slot from t on without a late
+ * start? */
+static bool feasible(const struct placement_job *jobs, const int *order, int n, nsec_t t)
+{
+	for (int i = 0; i < n; i++) {
+		if (t > jobs[order[i]].latest)
+			return false;
+		t += jobs[order[i]].span;
+	}
+	return true;
+}
+
+static bool any_order_feasible(const struct placement_job *jobs, int *order, int fixed,
+			       int n, nsec_t t)
+{
+	if (fixed == n)
+		return feasible(jobs, order, n, t);
+	for (int i = fixed; i < n; i++) {
+		int swap = order[fixed];
+		bool ok;
+
+		order[fixed] = order[i];
+		order[i] = swap;
+		ok = any_order_feasible(jobs, order, fixed + 1, n, t);
+		order[i] = order[fixed];
+		order[fixed] = swap;
+		if (ok)
+			return true;
+	}
+	return false;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct placement_job *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* On one slot the first start is the exact instant after which no order works any more.
+ */
+static void one_slot_placement_is_exact(void **state)
+{
+	random_state = 99;
+	for (int round = 0; round < 5000; round++) {
+		int n = 1 + (int)(next_random() % JOBS), order[JOBS];
+		struct placement_job jobs[JOBS];
+		nsec_t busy, first;
+
+		for (int i = 0; i < n; i++) {
+			jobs[i] =
+				(struct placement_job){.latest = 200 + next_random() % 60,
+						       .span = 1 + next_random() % 30};
+			order[i] = i;
+		}
+		placement_backward(jobs, (size_t)n, &busy, 1);
+		qsort(jobs, (size_t)n, sizeof(*jobs), by_start);
+		first = jobs[0].start;
+		for (int i = 0; i < n; i++) {
+			assert_true(jobs[i].start <= jobs[i].latest);
+			if (i + 1 < n)
+				assert_true(jobs[i].start + jobs[i].span <=
+					    jobs[i + 1].start);
+		}
+		assert_true(any_order_feasible(jobs, order, 0, n, first));
+		assert_false(any_order_feasible(jobs, order, 0, n, first + 1));
+	}
+}
+
+static void slots_never_overlap(void **state)
+{
+	random_state = 5;
+	for (int round = 0; round < 2000; round++) {
+		struct placement_job jobs[20];
+		unsigned k = 1 + (unsigned)(next_random() % 4);
+		nsec_t busy[4];
+
+		for (int i = 0; i < 20; i++)
+			jobs[i] = (struct placement_job){
+				.latest = 1000 + next_random() % 100,
+				.span = 1 + next_random() % 30};
+		placement_backward(jobs, 20, busy, k);
+		for (int i = 0; i < 20; i++) {
+			unsigned at_once = 0;
+
+			for (int j = 0; j < 20; j++)
+				at_once += jobs[j].start <= jobs[i].start &&
+					   jobs[i].start < jobs[j].start + jobs[j].span;
+			assert_true(at_once <= k);
+			assert_true(jobs[i].start <= jobs[i].latest);
+		}
+	}
+}
+
+static void more_work_than_room_starts_at_zero(void **state)
+{
+	struct placement_job jobs[3] = {{.latest = 10, .span = 100},
+					{.latest = 20, .span = 100},
+					{.latest = 30, .span = 100}};
+	nsec_t busy;
+
+	placement_backward(jobs, 3, &busy, 1);
+	assert_int_equal(jobs[2].start, 0);
+}
+
+/* ---- Timers ---- */
+
+static void timers_come_in_order(void **state)
+{
+	enum {
+		N = 500
+	};
+	static struct timer timer[N];
+	static nsec_t at[N];
+	struct timers t = {0};
+
+	random_state = 11;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(timers_add_owner(&t), 0);
+	for (int i = 0; i < 20000; i++) {
+		size_t which = next_random() % N;
+		nsec_t least = NSEC_NEVER;
+
+		at[which] = next_random() % 4 ? next_random() % 1000 + 1 : NSEC_NEVER;
+		timers_arm(&t, &timer[which], at[which]);
+		if (i % 50 == 0) {
+			for (int j = 0; j < N; j++)
+				if (timer[j].index)
+					least = nsec_min(least, at[j]);
+			assert_true(timers_next(&t) == least);
+		}
+		if (i % 97 == 0 && timers_next(&t) != NSEC_NEVER) {
+			nsec_t next = timers_next(&t);
+			struct timer *due;
+
+			assert_null(timers_pop(&t, next - 1));
+			due = timers_pop(&t, next);
+			assert_true(at[due - timer] == next);
+			assert_int_equal(due->index, 0);
+		}
+	}
+	timers_deinit(&t);
+}
+
+/* ---- Reasons ---- */
+
+static void every_reason_has_its_own_key_and_a_sentence(void **state)
+{
+	for (unsigned i = 0; i < REASON_COUNT; i++) {
+		assert_true(strlen(reason_key(i)) > 0);
+		assert_true(strlen(reason_sentence(i)) > strlen(reason_key(i)));
+		for (unsigned j = 0; j < i; j++)
+			assert_string_not_equal(reason_key(i), reason_key(j));
+	}
+	assert_string_equal(reason_key(REASON_COUNT), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(quantiles_are_close_to_the_sorted_ones),
+		cmocka_unit_test(histogram_edges),
+		cmocka_unit_test(predicts_high_before_it_knows),
+		cmocka_unit_test(scales_with_the_size_driver),
+		cmocka_unit_test(noisy_pauses_are_covered),
+		cmocka_unit_test(one_slot_placement_is_exact),
+		cmocka_unit_test(slots_never_overlap),
+		cmocka_unit_test(more_work_than_room_starts_at_zero),
+		cmocka_unit_test(timers_come_in_order),
+		cmocka_unit_test(every_reason_has_its_own_key_and_a_sentence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
