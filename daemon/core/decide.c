@@ -161,7 +161,11 @@ static void direct(struct supervisor *s, struct heap *h, nsec_t now)
 		.want = told_idle && used >= budget / SLACK_SHARE,
 	};
 
-	if (can_collect(h)) {
+	if (h->looked_at == 0)
+		d.watermark = 1; /* its first figures, and with them its budget */
+	else if (!budget)
+		d.watermark = add_amount(used, used + 1); /* its rule may find one yet */
+	if (h->looked_at && can_collect(h)) {
 		uint64_t at_due =
 			h->contention_start == NSEC_NEVER
 				? budget / 2

@@ -88,6 +88,24 @@ static void watermarks_are_few_and_ahead(void **state)
 	assert_in_range(reports, 2, 20);
 }
 
+static void first_figures_are_asked_for(void **state)
+{
+	struct world *w = *state;
+	struct event e = {.type = EVENT_JOIN, .heap = 1};
+
+	/* A runtime whose rule says the budget with its figures only. */
+	e.join.hello = (struct wire_hello){.caps = PAGE, .kinds = 1 << WIRE_MAJOR};
+	world_event(w, &e);
+	assert_int_equal(world_find(w, ACTION_DIRECT, 1)->directive.watermark, 1);
+	e = (struct event){.type = EVENT_REPORT, .heap = 1};
+	e.report = (struct wire_report){.at = w->now, .used = 10, .allocated = 10};
+	world_event(w, &e);
+	assert_in_range(world_find(w, ACTION_DIRECT, 1)->directive.watermark, 11, 100);
+	e.report = (struct wire_report){.at = w->now, .used = 10, .budget = 1000};
+	world_event(w, &e);
+	assert_in_range(world_find(w, ACTION_DIRECT, 1)->directive.watermark, 100, 500);
+}
+
 static void looks_before_it_decides(void **state)
 {
 	struct world *w = *state;
@@ -679,6 +697,7 @@ int main(void)
 		T(opens_before_the_budget_is_used_up),
 		T(quiet_heap_is_left_alone),
 		T(watermarks_are_few_and_ahead),
+		T(first_figures_are_asked_for),
 		T(looks_before_it_decides),
 		T(unanswered_look_falls_back_to_extrapolation),
 		T(one_at_a_time),
