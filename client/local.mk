@@ -3,7 +3,18 @@
 noinst_LTLIBRARIES += libclient.la
 libclient_la_SOURCES = \
 	client/client.c client/client.h \
-	client/rtgc.h
+	client/collect.c \
+	client/figures.c \
+	client/fork.c \
+	client/guard.c client/guard.h \
+	client/link.c client/link.h \
+	client/options.c client/options.h \
+	client/pages.c client/pages.h \
+	client/reconnect.c client/reconnect.h \
+	client/rtgc.h \
+	client/session.c \
+	client/window.c
+libclient_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 libclient_la_LIBADD = libwire.la
 
 lib_LTLIBRARIES += libruntime.la

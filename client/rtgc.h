@@ -11,14 +11,20 @@
  *
  *   Link      pkg-config --cflags --libs libruntime
  *   Time      uint64_t nanoseconds of CLOCK_MONOTONIC; RTGC_NEVER = no such instant
- *   Amounts   in the unit the heap declares: bytes, or objects where those are cheaper to
- * count Errors    0 is done, negative is -errno (unexpected), positive is an enum
- * rtgc_outcome Threads   every call may be made from any thread, unless it says
- * otherwise. Calls marked [wait-free] make no system call and take no lock, or one
- * non-blocking system call where it says so Signals   no call raises SIGPIPE; EINTR is
- * handled inside fork      the child's struct rtgc is inert (RTGC_ALONE, no socket of the
- * parent's) until rtgc_reopen() gives it a connection of its own Since     all of it
- * since 0.1
+ *   Amounts   in the unit the heap declares: bytes, or objects where those are cheaper
+ *             to count
+ *   Errors    0 is done, negative is -errno (unexpected), positive is an enum
+ *             rtgc_outcome
+ *   Threads   every call may be made from any thread, unless it says otherwise. Calls
+ *             marked [wait-free] make no system call and take no lock, or one
+ *             non-blocking system call where it says so. The others take a lock that is
+ *             only ever held around non-blocking calls
+ *   Signals   no call raises SIGPIPE; EINTR is handled inside; no call may be made from
+ *             a signal handler
+ *   fork      the child's struct rtgc is inert (RTGC_ALONE, no socket of the parent's)
+ *             until rtgc_reopen() gives it a connection of its own. A child made by a
+ *             bare clone() must not touch it
+ *   Since     all of it since 0.1
  */
 #ifndef RTGC_H
 #define RTGC_H
@@ -31,10 +37,11 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define RTGC_NEVER UINT64_MAX
 
-/* ---- What a heap is
- * -------------------------------------------------------------------- */
+/* ---- What a heap is ---- */
 
 struct rtgc; /* one supervised heap */
 
@@ -47,15 +54,13 @@ enum rtgc_kind {
 	RTGC_MINOR = 0,
 	RTGC_MAJOR = 1,
 	RTGC_SNAPSHOT = 2, /* found by a forked child, freed in small batches */
-	RTGC_FREEZE =
-		3, /* nothing is collected: the present heap is set aside for good */
+	RTGC_FREEZE = 3,   /* nothing is collected: the heap is set aside for good */
 };
 
 enum rtgc_cause {
 	RTGC_IN_WINDOW = 0,
-	RTGC_FORCED = 1, /* the heap's ceiling was reached with no window open */
-	RTGC_UNCOORDINATED =
-		2, /* the runtime, or somebody in the program, ran it unasked */
+	RTGC_FORCED = 1,	/* the heap's ceiling was reached with no window open */
+	RTGC_UNCOORDINATED = 2, /* the runtime, or somebody in it, ran it unasked */
 };
 
 /* What rtgc_check() answers. Greater is more pressing. */
@@ -63,12 +68,13 @@ enum rtgc_verdict {
 	RTGC_RUN = 0,	  /* carry on, do not collect */
 	RTGC_ALONE = 1,	  /* no daemon: the collector's own policy */
 	RTGC_PREPARE = 2, /* a window is announced: come to rest, then rtgc_quiet() */
-	RTGC_MAY = 3,	  /* a window is open and the predicted pause fits: collect if it
-			     suits */
-	RTGC_MUST = 4, /* the same, and the heap's deadline is near: collect at this safe
-			  point */
-	RTGC_CEILING =
-		5, /* the budget is used up: collect now, report it as RTGC_FORCED */
+	/* A window is open and the predicted pause fits: collect if it suits. */
+	RTGC_MAY = 3,
+	/* The same, and the heap's deadline is near: collect at this safe point. */
+	RTGC_MUST = 4,
+	/* The budget is used up, no window is open that fits: collect now, RTGC_FORCED.
+	 */
+	RTGC_CEILING = 5,
 };
 
 /* Positive results: the call worked, this is what it found. */
@@ -81,26 +87,28 @@ enum rtgc_outcome {
 };
 
 enum rtgc_flags {
-	RTGC_THREAD =
-		1, /* a thread of the library talks to the daemon and calls notify() */
-	RTGC_SOCKET_ONLY =
-		2,	 /* no shared pages: everything over the socket, same behaviour */
-	RTGC_QUIETS = 4, /* the program answers RTGC_PREPARE with rtgc_quiet() */
-	RTGC_MARKS =
-		8, /* the program calls rtgc_idle(), rtgc_busy() or rtgc_deadline() */
+	/* A thread of the library talks to the daemon and calls notify(). */
+	RTGC_THREAD = 1,
+	/* No shared pages: everything over the socket, same behaviour. */
+	RTGC_SOCKET_ONLY = 2,
+	/* The program answers RTGC_PREPARE with rtgc_quiet(). */
+	RTGC_QUIETS = 4,
+	/* The program calls rtgc_idle(), rtgc_busy() or rtgc_deadline(). */
+	RTGC_MARKS = 8,
 };
 
-/* What notify() is told: what has changed since it was last called. */
+/*
+ * What notify() is told: what has changed since it was last called. _CONNECTED and _ALONE
+ * never come together. _ALONE also comes once when no daemon was found at first.
+ */
 enum rtgc_event {
-	RTGC_EVENT_CONNECTED =
-		1, /* supervised from now on: leave collecting to windows */
-	RTGC_EVENT_ALONE =
-		2, /* daemon gone or hung: put the collector's own policy back */
-	RTGC_EVENT_ANNOUNCED = 4,
-	RTGC_EVENT_OPEN = 8,	/* a window has just opened */
-	RTGC_EVENT_CLOSED = 16, /* the window expired or was revoked */
-	RTGC_EVENT_REFUSED =
-		32, /* the daemon refused this heap: rtgc_status() has its words */
+	RTGC_EVENT_CONNECTED = 1, /* supervised: leave collecting to windows */
+	RTGC_EVENT_ALONE = 2,	  /* daemon gone or hung: the collector's own policy */
+	RTGC_EVENT_ANNOUNCED = 4, /* a window is announced: RTGC_PREPARE */
+	RTGC_EVENT_OPEN = 8,	  /* a window has just opened */
+	RTGC_EVENT_CLOSED = 16,	  /* it expired or was revoked, unused */
+	RTGC_EVENT_REFUSED = 32,  /* the daemon does not want this heap; rtgc_status() has
+				     its words. It is asked again from time to time */
 };
 
 struct rtgc_options {
@@ -118,71 +126,82 @@ struct rtgc_options {
 	const char *socket;
 	uint32_t unit;	/* enum rtgc_unit */
 	uint32_t kinds; /* 1 << enum rtgc_kind for each kind it can run; 0: majors only */
-	uint64_t budget; /* the most the heap may reach; 0: the service's, or what figures
-			    say */
+	/* The most the heap may reach; 0: the service's, or what the figures say. */
+	uint64_t budget;
 	/* Called by the library's thread, or inside rtgc_dispatch(). Must not call
 	 * rtgc_close(). */
 	void (*notify)(struct rtgc *r, uint32_t events, void *userdata);
 	void *userdata;
 };
 
-/* ---- Opening and closing
- * --------------------------------------------------------------- */
+/* ---- Opening and closing ---- */
 
 /*
  * Makes a supervised heap and starts to connect in the background. Succeeds whether or
- * not a daemon runs. -EINVAL: an option is wrong; -ENOMEM, -EMFILE: as usual, *ret
- * untouched.
+ * not a daemon runs. options may be NULL: all defaults. -EINVAL: an option is wrong;
+ * -ENOMEM, -EMFILE, -EAGAIN (no thread): as usual, *ret untouched.
  */
 int rtgc_open(const struct rtgc_options *options, struct rtgc **ret);
-/* Says goodbye, ends the thread, frees. NULL is fine. Returns NULL. Not from notify(). */
+/*
+ * Says goodbye, ends the thread, frees. NULL is fine. Returns NULL. Not from notify(),
+ * and not while another thread uses r.
+ */
 struct rtgc *rtgc_close(struct rtgc *r);
 /*
  * In a forked child: gives the inert heap a connection (and thread) of its own, named
- * heap, or PROGRAM-PID when NULL. -EALREADY when it is not inert.
+ * heap, or PROGRAM-PID when NULL. -EALREADY when it is not inert, else as rtgc_open().
+ * Not while another thread uses r. rtgc_fd() is another one then.
  */
 int rtgc_reopen(struct rtgc *r, const char *heap);
 
-/* ---- Talking to the daemon, without RTGC_THREAD
- * ------------------------------------------ */
+/* ---- Talking to the daemon, without RTGC_THREAD ---- */
 
-/* One descriptor, the same for the life of r: readable when rtgc_dispatch() has work. */
+/*
+ * One descriptor, the same for the life of r: readable when rtgc_dispatch() has work. For
+ * poll() only. -1 while inert.
+ */
 int rtgc_fd(const struct rtgc *r);
 /*
  * Does what is due: connects, reads, answers, notices a dead or hung daemon, calls
- * notify(). Never blocks. Returns 0 or -errno; -EBUSY with RTGC_THREAD. One thread at a
- * time.
+ * notify(). Never blocks. Returns 0 or -errno; -EBUSY with RTGC_THREAD, -ENOTCONN while
+ * inert. One thread at a time.
  */
 int rtgc_dispatch(struct rtgc *r);
 
-/* ---- Telling -------------------------------------------------------------------------
- */
+/* ---- Telling ---- */
 
 struct rtgc_figures {
 	uint64_t used;	    /* against the budget */
 	uint64_t allocated; /* since the heap was opened; never falls */
-	uint64_t live; /* what a major collection would walk: pauses are predicted from it
-			*/
+	uint64_t live;	    /* what a major collection walks: its pause follows from it */
 	uint64_t rss_bytes; /* 0: not known */
 	uint64_t budget;    /* 0: as given before. A runtime's own rule may move it */
 };
 
 /*
  * Publishes the figures. [wait-free; one non-blocking send when a watermark is crossed]
- * Returns RTGC_CEILING when used has reached the budget, else RTGC_RUN.
  * One thread at a time.
+ *
+ * Returns RTGC_CEILING when used has reached the budget in force, else RTGC_RUN. That is
+ * figures.budget, else options.budget, else what the daemon has set; but never less than
+ * 5/4 of what the last major collection left, if that was more than 7/8 of the budget: a
+ * heap whose live data outgrew its budget would collect without end. Alone, only a
+ * program that gave an options.budget has a ceiling; for the others their collector's own
+ * policy rules. After RTGC_CEILING ask rtgc_check(): a window may be open.
  */
 enum rtgc_verdict rtgc_publish(struct rtgc *r, const struct rtgc_figures *figures);
 
-/* Marks. [wait-free; one non-blocking send while the daemon waits for this heap] */
-void rtgc_idle(struct rtgc *r,
-	       uint64_t until_ns); /* nothing due before; RTGC_NEVER: unknown */
-void rtgc_busy(struct rtgc *r);
-void rtgc_deadline(struct rtgc *r,
-		   uint64_t at_ns); /* responsive again by; RTGC_NEVER: none */
-
-/* ---- Asking --------------------------------------------------------------------------
+/*
+ * Marks. rtgc_idle(): nothing is due before that instant (RTGC_NEVER: not known), until
+ * rtgc_busy(). rtgc_deadline(): responsive again by then (RTGC_NEVER: no deadline).
+ * Without RTGC_MARKS they are ignored. [wait-free; one non-blocking send while the daemon
+ * waits for this heap]
  */
+void rtgc_idle(struct rtgc *r, uint64_t until_ns);
+void rtgc_busy(struct rtgc *r);
+void rtgc_deadline(struct rtgc *r, uint64_t at_ns);
+
+/* ---- Asking ---- */
 
 struct rtgc_window {
 	uint64_t id;
@@ -193,26 +212,34 @@ struct rtgc_window {
 
 /*
  * May I collect, when I must be responsive again at until_ns (RTGC_NEVER: no such
- * instant)? RTGC_PREPARE, RTGC_MAY and RTGC_MUST fill *ret (may be NULL). [wait-free; one
- * clock read when a window is announced or open]
+ * instant)? RTGC_PREPARE, RTGC_MAY and RTGC_MUST fill *ret (may be NULL). A window that
+ * opens in the future is RTGC_PREPARE until then; one that is used, handed back, or too
+ * short by now is none. At the ceiling a window that fits is RTGC_MUST, all else is
+ * RTGC_CEILING. [wait-free; one clock read when a window is announced or open]
  */
 enum rtgc_verdict rtgc_check(struct rtgc *r, uint64_t until_ns, struct rtgc_window *ret);
 
-/* For the hot path: false = rtgc_check() would say RTGC_RUN or RTGC_ALONE. A few loads.
+/*
+ * For the hot path: false = rtgc_check() would say RTGC_RUN or RTGC_ALONE; true = call
+ * rtgc_check(). Two loads. [wait-free]
  */
 static inline bool rtgc_pending(const struct rtgc *r)
 {
-	const volatile uint32_t *const *state = (const volatile uint32_t *const *)r;
-	return **state != 0;
+	const uint32_t *state = __atomic_load_n((const uint32_t *const *)(const void *)r,
+						__ATOMIC_RELAXED);
+
+	return __atomic_load_n(state, __ATOMIC_RELAXED) != 0;
 }
 
-/* At rest after RTGC_PREPARE: the window may open now. 0 or RTGC_E_NO_WINDOW. */
+/*
+ * At rest after RTGC_PREPARE: the window may open now. More than once is harmless. 0 or
+ * RTGC_E_NO_WINDOW.
+ */
 int rtgc_quiet(struct rtgc *r);
 /* Hands the announced or open window back unused. 0 or RTGC_E_NO_WINDOW. */
 int rtgc_decline(struct rtgc *r);
 
-/* ---- Collecting
- * ------------------------------------------------------------------------ */
+/* ---- Collecting ---- */
 
 struct rtgc_result {
 	uint64_t freed;	     /* by this collection, in units */
@@ -222,26 +249,33 @@ struct rtgc_result {
 /*
  * A collection begins. With RTGC_IN_WINDOW the window of that id is checked once more,
  * with the clock: open, long enough, same daemon; else RTGC_E_CLOSED or RTGC_E_UNFIT, and
- * the caller does not collect. window_id is 0 for the other causes. RTGC_E_RUNNING: the
- * last one has not ended.
+ * the caller does not collect. window_id is 0 for the other causes, which always may.
+ * RTGC_E_RUNNING: the last one has not ended. -EINVAL: no such kind or cause, or the
+ * window is for another kind.
  */
 int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 	       uint64_t window_id);
-/* It ended. 0 or RTGC_E_NO_BEGIN. */
+/*
+ * It ended: also to be called when the window closed meanwhile, or the daemon went.
+ * result may be NULL where it is not known. 0 or RTGC_E_NO_BEGIN.
+ */
 int rtgc_end(struct rtgc *r, const struct rtgc_result *result);
-/* The same after the fact, for collections noticed rather than run. */
+/*
+ * The same after the fact, for collections noticed rather than run: RTGC_FORCED or
+ * RTGC_UNCOORDINATED. 0 or -EINVAL.
+ */
 int rtgc_record(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 		uint64_t begin_ns, uint64_t end_ns, const struct rtgc_result *result);
 
-/* ---- Looking -------------------------------------------------------------------------
- */
+/* ---- Looking ---- */
 
 struct rtgc_status {
 	bool supervised;   /* a living daemon decides for this heap */
 	bool shared_pages; /* else socket only */
 	uint64_t epoch;	   /* of the daemon's present run; 0: none */
 	uint64_t heap_id;  /* as rtgcctl shows it; 0: none */
-	uint64_t used, budget;
+	uint64_t used;
+	uint64_t budget; /* in force; 0: none */
 	uint64_t windows_opened, windows_used, windows_missed;
 	uint64_t collections_in_window, forced, uncoordinated;
 	uint64_t connects; /* 1 after the first, more after reconnecting */
@@ -254,6 +288,8 @@ void rtgc_status(struct rtgc *r, struct rtgc_status *ret);
 uint64_t rtgc_now(void); /* CLOCK_MONOTONIC in nanoseconds */
 const char *rtgc_version(void);
 const char *rtgc_verdict_name(enum rtgc_verdict verdict); /* "run", "alone", … */
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A supervised heap, as the library's own files know it.
+ *
+ *   client.c   open, close, reopen, the thread, status
+ *   session.c  the life of the connection: connect, greet, listen, doubt, lose
+ *   figures.c  what the application tells: figures and marks
+ *   window.c   what it may do: check, quiet, decline
+ *   collect.c  what it did: begin, end, record
+ *   fork.c     what is left of a heap in a forked child
+ *   guard, reconnect, link, pages, options: parts that know nothing of struct rtgc
+ *
+ * Two kinds of state. The first part is read and written by the application's threads
+ * without a lock, atomics all of it. The rest belongs to the lock, which is only ever
+ * held around calls that do not block: whoever waits for it, waits for a few non-blocking
+ * system calls. Figures and marks are told with a try for the lock: when it is taken, the
+ * dispatcher is asked to tell them instead.
+ */
+#ifndef RTGC_CLIENT_H
+#define RTGC_CLIENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/guard.h"
+#include "client/link.h"
+#include "client/options.h"
+#include "client/pages.h"
+#include "client/reconnect.h"
+#include "client/rtgc.h"
+#include "client/wire/list.h"
+#include "client/wire/page.h"
+
+enum session_state {
+	SESSION_INERT,	  /* in a forked child, until rtgc_reopen() */
+	SESSION_DOWN,	  /* no connection; the next try is at retry_at */
+	SESSION_GREETING, /* HELLO is sent */
+	SESSION_UP,	  /* WELCOME has come; the daemon may still be hung */
+};
+
+enum { /* rtgc.due: what the dispatcher is to tell the daemon */
+	DUE_REPORT = 1,
+	DUE_MARK = 2,
+	DUE_DEADLINE = 4,
+	DUE_PAGE = 8, /* bring the shared heap page up to date */
+};
+
+struct running { /* a collection that has begun and not ended */
+	bool active;
+	bool adopted; /* named in the HELLO of a connection it did not begin under */
+	enum rtgc_kind kind;
+	enum rtgc_cause cause;
+	uint64_t window; /* 0: in none */
+	nsec_t begin, closes;
+};
+
+struct seen { /* the window the daemon's frames spoke of last */
+	enum page_state state;
+	uint64_t id;
+	nsec_t opens, closes;
+	bool told; /* RTGC_EVENT_OPEN */
+};
+
+struct rtgc {
+	/* First, because rtgc_pending() is compiled into the application. */
+	_Atomic(const _Atomic uint32_t *) state;
+	_Atomic(struct page_slot *) slot; /* in the window page; never NULL */
+	struct pages pages;
+	_Atomic nsec_t stale_after;
+	_Atomic uint64_t done; /* the window that was used, declined or voided last */
+	_Atomic uint32_t caps; /* in force */
+	_Atomic bool alone;    /* no living daemon decides */
+	_Atomic bool shared;   /* the pages are the daemon's */
+
+	/* Written by the application's threads; a cache line of its own. */
+	_Alignas(PAGE_LINE) struct page_telemetry mine; /* its seq: under `writing` */
+	struct page_app marks;
+	struct guard guard;
+	_Atomic uint32_t full; /* 1: at the ceiling */
+	_Atomic uint32_t due;  /* DUE_… */
+	_Atomic bool writing;  /* a try-lock of the telemetry lines */
+
+	_Alignas(PAGE_LINE) pthread_mutex_t lock; /* of all that follows */
+	struct link link;
+	enum session_state session;
+	struct options options;
+	struct reconnect reconnect;
+	nsec_t retry_at;
+	nsec_t doubt_at; /* no answer by then: say so, once */
+	nsec_t tick_at, ticked_at, heartbeat_every;
+	nsec_t report_by;
+	nsec_t armed; /* what the timer is set to */
+	uint64_t epoch, last_epoch;
+	uint64_t heap_id;
+	bool hung;
+	bool unsafe_pages; /* the next HELLO asks for none */
+	uint32_t events;   /* for notify() */
+	uint32_t told;	   /* the last of RTGC_EVENT_CONNECTED and _ALONE; 0: neither */
+	struct running running;
+	struct seen seen;
+	uint64_t quieted; /* the window QUIET was sent for */
+	uint64_t windows_opened, windows_used, windows_missed;
+	uint64_t in_window, forced, uncoordinated, connects;
+	nsec_t last_pause, max_pause;
+	char refused[WIRE_DETAIL_MAX];
+
+	int epoll, timer, kick; /* the first is rtgc_fd() */
+	struct list all;	/* fork.c */
+	pthread_t thread;
+	bool has_thread;
+	_Atomic bool stopping;
+};
+
+/* client.c */
+void client_kick(struct rtgc *r); /* makes rtgc_fd() readable; any thread, no lock */
+/* Chooses what rtgc_pending() looks at, after `slot` or `full` has changed; no lock. */
+void client_point(struct rtgc *r);
+void client_full(struct rtgc *r, bool full);
+/* In a forked child: lets go of all that is the parent's. */
+void client_abandon(struct rtgc *r);
+
+/* session.c, under the lock */
+void session_init(struct rtgc *r, nsec_t now);
+/* Does what is due at this instant, then sets the timer. */
+void session_run(struct rtgc *r, nsec_t now);
+/* The descriptors have failed: alone for good. */
+void session_fail(struct rtgc *r, nsec_t now);
+/* Tells the daemon now what is due (DUE_…), if it listens. */
+void session_tell(struct rtgc *r, uint32_t due);
+/* The window is over for this heap, whatever the page still says. */
+void session_done(struct rtgc *r, uint64_t window);
+
+/* figures.c */
+/* Writes the figures, here and in the shared page. Any thread. */
+void figures_write(struct rtgc *r, const struct wire_report *report);
+/* false: there are none yet. */
+bool figures_read(const struct rtgc *r, struct wire_report *ret);
+/* After the pages were mapped: brings them up to date. false: try again later. */
+bool figures_sync(struct rtgc *r);
+
+/* fork.c */
+void fork_watch(struct rtgc *r);
+void fork_forget(struct rtgc *r);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* What the application did: begin, end, record. */
+#include <errno.h>
+
+#include "client/client.h"
+
+static bool valid(enum rtgc_kind kind, enum rtgc_cause cause)
+{
+	return (unsigned)kind < WIRE_KINDS && (unsigned)cause < WIRE_CAUSES;
+}
+
+/*
+ * The last look, under the lock, so that neither the connection nor the pages can change
+ * before the daemon is told.
+ */
+static int look_again(struct rtgc *r, enum rtgc_kind kind, uint64_t id, nsec_t now,
+		      struct page_window *ret)
+{
+	const struct page_header *header = &r->pages.window->header;
+	struct wire_frame frame = {.type = WIRE_DECLINE};
+	struct page_window w;
+	int result;
+
+	if (atomic_load(&r->alone) || id == atomic_load(&r->done) ||
+	    atomic_load(&header->epoch) != r->epoch ||
+	    !guard_fresh(atomic_load(&header->heartbeat), atomic_load(&r->stale_after),
+			 now) ||
+	    !page_slot_read(atomic_load(&r->slot), &w))
+		return RTGC_E_CLOSED;
+	result = guard_begin(&w, id, kind, now);
+	if (result == RTGC_E_UNFIT) {
+		/* It only gets shorter: somebody else can have the slot at once. */
+		frame.decline.window = id;
+		frame.decline.why = WIRE_DECLINE_UNFIT;
+		link_send(&r->link, &frame);
+		session_done(r, id);
+	}
+	if (result == 0)
+		*ret = w;
+	return result;
+}
+
+int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
+	       uint64_t window_id)
+{
+	struct wire_frame frame = {.type = WIRE_BEGIN};
+	struct page_window w = {.window.closes = NSEC_NEVER};
+	nsec_t now;
+	int ret = 0;
+
+	if (!valid(kind, cause) || (cause != RTGC_IN_WINDOW && window_id != 0))
+		return -EINVAL;
+	pthread_mutex_lock(&r->lock);
+	now = rtgc_now();
+	if (r->running.active)
+		ret = RTGC_E_RUNNING;
+	else if (cause == RTGC_IN_WINDOW)
+		ret = look_again(r, kind, window_id, now, &w);
+	if (ret == 0) {
+		r->running = (struct running){
+			.active = true,
+			.kind = kind,
+			.cause = cause,
+			.window = window_id,
+			.begin = now,
+			.closes = w.window.closes,
+		};
+		frame.begin = (struct wire_begin){
+			.window = window_id,
+			.at = now,
+			.kind = (uint8_t)kind,
+			.cause = (uint8_t)cause,
+		};
+		if (r->session == SESSION_UP)
+			link_send(&r->link, &frame);
+		if (window_id) {
+			r->windows_used++;
+			session_done(r, window_id);
+		}
+	}
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
+static void count(struct rtgc *r, enum rtgc_cause cause, nsec_t pause)
+{
+	switch (cause) {
+	case RTGC_IN_WINDOW:
+		r->in_window++;
+		break;
+	case RTGC_FORCED:
+		r->forced++;
+		break;
+	case RTGC_UNCOORDINATED:
+		r->uncoordinated++;
+		break;
+	}
+	r->last_pause = pause;
+	r->max_pause = nsec_max(r->max_pause, pause);
+}
+
+/* The heap is smaller now: what the ceiling and the daemon look at says so at once. */
+static void take_figures(struct rtgc *r, const struct wire_end *end)
+{
+	uint64_t directive = atomic_load(&atomic_load(&r->slot)->budget), ceiling;
+	struct wire_report report = {0};
+
+	guard_collected(&r->guard, (enum rtgc_kind)end->kind, end->used, directive);
+	ceiling = guard_ceiling(&r->guard, directive, atomic_load(&r->alone));
+	client_full(r, ceiling && end->used >= ceiling);
+	if (figures_read(r, &report) && report.at > end->end)
+		return; /* recorded late: newer ones have been published */
+	report.at = end->end;
+	report.used = end->used;
+	report.live = end->live;
+	report.budget = guard_reported_budget(&r->guard);
+	figures_write(r, &report);
+}
+
+/* Under the lock. */
+static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result *result,
+		 bool tell)
+{
+	struct wire_frame frame = {.type = WIRE_END};
+	struct wire_report report = {0};
+
+	if (result) {
+		end->freed = result->freed;
+		end->used = result->used;
+		end->live = result->live;
+	} else {
+		figures_read(r, &report);
+		end->used = report.used;
+		end->live = report.live;
+	}
+	count(r, (enum rtgc_cause)end->cause, nsec_sub(end->end, end->begin));
+	take_figures(r, end);
+	frame.end = *end;
+	if (tell)
+		link_send(&r->link, &frame);
+}
+
+int rtgc_end(struct rtgc *r, const struct rtgc_result *result)
+{
+	struct wire_end end = {.end = rtgc_now()};
+	int ret = RTGC_E_NO_BEGIN;
+
+	pthread_mutex_lock(&r->lock);
+	if (r->running.active) {
+		end.window = r->running.window;
+		end.begin = r->running.begin;
+		end.kind = (uint8_t)r->running.kind;
+		end.cause = (uint8_t)r->running.cause;
+		over(r, &end, result,
+		     r->session == SESSION_UP ||
+			     (r->session == SESSION_GREETING && r->running.adopted));
+		r->running.active = false;
+		ret = 0;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
+int rtgc_record(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
+		uint64_t begin_ns, uint64_t end_ns, const struct rtgc_result *result)
+{
+	struct wire_end end = {
+		.begin = begin_ns,
+		.end = end_ns,
+		.kind = (uint8_t)kind,
+		.cause = (uint8_t)cause,
+	};
+
+	if (!valid(kind, cause) || cause == RTGC_IN_WINDOW || begin_ns > end_ns)
+		return -EINVAL;
+	pthread_mutex_lock(&r->lock);
+	over(r, &end, result, r->session == SESSION_UP);
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
