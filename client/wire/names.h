@@ -15,14 +15,12 @@
 bool name_valid(const char *name, size_t size, bool allow_empty);
 /* The same of a fixed, NUL-padded field: the NUL is there and only NULs follow. */
 bool name_field_valid(const char *field, size_t size, bool allow_empty);
-/* Copies a valid name into a NUL-padded field; false (nothing written) when it does not
- * fit. */
+/* Copies a name into a NUL-padded field; false (nothing written): it does not fit. */
 bool name_copy(char *field, size_t size, const char *name);
 
-const char *
-kind_name(unsigned kind); /* "minor", "major", "snapshot", "freeze"; else NULL */
-const char *unit_name(unsigned unit); /* "bytes", "objects"; else NULL */
-const char *
-cause_name(unsigned cause); /* "window", "forced", "uncoordinated"; else NULL */
+/* NULL: no such value. */
+const char *kind_name(unsigned kind);	/* "minor", "major", "snapshot", "freeze" */
+const char *unit_name(unsigned unit);	/* "bytes", "objects" */
+const char *cause_name(unsigned cause); /* "window", "forced", "uncoordinated" */
 
 #endif

@@ -56,8 +56,7 @@ struct page_header {	 /* line 0 of both pages */
 	uint16_t layout; /* PAGE_LAYOUT */
 	uint16_t slots;	 /* window page: PAGE_SLOTS; heap page: 0 */
 	_Atomic uint64_t epoch;
-	_Atomic uint64_t
-		heartbeat; /* window page: when the daemon's loop last turned (nsec_t) */
+	_Atomic uint64_t heartbeat; /* window page: when the daemon's loop last turned */
 	uint8_t reserved[PAGE_LINE - 24];
 };
 
@@ -74,8 +73,7 @@ struct page_slot { /* a heap's line of the window page; writer: the daemon */
 struct page_telemetry { /* line 1 of the heap page; writer: the client */
 	_Atomic uint32_t seq;
 	uint32_t reserved;
-	_Atomic uint64_t at, used, allocated, live, rss_bytes,
-		budget; /* struct wire_report */
+	_Atomic uint64_t at, used, allocated, live, rss_bytes, budget; /* wire_report */
 	_Atomic uint64_t spare;
 };
 
@@ -99,6 +97,8 @@ struct heap_page {
 	uint8_t reserved[PAGE_SIZE_BYTES - 3 * PAGE_LINE];
 };
 
+/* An atomic that takes a lock would take another one in each process. */
+static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "lock-free");
 static_assert(sizeof(struct page_header) == PAGE_LINE, "line");
 static_assert(sizeof(struct page_slot) == PAGE_LINE, "line");
 static_assert(offsetof(struct page_slot, window) == 8, "offset");
@@ -123,8 +123,7 @@ struct page_window { /* a consistent copy of a slot */
 void page_header_init(struct page_header *header, uint16_t slots, uint64_t epoch);
 bool page_header_valid(const struct page_header *header, uint16_t slots);
 
-/* Writer's side of a slot (the daemon; in socket-only mode the library, on a page of its
- * own). */
+/* Writer's side of a slot: the daemon; without shared pages the library, on its own. */
 void page_slot_reset(struct page_slot *slot);
 void page_slot_announce(struct page_slot *slot, const struct wire_announce *announce);
 void page_slot_open(struct page_slot *slot, const struct wire_window *window);

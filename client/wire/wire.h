@@ -7,8 +7,8 @@
  * nanoseconds (NSEC_NEVER = none), all names are NUL-padded UTF-8 without control
  * characters. The client speaks first (HELLO), the daemon answers WELCOME or ERROR;
  * before WELCOME no other frame is valid. A frame that does not decode, or is out of
- * order, is answered by ERROR naming its serial, and the connection is closed (see
- * rtgc-protocol(7)).
+ * order, is answered by ERROR naming its serial, and the connection is closed. The
+ * layout of each frame stands in wire.c, the conversation in rtgc-protocol(7).
  *
  * Pure: no clock, no allocation, no I/O. Threads: every function may be called from
  * anywhere.
@@ -70,9 +70,8 @@ enum wire_unit { /* what used, budget and allocated count */
 
 enum wire_cause { /* why a collection ran */
 	WIRE_IN_WINDOW = 0,
-	WIRE_FORCED = 1, /* the local ceiling was reached */
-	WIRE_UNCOORDINATED =
-		2, /* the runtime, or somebody in the program, ran it unasked */
+	WIRE_FORCED = 1,	/* the local ceiling was reached */
+	WIRE_UNCOORDINATED = 2, /* the runtime, or somebody else, ran it unasked */
 	WIRE_CAUSES = 3,
 };
 
@@ -84,8 +83,7 @@ enum wire_decline {		/* why a client hands a window back unused */
 };
 
 /* Capabilities: HELLO offers, WELCOME answers with those in force. */
-#define WIRE_CAP_PAGE \
-	UINT32_C(1) /* shared pages (else everything goes over the socket) */
+#define WIRE_CAP_PAGE	UINT32_C(1) /* shared pages, else all goes over the socket */
 #define WIRE_CAP_QUIET	UINT32_C(2) /* answers an announcement with QUIET once at rest */
 #define WIRE_CAP_MARKS	UINT32_C(4) /* says when it is idle and busy */
 #define WIRE_CAPS_KNOWN (WIRE_CAP_PAGE | WIRE_CAP_QUIET | WIRE_CAP_MARKS)
@@ -97,8 +95,7 @@ struct wire_hello {
 	uint8_t kinds;	      /* bit 1 << enum wire_kind for each kind it can run */
 	uint64_t budget;      /* the heap's own, in units; 0 = it has none */
 	uint64_t prev_epoch;  /* of the daemon it was last connected to; 0 = none */
-	uint64_t prev_window; /* a window begun under that epoch and not yet ended; 0 =
-				 none */
+	uint64_t prev_window; /* begun under that epoch and not yet ended; 0 = none */
 	nsec_t prev_closes;   /* when that one closes */
 	char service[WIRE_NAME_MAX], heap[WIRE_NAME_MAX], runtime[WIRE_RUNTIME_MAX];
 };
@@ -107,8 +104,7 @@ struct wire_report {
 	nsec_t at;	    /* when the figures were taken */
 	uint64_t used;	    /* in units, against the budget */
 	uint64_t allocated; /* units allocated since the heap was opened; never falls */
-	uint64_t
-		live; /* what a major collection would walk (the size driver), in units */
+	uint64_t live;	    /* what a major walks (the size driver), in units */
 	uint64_t rss_bytes; /* 0 = not known */
 	uint64_t budget;    /* in units; 0 = none. A runtime's own rule may move it */
 };
@@ -150,8 +146,7 @@ struct wire_heartbeat {
 
 struct wire_welcome {
 	uint16_t version;
-	uint16_t slot; /* the heap's line in the window page: 1 … PAGE_SLOTS; 0 = no pages
-			*/
+	uint16_t slot; /* its line in the window page: 1 … PAGE_SLOTS; 0 = no pages */
 	uint32_t caps;
 	uint64_t epoch; /* new for each start of the daemon; never 0 */
 	uint64_t heap;	/* the id shown by rtgcctl */
@@ -162,9 +157,8 @@ struct wire_welcome {
 struct wire_directive {
 	uint64_t watermark; /* report when used reaches this; UINT64_MAX = never */
 	nsec_t report_by;   /* and at this instant at the latest; NSEC_NEVER = never */
-	uint64_t
-		budget; /* the budget in force, in units; 0 = none, the heap's own rule */
-	uint8_t want;	/* 1: a collection is worth it, say IDLE and BUSY by frame */
+	uint64_t budget;    /* in force, in units; 0 = none, the heap's own rule */
+	uint8_t want;	    /* 1: a collection is worth it, say IDLE and BUSY by frame */
 };
 
 struct wire_announce {
@@ -189,14 +183,12 @@ struct wire_revoke {
 };
 
 enum wire_error_code {
-	WIRE_ERROR_MALFORMED = 1, /* the frame did not decode */
-	WIRE_ERROR_UNEXPECTED =
-		2, /* valid, but not now (second HELLO, anything before it) */
-	WIRE_ERROR_VERSION = 3, /* no version in common */
-	WIRE_ERROR_REFUSED = 4, /* not allowed, or a quota is used up */
-	WIRE_ERROR_WINDOW =
-		5, /* names a window that is not this heap's. The connection stays */
-	WIRE_ERROR_SHUTDOWN = 6, /* the daemon is going; come back later */
+	WIRE_ERROR_MALFORMED = 1,  /* the frame did not decode */
+	WIRE_ERROR_UNEXPECTED = 2, /* valid, but not now (a second HELLO, …) */
+	WIRE_ERROR_VERSION = 3,	   /* no version in common */
+	WIRE_ERROR_REFUSED = 4,	   /* not allowed, or a quota is used up */
+	WIRE_ERROR_WINDOW = 5,	   /* not a window of this heap. The connection stays */
+	WIRE_ERROR_SHUTDOWN = 6,   /* the daemon is going; come back later */
 };
 
 struct wire_error {
@@ -234,16 +226,13 @@ enum wire_decode_result {
 	WIRE_E_SIZE,	  /* not the size of its type, or the header disagrees */
 	WIRE_E_TYPE,	  /* no such type */
 	WIRE_E_MAGIC,	  /* HELLO without the magic */
-	WIRE_E_VALUE, /* an enum out of range, a reserved byte not zero, version_min > max
-		       */
-	WIRE_E_NAME,  /* a name without NUL, not UTF-8, with control characters, or with
-			 bytes behind the NUL */
+	WIRE_E_VALUE,	  /* out of the field's range, or a reserved byte not zero */
+	WIRE_E_NAME,	  /* without NUL, with bytes behind it, or not a valid name */
 };
 
-/* Size of a whole frame of that type, header included; 0 for a type that does not exist.
- */
+/* Size of a whole frame of that type, with its header; 0: there is no such type. */
 size_t wire_size(uint16_t type);
-/* "HELLO", …; NULL for a type that does not exist. */
+/* "HELLO", …; NULL: there is no such type. */
 const char *wire_type_name(uint16_t type);
 
 /*
@@ -251,8 +240,7 @@ const char *wire_type_name(uint16_t type);
  * frame is our own, so it must be encodable: asserted.
  */
 size_t wire_encode(const struct wire_frame *frame, uint8_t *buf);
-/* Returns 0 and fills *ret, or a positive enum wire_decode_result and leaves *ret alone.
- */
+/* Returns 0 and fills *ret, or an enum wire_decode_result and leaves *ret alone. */
 int wire_decode(const uint8_t *buf, size_t size, struct wire_frame *ret);
 const char *wire_decode_strerror(int result);
 

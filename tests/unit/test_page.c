@@ -11,10 +11,10 @@
 
 #include "client/wire/page.h"
 
-#define READS 1000000
+#define READS 2000000
 /* So often must the reader have seen another value: else nothing was written meanwhile.
  */
-#define CHANGES 2000
+#define CHANGES 10000
 
 static struct window_page page;
 static struct heap_page heap;
@@ -244,6 +244,13 @@ static void test_telemetry(void **state)
 
 static atomic_bool stop;
 
+/* On one CPU the two threads would otherwise meet once a time slice only. */
+static void yield_each(uint64_t every, uint64_t n)
+{
+	if (n % every == 0)
+		sched_yield();
+}
+
 /* Everything written follows from n, so that a reader can tell a mixture of two. */
 static void *write_slots(void *arg)
 {
@@ -270,9 +277,13 @@ static void *write_slots(void *arg)
 		};
 
 		page_slot_announce(&page.slot[0], &announce);
+		yield_each(61, 4 * n);
 		page_slot_direct(&page.slot[0], &directive);
+		yield_each(61, 4 * n + 1);
 		page_slot_open(&page.slot[0], &window);
+		yield_each(61, 4 * n + 2);
 		page_slot_close(&page.slot[0]);
+		yield_each(61, 4 * n + 3);
 	}
 	return NULL;
 }
@@ -323,7 +334,7 @@ static void test_torn_slot(void **state)
 			pthread_join(thread, NULL);
 			fail_msg("a torn slot passed for a whole one, state %u", w.state);
 		}
-		reads++;
+		yield_each(256, ++reads);
 		seen[w.state]++;
 		changes += w.budget != last;
 		last = w.budget;
@@ -334,7 +345,7 @@ static void test_torn_slot(void **state)
 
 static void *write_telemetry(void *arg)
 {
-	for (uint64_t n = 1; !atomic_load(&stop); n++)
+	for (uint64_t n = 1; !atomic_load(&stop); n++) {
 		page_telemetry_write(&heap.telemetry,
 				     &(struct wire_report){.at = n,
 							   .used = n * 3,
@@ -342,6 +353,8 @@ static void *write_telemetry(void *arg)
 							   .live = n * 7,
 							   .rss_bytes = n * 11,
 							   .budget = n * 13});
+		yield_each(64, n);
+	}
 	return NULL;
 }
 
@@ -366,7 +379,7 @@ static void test_torn_telemetry(void **state)
 			pthread_join(thread, NULL);
 			fail_msg("a torn report passed for a whole one");
 		}
-		reads++;
+		yield_each(256, ++reads);
 		changes += r.at != last;
 		last = r.at;
 	}
