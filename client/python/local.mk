@@ -1,1 +1,44 @@
 # SPDX-License-Identifier: MIT
+# The Python module rtgc: a C extension over libruntime and a thin package around it.
+rtgcmoddir = $(rtgcpythondir)/rtgc
+rtgcmod_LTLIBRARIES = client/python/_rtgc.la
+client_python__rtgc_la_SOURCES = \
+	client/python/figures.c client/python/figures.h \
+	client/python/gcstate.c client/python/gcstate.h \
+	client/python/heap.c client/python/heap.h \
+	client/python/helper.c client/python/helper.h \
+	client/python/module.c \
+	client/python/record.c client/python/record.h \
+	client/python/rest.c client/python/rest.h
+client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
+client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
+client_python__rtgc_la_LIBADD = libruntime.la
+
+rtgcmod_python = \
+	client/python/rtgc/__init__.py client/python/rtgc/__init__.pyi \
+	client/python/rtgc/__main__.py \
+	client/python/rtgc/_rtgc.pyi \
+	client/python/rtgc/_supervise.py \
+	client/python/rtgc/_web.py \
+	client/python/rtgc/py.typed
+rtgcmod_DATA = $(rtgcmod_python)
+EXTRA_DIST += $(rtgcmod_python)
+
+# The package as it will be installed, for PYTHONPATH=client/python/stage.
+rtgc_stage = client/python/stage
+noinst_DATA = $(rtgc_stage)/.stamp
+$(rtgc_stage)/.stamp: client/python/_rtgc.la $(rtgcmod_python)
+	$(AM_V_GEN)$(MKDIR_P) $(rtgc_stage)/rtgc && \
+	for file in $(rtgcmod_python); do \
+		rm -f $(rtgc_stage)/rtgc/$${file##*/} && \
+		$(LN_S) $(abs_top_srcdir)/$$file $(rtgc_stage)/rtgc/$${file##*/} || exit 1; \
+	done && \
+	rm -f $(rtgc_stage)/rtgc/_rtgc.so && \
+	$(LN_S) $(abs_top_builddir)/client/python/.libs/_rtgc.so $(rtgc_stage)/rtgc/_rtgc.so && \
+	touch $@
+
+clean-local: clean-rtgc-stage
+.PHONY: clean-rtgc-stage
+clean-rtgc-stage:
+	rm -rf $(rtgc_stage)

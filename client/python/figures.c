@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/python/figures.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/python/gcstate.h"
+#include "client/python/heap.h"
+
+#define MSEC	     1000000ULL
+#define RSS_NS_BYTES (50 * MSEC)   /* between two looks when the unit is bytes */
+#define RSS_NS	     (1000 * MSEC) /* and when RSS is for information only */
+#define MIN_ROOM     (16ULL << 20) /* bytes left between a full heap and its moved budget */
+
+static struct {
+	uint64_t allocated; /* since the heap was opened */
+	uint64_t rss, rss_read_ns;
+	uint64_t begin_rss; /* when the collection began */
+	uint64_t moved; /* the budget in bytes after the last collection; 0: as given */
+	long page;
+} figures;
+
+void figures_init(void)
+{
+	memset(&figures, 0, sizeof(figures));
+	figures.page = sysconf(_SC_PAGESIZE);
+	heap.used = heap.live = heap.budget = heap.grown = 0;
+}
+
+/* No descriptor is kept: programs that become daemons close those they do not know. */
+static void read_rss(uint64_t max_age_ns)
+{
+	uint64_t now = rtgc_now();
+	char text[128];
+	ssize_t n;
+	int fd;
+
+	if (figures.rss_read_ns && now - figures.rss_read_ns < max_age_ns)
+		return;
+	figures.rss_read_ns = now;
+	fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n > 0) {
+		char *second;
+
+		text[n] = '\0';
+		second = strchr(text, ' ');
+		if (second)
+			figures.rss = strtoull(second, NULL, 10) * (uint64_t)figures.page;
+	}
+}
+
+static void read_figures(uint64_t max_age_ns)
+{
+	struct gcstate_figures now;
+	uint64_t before = heap.used;
+
+	read_rss(max_age_ns);
+	if (heap.byte_budget) {
+		heap.used = heap.live = figures.rss;
+		heap.budget = figures.moved ? figures.moved : heap.byte_budget;
+	} else {
+		gcstate_figures(&now);
+		heap.used = now.pending;
+		heap.live = now.total + now.pending;
+		heap.budget = now.total / 4;
+		if (heap.budget < HEAP_MIN_OBJECTS)
+			heap.budget = HEAP_MIN_OBJECTS;
+	}
+	heap.grown = heap.used > before ? heap.used - before : 0;
+	figures.allocated += heap.grown;
+}
+
+enum rtgc_verdict figures_publish(struct rtgc *r)
+{
+	struct rtgc_figures now;
+
+	read_figures(heap.byte_budget ? RSS_NS_BYTES : RSS_NS);
+	now = (struct rtgc_figures){
+		.used = heap.used,
+		.allocated = figures.allocated,
+		.live = heap.live,
+		.rss_bytes = figures.rss,
+		.budget = heap.budget,
+	};
+	return rtgc_publish(r, &now);
+}
+
+void figures_begin(void)
+{
+	if (heap.byte_budget)
+		read_rss(0);
+	figures.begin_rss = figures.rss;
+}
+
+void figures_result(uint64_t collected, struct rtgc_result *ret)
+{
+	uint64_t freed = collected;
+
+	if (heap.byte_budget) {
+		uint64_t room;
+
+		read_rss(0);
+		room = figures.rss / 16 > MIN_ROOM ? figures.rss / 16 : MIN_ROOM;
+		figures.moved =
+			figures.rss + room > heap.byte_budget ? figures.rss + room : 0;
+		freed = figures.begin_rss > figures.rss ? figures.begin_rss - figures.rss
+							: 0;
+	}
+	read_figures(RSS_NS);
+	*ret = (struct rtgc_result){.freed = freed, .used = heap.used, .live = heap.live};
+}

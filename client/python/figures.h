@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the heap looks like, in its unit, and telling it to the library.
+ *
+ * Objects: used is what has grown old since the last full collection, the budget a
+ * quarter of what survived that one (CPython's own rule), at least HEAP_MIN_OBJECTS.
+ * Bytes: used is the resident set, read from /proc at most every 50 ms. A collection need
+ * not give memory back to the system; when it leaves the heap close to its budget or
+ * beyond, the budget moves up to what is left plus a sixteenth, so that the process does
+ * not collect for ever.
+ *
+ * Threads: with the GIL.
+ */
+#ifndef RTGC_PYTHON_FIGURES_H
+#define RTGC_PYTHON_FIGURES_H
+
+#include <stdint.h>
+
+#include "client/rtgc.h"
+
+void figures_init(void);
+/* Reads and publishes. RTGC_CEILING or RTGC_RUN. No allocation, no lock. */
+enum rtgc_verdict figures_publish(struct rtgc *r);
+/* A full collection begins, and has ended having found so many objects unreachable. */
+void figures_begin(void);
+void figures_result(uint64_t collected, struct rtgc_result *ret);
+
+#endif

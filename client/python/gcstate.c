@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* CPython's headers come first: they choose the feature macros. */
+#define Py_BUILD_CORE_MODULE 1
+#include <Python.h>
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wundef"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#include <internal/pycore_interp.h>
+#pragma GCC diagnostic pop
+
+#include <stdio.h>
+
+#include "client/python/gcstate.h"
+
+#if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x030e0000
+#error "the module rtgc knows the collectors of CPython 3.9 to 3.13"
+#endif
+#ifdef Py_GIL_DISABLED
+#error "the module rtgc does not know the collector of free-threaded builds"
+#endif
+
+#define OLDEST	   2
+#define TEST_LISTS 512
+
+static struct _gc_runtime_state *gc;
+
+void gcstate_figures(struct gcstate_figures *ret)
+{
+	ret->total = gc->long_lived_total > 0 ? (uint64_t)gc->long_lived_total : 0;
+	ret->pending = gc->long_lived_pending > 0 ? (uint64_t)gc->long_lived_pending : 0;
+}
+
+bool gcstate_enabled(void)
+{
+	return gc->enabled;
+}
+
+bool gcstate_collecting(void)
+{
+	return gc->collecting;
+}
+
+int gcstate_threshold(void)
+{
+	return __atomic_load_n(&gc->generations[OLDEST].threshold, __ATOMIC_SEQ_CST);
+}
+
+void gcstate_set_threshold(int threshold)
+{
+	__atomic_store_n(&gc->generations[OLDEST].threshold, threshold, __ATOMIC_SEQ_CST);
+}
+
+void gcstate_reset_count(void)
+{
+	gc->generations[OLDEST].count = 0;
+}
+
+/* ---- The self-test ---------------------------------------------------------------- */
+
+static int refuse(const char *what)
+{
+	if (!PyErr_Occurred())
+		PyErr_Format(
+			PyExc_ImportError,
+			"rtgc was built for CPython %d.%d, and the collector of this "
+			"interpreter (%.40s) is another one: %s",
+			PY_MAJOR_VERSION, PY_MINOR_VERSION, Py_GetVersion(), what);
+	return -1;
+}
+
+static bool same_version(void)
+{
+	int major = 0, minor = 0;
+
+	return sscanf(Py_GetVersion(), "%d.%d", &major, &minor) == 2 &&
+	       major == PY_MAJOR_VERSION && minor == PY_MINOR_VERSION;
+}
+
+/* Calls gc.NAME() and drops what it returns. */
+static int call(PyObject *module, const char *name)
+{
+	PyObject *result = PyObject_CallMethod(module, name, NULL);
+
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+static int set_thresholds(PyObject *module, const int threshold[3])
+{
+	PyObject *result = PyObject_CallMethod(module, "set_threshold", "iii",
+					       threshold[0], threshold[1], threshold[2]);
+
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+static bool thresholds_are(const int threshold[3])
+{
+	return gc->generations[0].threshold == threshold[0] &&
+	       gc->generations[1].threshold == threshold[1] &&
+	       gc->generations[OLDEST].threshold == threshold[2];
+}
+
+/* What the gc module is told must be found in the struct, and the other way round. */
+static int test_thresholds(PyObject *module)
+{
+	static const int odd[3] = {1000003, 1009, 1013};
+	PyObject *result = PyObject_CallMethod(module, "get_threshold", NULL);
+	int old[3];
+	bool seen;
+
+	if (!result || !PyArg_ParseTuple(result, "iii", &old[0], &old[1], &old[2])) {
+		Py_XDECREF(result);
+		return -1;
+	}
+	Py_DECREF(result);
+	if (!thresholds_are(old))
+		return refuse("its thresholds are elsewhere");
+	if (set_thresholds(module, odd) < 0)
+		return -1;
+	seen = thresholds_are(odd);
+	if (set_thresholds(module, old) < 0)
+		return -1;
+	return seen && thresholds_are(old) ? 0 : refuse("its thresholds are elsewhere");
+}
+
+static int test_enabled(PyObject *module)
+{
+	PyObject *result = PyObject_CallMethod(module, "isenabled", NULL);
+	bool was = result == Py_True, off, on;
+
+	Py_XDECREF(result);
+	if (!result || call(module, "disable") < 0)
+		return -1;
+	off = !gc->enabled;
+	if (call(module, "enable") < 0)
+		return -1;
+	on = gc->enabled == 1;
+	if (!was && call(module, "disable") < 0)
+		return -1;
+	return on && off && gc->enabled == was ? 0 : refuse("its switch is elsewhere");
+}
+
+static Py_ssize_t old_objects(PyObject *module)
+{
+	PyObject *list = PyObject_CallMethod(module, "get_objects", "i", OLDEST);
+	Py_ssize_t count = list ? PyList_Size(list) : -1;
+
+	Py_XDECREF(list);
+	return count;
+}
+
+/* Known objects grow old: the pending ones must rise by at least so many, the total not.
+ */
+static int test_figures(PyObject *module)
+{
+	PyObject *lists = PyList_New(0), *result;
+	Py_ssize_t total = gc->long_lived_total, pending = gc->long_lived_pending;
+	Py_ssize_t young, old;
+
+	for (int i = 0; lists && i < TEST_LISTS; i++) {
+		PyObject *list = PyList_New(0);
+
+		if (!list || PyList_Append(lists, list) < 0)
+			Py_CLEAR(lists);
+		Py_XDECREF(list);
+	}
+	result = lists ? PyObject_CallMethod(module, "collect", "i", OLDEST - 1) : NULL;
+	if (!result) {
+		Py_XDECREF(lists);
+		return -1;
+	}
+	Py_DECREF(result);
+	young = gc->long_lived_pending - pending;
+	old = old_objects(module);
+	Py_DECREF(lists);
+	if (old < 0)
+		return -1;
+	if (gc->long_lived_total != total || total < 0 || pending < 0 ||
+	    young < TEST_LISTS || young > old || old > total + gc->long_lived_pending)
+		return refuse("its counts of old objects are elsewhere");
+	return 0;
+}
+
+int gcstate_init(void)
+{
+	PyInterpreterState *interpreter = PyInterpreterState_Get();
+	PyObject *module;
+	int r;
+
+	if (!same_version())
+		return refuse("the versions differ");
+	if (interpreter != PyInterpreterState_Main())
+		return refuse("it is a subinterpreter's");
+	gc = &interpreter->gc;
+	module = PyImport_ImportModule("gc");
+	if (!module)
+		return -1;
+	r = test_thresholds(module);
+	if (r == 0)
+		r = test_enabled(module);
+	if (r == 0)
+		r = test_figures(module);
+	Py_DECREF(module);
+	return r;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one place that reads CPython's own collector state: how full the oldest generation
+ * is, the third threshold and the counters it is held against. It is reached through
+ * CPython's internal headers, so the module fits the minor version it was compiled for
+ * and no other, and gcstate_init() proves the layout before anything relies on it.
+ *
+ * Unit: objects, by CPython's own count. Threads: the calls are loads and stores of
+ * aligned words; gcstate_set_threshold() and gcstate_threshold() are made without the GIL
+ * as well (CPython itself only reads that word), the others with it.
+ */
+#ifndef RTGC_PYTHON_GCSTATE_H
+#define RTGC_PYTHON_GCSTATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gcstate_figures {
+	uint64_t total;	  /* survivors of the last full collection */
+	uint64_t pending; /* grown old since: what CPython holds against a quarter of
+			     total */
+};
+
+/*
+ * Finds the state of the main interpreter and tests that it is laid out as compiled.
+ * 0, or -1 with ImportError set: this interpreter is another one.
+ */
+int gcstate_init(void);
+void gcstate_figures(struct gcstate_figures *ret);
+bool gcstate_enabled(void);    /* gc.isenabled() */
+bool gcstate_collecting(void); /* a collection is running, in whichever thread */
+int gcstate_threshold(void);   /* of the oldest generation */
+void gcstate_set_threshold(int threshold);
+/* Forgets how many collections of the middle generation there were since the last full
+ * one. */
+void gcstate_reset_count(void);
+
+#endif

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/python/heap.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/python/figures.h"
+#include "client/python/gcstate.h"
+#include "client/python/helper.h"
+#include "client/python/record.h"
+
+#define KINDS (1U << RTGC_MAJOR)
+
+struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
+
+/* ---- The third threshold ---------------------------------------------------------- */
+
+/*
+ * Two threads store the threshold: the library's, when the daemon comes or goes, and the
+ * one in a gc callback. Each stores first and looks at `taken` afterwards (or the other
+ * way round when giving up), so whatever the order, a threshold taken over never outlives
+ * the daemon. The mirror image, the program's own threshold under a living daemon, is
+ * harmless and put right by the next callback.
+ */
+static void take_over(void)
+{
+	int now = gcstate_threshold();
+
+	if (!atomic_load(&heap.taken) && now != HEAP_TAKEN)
+		atomic_store(&heap.own, now);
+	atomic_store(&heap.taken, true);
+	gcstate_set_threshold(HEAP_TAKEN);
+}
+
+static void put_back(void)
+{
+	if (atomic_exchange(&heap.taken, false))
+		gcstate_set_threshold(atomic_load(&heap.own));
+}
+
+/* Somebody in the program called gc.set_threshold(): it is what is put back one day. */
+static void notice_threshold(void)
+{
+	int now = gcstate_threshold();
+
+	if (now == HEAP_TAKEN || heap.at_ceiling || !atomic_load(&heap.taken))
+		return;
+	atomic_store(&heap.own, now);
+	gcstate_set_threshold(HEAP_TAKEN);
+	if (!atomic_load(&heap.taken))
+		gcstate_set_threshold(now);
+}
+
+/* Has CPython itself run a full collection at its next chance. */
+static void let_collect(void)
+{
+	heap.at_ceiling = true;
+	gcstate_set_threshold(0);
+	/* A budget in bytes may be used up before CPython's own rule of a quarter allows
+	 * it. */
+	if (heap.byte_budget)
+		heap_collect_soon();
+}
+
+static void ceiling_over(void)
+{
+	int now = gcstate_threshold();
+
+	if (!heap.at_ceiling)
+		return;
+	heap.at_ceiling = false;
+	if (!atomic_load(&heap.taken))
+		return;
+	if (now != 0 && now != HEAP_TAKEN)
+		atomic_store(&heap.own, now);
+	gcstate_set_threshold(HEAP_TAKEN);
+	if (!atomic_load(&heap.taken))
+		gcstate_set_threshold(atomic_load(&heap.own));
+}
+
+/* ---- The daemon's words ------------------------------------------------------------ */
+
+static void on_event(struct rtgc *r, uint32_t events, void *userdata)
+{
+	if (atomic_load(&heap.closed))
+		return;
+	if (events & (RTGC_EVENT_CONNECTED | RTGC_EVENT_ALONE | RTGC_EVENT_REFUSED)) {
+		struct rtgc_status status;
+
+		rtgc_status(r, &status);
+		if (status.supervised)
+			take_over();
+		else
+			put_back();
+	}
+	pthread_mutex_lock(&heap.lock);
+	heap.changes++;
+	heap.events |= events;
+	pthread_cond_broadcast(&heap.changed);
+	pthread_mutex_unlock(&heap.lock);
+	helper_kick();
+}
+
+uint64_t heap_changes(uint32_t *ret_events)
+{
+	uint64_t changes;
+
+	pthread_mutex_lock(&heap.lock);
+	changes = heap.changes;
+	if (ret_events)
+		*ret_events = heap.events;
+	pthread_mutex_unlock(&heap.lock);
+	return changes;
+}
+
+void heap_wait_change(uint64_t changes, uint64_t until_ns)
+{
+	struct timespec until = {
+		.tv_sec = (time_t)(until_ns / 1000000000),
+		.tv_nsec = (long)(until_ns % 1000000000),
+	};
+
+	pthread_mutex_lock(&heap.lock);
+	while (heap.changes == changes)
+		if (pthread_cond_timedwait(&heap.changed, &heap.lock, &until) ==
+		    ETIMEDOUT)
+			break;
+	pthread_mutex_unlock(&heap.lock);
+}
+
+static void lock_init(void)
+{
+	pthread_condattr_t attributes;
+
+	pthread_mutex_init(&heap.lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&heap.changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+/* ---- Collections somebody else runs -------------------------------------------------
+ */
+
+static const char *cause_name(enum rtgc_cause cause, bool supervised)
+{
+	static const char *const name[] = {
+		[RTGC_IN_WINDOW] = "window",
+		[RTGC_FORCED] = "forced",
+		[RTGC_UNCOORDINATED] = "uncoordinated",
+	};
+
+	return supervised ? name[cause] : "default";
+}
+
+void heap_on_start(int generation)
+{
+	struct rtgc *r = heap.rtgc;
+
+	if (!r || generation != 2 || heap.mine)
+		return;
+	heap.noticed.supervised = atomic_load(&heap.taken);
+	heap.noticed.cause = heap.at_ceiling ? RTGC_FORCED : RTGC_UNCOORDINATED;
+	heap.noticed.begin_ns = rtgc_now();
+	heap.noticed.begun = heap.noticed.supervised && heap.at_ceiling &&
+			     rtgc_begin(r, RTGC_MAJOR, RTGC_FORCED, 0) == 0;
+}
+
+static void noticed_end(struct rtgc *r, uint64_t collected)
+{
+	struct record record = {
+		.cause = cause_name(heap.noticed.cause, heap.noticed.supervised),
+		.begin_ns = heap.noticed.begin_ns,
+		.end_ns = rtgc_now(),
+		.freed = collected,
+	};
+	struct rtgc_result result;
+
+	if (heap.noticed.begin_ns == 0)
+		return; /* it began before we listened */
+	figures_result(collected, &result);
+	if (heap.noticed.begun)
+		rtgc_end(r, &result);
+	else if (heap.noticed.supervised)
+		rtgc_record(r, RTGC_MAJOR, RTGC_UNCOORDINATED, record.begin_ns,
+			    record.end_ns, &result);
+	heap.noticed.begin_ns = 0;
+	record_add(&record);
+	if (record_wanted())
+		helper_kick();
+}
+
+static int wake_pending(void *unused)
+{
+	heap_wake();
+	return 0;
+}
+
+/*
+ * A window is in force, and at the present rate the budget is used up within a few
+ * collections of the middle generation: too soon to wait for the program to come to rest.
+ */
+static void hurry(struct rtgc *r)
+{
+	uint64_t room = heap.budget > heap.used ? heap.budget - heap.used : 0;
+	enum rtgc_verdict verdict = rtgc_check(r, RTGC_NEVER, NULL);
+
+	if (heap.critical)
+		return;
+	if (verdict == RTGC_PREPARE && room / 16 < heap.grown)
+		rtgc_quiet(r);
+	else if ((verdict == RTGC_MAY || verdict == RTGC_MUST) && room / 4 < heap.grown)
+		heap_collect_soon();
+}
+
+void heap_on_stop(int generation, uint64_t collected)
+{
+	struct rtgc *r = heap.rtgc;
+
+	if (!r || generation == 0)
+		return;
+	if (generation == 2) {
+		if (heap.mine) {
+			heap.mine_ended = true;
+			heap.collected = collected;
+		} else {
+			noticed_end(r, collected);
+		}
+		ceiling_over();
+	}
+	if (heap.dormant) {
+		if (!heap.waking && Py_AddPendingCall(wake_pending, NULL) == 0)
+			heap.waking = true;
+		return;
+	}
+	notice_threshold();
+	if (figures_publish(r) == RTGC_CEILING && generation == 1) {
+		if (atomic_load(&heap.taken))
+			let_collect();
+	} else if (atomic_load(&heap.taken)) {
+		gcstate_reset_count();
+	}
+	if (rtgc_pending(r) && generation == 1)
+		hurry(r);
+}
+
+/* ---- Collections of ours -------------------------------------------------------------
+ */
+
+bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
+{
+	struct rtgc *r = heap.rtgc;
+	struct rtgc_result result;
+	struct record record;
+	int outcome;
+
+	if (!r || heap.mine || gcstate_collecting() || !gcstate_enabled())
+		return false;
+	if (heap.critical && cause != RTGC_FORCED)
+		return false;
+	outcome = rtgc_begin(r, RTGC_MAJOR, cause, window ? window->id : 0);
+	if (outcome == RTGC_E_UNFIT)
+		rtgc_decline(r);
+	if (outcome != 0)
+		return false;
+	heap.mine = true;
+	heap.mine_ended = false;
+	figures_begin();
+	record =
+		(struct record){.cause = cause_name(cause, true), .begin_ns = rtgc_now()};
+	PyGC_Collect();
+	record.end_ns = rtgc_now();
+	record.freed = heap.mine_ended ? heap.collected : 0;
+	heap.mine = false;
+	figures_result(record.freed, &result);
+	rtgc_end(r, &result);
+	if (heap.rtgc != r)
+		return true; /* a finalizer ended the supervision */
+	record_add(&record);
+	figures_publish(r);
+	helper_kick();
+	return true;
+}
+
+bool heap_checkpoint(uint64_t until_ns)
+{
+	struct rtgc *r = heap.rtgc;
+	struct rtgc_window window;
+
+	if (!r || heap.critical)
+		return false;
+	switch (rtgc_check(r, until_ns, &window)) {
+	case RTGC_PREPARE:
+		rtgc_quiet(r);
+		return false;
+	case RTGC_MAY:
+	case RTGC_MUST:
+		return heap_collect(RTGC_IN_WINDOW, &window);
+	default:
+		return false;
+	}
+}
+
+bool heap_late(const struct rtgc_window *window, uint64_t now)
+{
+	return now + 2 * window->predicted_ns >= window->closes_ns;
+}
+
+static int collect_pending(void *unused)
+{
+	atomic_store(&heap.soon, false);
+	if (heap.rtgc && heap.at_ceiling)
+		heap_collect(RTGC_FORCED, NULL);
+	else
+		heap_checkpoint(RTGC_NEVER);
+	return 0;
+}
+
+void heap_collect_soon(void)
+{
+	if (!atomic_exchange(&heap.soon, true) &&
+	    Py_AddPendingCall(collect_pending, NULL) < 0)
+		atomic_store(&heap.soon, false);
+}
+
+/* ---- Life ----------------------------------------------------------------------------
+ */
+
+static int library_error(int error)
+{
+	if (error == -EINVAL)
+		PyErr_SetString(
+			PyExc_ValueError,
+			"names have up to 63 bytes of UTF-8 and no control characters");
+	else if (error == -ENOMEM)
+		PyErr_NoMemory();
+	else {
+		errno = -error;
+		PyErr_SetFromErrno(PyExc_OSError);
+	}
+	return -1;
+}
+
+/* Adds our callback to gc.callbacks, or takes it out. 0, or -1 with an exception set. */
+static int listen(bool on)
+{
+	PyObject *module = PyImport_ImportModule("gc");
+	PyObject *list = module ? PyObject_GetAttrString(module, "callbacks") : NULL;
+	PyObject *result = NULL;
+
+	Py_XDECREF(module);
+	if (list)
+		result = PyObject_CallMethod(list, on ? "append" : "remove", "O",
+					     heap.callback);
+	Py_XDECREF(list);
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+static void learn_name(void)
+{
+	struct rtgc_status status;
+
+	rtgc_status(heap.rtgc, &status);
+	record_name(status.heap);
+}
+
+void heap_init(void)
+{
+	lock_init();
+	helper_init();
+}
+
+int heap_open(const struct heap_options *options)
+{
+	char runtime[32];
+	struct rtgc_options o = {
+		.size = sizeof(o),
+		.flags = RTGC_THREAD | RTGC_QUIETS | RTGC_MARKS,
+		.service = options->service,
+		.heap = options->name,
+		.runtime = runtime,
+		.unit = options->byte_budget ? RTGC_BYTES : RTGC_OBJECTS,
+		.kinds = KINDS,
+		.budget = options->byte_budget,
+		.notify = on_event,
+	};
+	struct rtgc *r = NULL;
+	int error;
+
+	snprintf(runtime, sizeof(runtime), "cpython %.20s", PY_VERSION);
+	snprintf(heap.name, sizeof(heap.name), "%s", options->name ? options->name : "");
+	heap.byte_budget = options->byte_budget;
+	heap.changes = heap.events = 0;
+	heap.dormant = heap.waking = heap.at_ceiling = false;
+	atomic_store(&heap.own, gcstate_threshold());
+	atomic_store(&heap.closed, false);
+	figures_init();
+	error = record_init();
+	if (error == 0)
+		error = rtgc_open(&o, &r);
+	if (error < 0)
+		return library_error(error);
+	heap.rtgc = r;
+	learn_name();
+	error = helper_start();
+	if (error < 0) {
+		heap_close();
+		return library_error(error);
+	}
+	if (listen(true) < 0) {
+		heap_close();
+		return -1;
+	}
+	figures_publish(r);
+	return 0;
+}
+
+void heap_close(void)
+{
+	struct rtgc *r = heap.rtgc;
+	PyObject *type, *value, *traceback;
+
+	if (!r)
+		return;
+	PyErr_Fetch(&type, &value, &traceback);
+	helper_stop();
+	if (heap.rtgc == r) {
+		if (listen(false) < 0)
+			PyErr_Clear(); /* somebody took it out before us */
+		heap.rtgc = NULL;
+		atomic_store(&heap.closed, true);
+		/* A daemon thread inside a collection still holds it: leave it to the
+		 * end. */
+		if (!heap.mine)
+			rtgc_close(r);
+		put_back();
+		record_flush();
+	}
+	PyErr_Restore(type, value, traceback);
+}
+
+void heap_after_fork_child(void)
+{
+	if (!heap.rtgc)
+		return;
+	lock_init();
+	helper_after_fork_child();
+	record_after_fork_child();
+	heap.main_thread = PyThread_get_thread_ident();
+	heap.mine = heap.at_ceiling = heap.waking = false;
+	atomic_store(&heap.soon, false);
+	atomic_store(&heap.rest, HEAP_WORKS);
+	put_back();
+	heap.dormant = true;
+}
+
+void heap_wake(void)
+{
+	char name[HEAP_NAME_SIZE], end[16];
+	int keep;
+
+	if (!heap.rtgc || !heap.dormant)
+		return;
+	heap.dormant = false;
+	keep = (int)sizeof(name) - 1 - snprintf(end, sizeof(end), "-%d", (int)getpid());
+	if ((int)strlen(heap.name) < keep)
+		keep = (int)strlen(heap.name);
+	while (keep > 0 && (heap.name[keep] & 0xc0) == 0x80)
+		keep--; /* not in the middle of a character */
+	snprintf(name, sizeof(name), "%.*s%s", keep, heap.name, end);
+	/* Without a connection the child stays with CPython's own policy: nothing is
+	 * lost. */
+	rtgc_reopen(heap.rtgc, heap.name[0] ? name : NULL);
+	learn_name();
+	helper_start();
+	figures_publish(heap.rtgc);
+}

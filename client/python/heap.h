@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This process's heap: CPython's full collections under rtgcd's windows.
+ *
+ * Only the third threshold is taken over: the young generations stay with CPython, which
+ * goes on collecting them as ever. While a daemon decides, the third threshold stands at
+ * HEAP_TAKEN and its count is set back after every collection of the middle generation.
+ * So nothing that may go wrong here leaves the process without full collections: the
+ * moment the daemon is gone one store puts the program's own threshold back, and were
+ * even our callback thrown out of gc.callbacks, CPython would reach HEAP_TAKEN by itself.
+ *
+ * Threads: everything is called with the GIL, but what says otherwise. The library's
+ * thread stores the third threshold and wakes the helper without it.
+ */
+#ifndef RTGC_PYTHON_HEAP_H
+#define RTGC_PYTHON_HEAP_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/rtgc.h"
+
+#define HEAP_TAKEN	 1021	/* no program's own choice, and finite on purpose */
+#define HEAP_MIN_OBJECTS 100000 /* the least budget of a heap counted in objects */
+#define HEAP_NAME_SIZE	 64
+
+/* Where the main thread is while it waits for something to do. */
+enum heap_rest {
+	HEAP_WORKS = 0,
+	HEAP_RESTS_EPOLL = 1, /* in EpollSelector.select(): it can be woken */
+	HEAP_RESTS_POLL = 2,  /* in another select or poll: it cannot */
+	HEAP_RESTS_UNTIL = 3, /* the program said so: rtgc.slack() */
+};
+
+struct heap {
+	struct rtgc *_Atomic rtgc; /* NULL: not supervised */
+	unsigned long main_thread;
+	PyObject *callback;	   /* ours in gc.callbacks */
+	char name[HEAP_NAME_SIZE]; /* as the program gave it; "": PROGRAM-PID */
+	uint64_t byte_budget;	   /* 0: the heap is counted in objects */
+	atomic_bool taken;	   /* full collections are the daemon's to place */
+	atomic_bool closed;	   /* the library's thread must not touch anything more */
+	atomic_int own;		   /* the program's own third threshold */
+	atomic_bool soon;	   /* a pending call to collect is on its way */
+	atomic_bool dormant;	   /* a forked child that has not connected yet */
+	bool waking;		   /* but will at its next safe point */
+	bool at_ceiling;	   /* CPython has been told to collect: forced */
+	atomic_int critical;	   /* depth of rtgc.critical() */
+	atomic_int in_flight;	   /* requests the middlewares know of */
+
+	bool mine, mine_ended; /* a collection of ours runs, and has come to its end */
+	uint64_t collected;    /* the objects it found unreachable */
+	struct {
+		enum rtgc_cause cause;
+		bool supervised; /* a daemon decided when it began */
+		bool begun;	 /* rtgc_begin() was called for it */
+		uint64_t begin_ns;
+	} noticed; /* a collection somebody else runs */
+
+	uint64_t used, live, budget; /* as published last, in the heap's unit */
+	uint64_t grown; /* used has grown so much between the last two looks */
+
+	/* The main thread at rest; the selector is borrowed from the call in progress. */
+	_Atomic int rest;	     /* enum heap_rest */
+	_Atomic uint64_t rests;	     /* how often the main thread came to rest */
+	_Atomic uint64_t rest_until; /* HEAP_RESTS_UNTIL */
+	PyObject *selector;	     /* HEAP_RESTS_EPOLL */
+	int wake_fd, wake_epoll; /* what the helper put into that selector; -1: none */
+
+	pthread_mutex_t lock; /* for what follows alone, never held for long */
+	pthread_cond_t changed;
+	uint64_t changes;
+	uint32_t events; /* enum rtgc_event, all since the heap was opened */
+};
+
+extern struct heap heap;
+
+struct heap_options {
+	const char *service, *name; /* NULL: as in struct rtgc_options */
+	uint64_t byte_budget;	    /* 0: objects, by CPython's own rule */
+};
+
+void heap_init(void);
+/* Begins to supervise. 0, or -1 with an exception set. */
+int heap_open(const struct heap_options *options);
+/* Ends it and puts the program's own threshold back. */
+void heap_close(void);
+/* In a forked child: its own policy, until heap_wake(). */
+void heap_after_fork_child(void);
+/* Gives a dormant child a connection of its own. */
+void heap_wake(void);
+
+/* What gc.callbacks tells. */
+void heap_on_start(int generation);
+void heap_on_stop(int generation, uint64_t collected);
+
+/*
+ * Collects here, in this thread. Runs the program's finalizers. False: nothing was done
+ * (the window is shut or too short, a collection runs, gc is disabled, rtgc.critical()).
+ */
+bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window);
+/*
+ * A safe point: answers an announced window, collects in an open one when the pause ends
+ * before until_ns. True: it collected.
+ */
+bool heap_checkpoint(uint64_t until_ns);
+/* The window is so near its end that a collection must begin now or never. */
+bool heap_late(const struct rtgc_window *window, uint64_t now);
+/* Has the main thread collect at its next safe point. Without the GIL, from any thread.
+ */
+void heap_collect_soon(void);
+/* Waits for the daemon's next word, at most until then. Call it without the GIL. */
+void heap_wait_change(uint64_t changes, uint64_t until_ns);
+/* How many words there were, and which kinds so far. Without the GIL. */
+uint64_t heap_changes(uint32_t *ret_events);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The helper thread: does what must not be done by the library's thread, which may never
+ * wait for the GIL (its heartbeat and reconnecting go on while Python is busy).
+ *
+ * When a window opens and the main thread rests in a selector, the helper wakes it, so
+ * that finalizers run in the thread they always ran in. When the main thread works, it is
+ * left to its own safe points for as long as the window and the heap's deadline allow,
+ * then asked by a pending call. Only when it is blocked in C does the helper take the GIL
+ * and collect itself. It also writes the pause record.
+ *
+ * Threads: the helper is not a threading.Thread. helper_start() and helper_stop() with
+ * the GIL; helper_kick() from any thread and any place, a signal handler too.
+ */
+#ifndef RTGC_PYTHON_HELPER_H
+#define RTGC_PYTHON_HELPER_H
+
+void helper_init(void);
+int helper_start(void); /* 0 or -errno; 0 when it runs already */
+void helper_stop(void); /* waits for its end, with the GIL given up meanwhile */
+void helper_kick(void); /* look again */
+void helper_after_fork_child(void);
+
+#endif

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/* The module rtgc._rtgc: what the package rtgc is made from. Not for users. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <math.h>
+
+#include "client/python/gcstate.h"
+#include "client/python/heap.h"
+#include "client/python/helper.h"
+#include "client/python/rest.h"
+
+#define MAX_S 9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
+		   */
+
+static PyObject *generation_name; /* "generation" */
+static PyObject *collected_name;  /* "collected" */
+
+static PyObject *none(void)
+{
+	Py_RETURN_NONE;
+}
+
+/* ---- gc.callbacks
+ * ------------------------------------------------------------------------- */
+
+static long info_number(PyObject *info, PyObject *name)
+{
+	PyObject *number =
+		PyDict_Check(info) ? PyDict_GetItemWithError(info, name) : NULL;
+
+	return number ? PyLong_AsLong(number) : -1;
+}
+
+static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+	long generation, collected;
+
+	if (nargs != 2) {
+		PyErr_SetString(PyExc_TypeError,
+				"on_gc() is a callback of the gc module");
+		return NULL;
+	}
+	generation = info_number(args[1], generation_name);
+	if (generation < 1)
+		return PyErr_Occurred() ? NULL : none();
+	if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
+		heap_on_start((int)generation);
+	} else {
+		collected = info_number(args[1], collected_name);
+		heap_on_stop((int)generation, collected > 0 ? (uint64_t)collected : 0);
+	}
+	return PyErr_Occurred() ? NULL : none();
+}
+
+/* ---- Supervising
+ * -------------------------------------------------------------------------- */
+
+static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
+{
+	static char *names[] = {"service", "heap", "budget", "main_thread", NULL};
+	struct heap_options options = {0};
+	unsigned long long budget = 0;
+	unsigned long main_thread;
+
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "zzKk:open", names,
+					 &options.service, &options.name, &budget,
+					 &main_thread))
+		return NULL;
+	options.byte_budget = budget;
+	heap.main_thread = main_thread;
+	if (!heap.callback)
+		heap.callback = PyObject_GetAttrString(module, "on_gc");
+	if (!heap.callback || heap_open(&options) < 0)
+		return NULL;
+	return none();
+}
+
+static PyObject *close_heap(PyObject *module, PyObject *unused)
+{
+	heap_close();
+	return none();
+}
+
+static PyObject *after_fork_child(PyObject *module, PyObject *unused)
+{
+	heap_after_fork_child();
+	return none();
+}
+
+static uint64_t instant(double seconds)
+{
+	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
+}
+
+/* Waits until the daemon has answered or refused, at most so many seconds. */
+static PyObject *wait_connected(PyObject *module, PyObject *argument)
+{
+	double seconds = PyFloat_AsDouble(argument);
+	uint64_t until, changes;
+	uint32_t events;
+
+	if (seconds == -1.0 && PyErr_Occurred())
+		return NULL;
+	until = rtgc_now() + instant(seconds);
+	for (;;) {
+		changes = heap_changes(&events);
+		if (events & (RTGC_EVENT_CONNECTED | RTGC_EVENT_REFUSED) ||
+		    rtgc_now() >= until)
+			break;
+		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, until);
+		Py_END_ALLOW_THREADS
+	}
+	return PyBool_FromLong(events & RTGC_EVENT_CONNECTED);
+}
+
+/* ---- Safe points
+ * ---------------------------------------------------------------------------- */
+
+static PyObject *checkpoint(PyObject *module, PyObject *unused)
+{
+	struct rtgc *r = heap.rtgc;
+
+	if (!r)
+		Py_RETURN_FALSE;
+	if (heap.dormant)
+		heap_wake();
+	if (!rtgc_pending(r))
+		Py_RETURN_FALSE;
+	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
+}
+
+/* A window is announced: it opens soon after the quiet answer. Idle, so wait for it. */
+static void wait_announced(struct rtgc *r, uint64_t until_ns)
+{
+	struct rtgc_window window;
+
+	while (heap.rtgc == r && rtgc_check(r, until_ns, &window) == RTGC_PREPARE) {
+		uint64_t changes = heap_changes(NULL);
+		uint64_t last = until_ns > window.predicted_ns
+					? until_ns - window.predicted_ns
+					: 0;
+
+		if (rtgc_now() >= last)
+			return;
+		/* It may have opened before the changes were counted. */
+		if (rtgc_check(r, until_ns, NULL) != RTGC_PREPARE)
+			return;
+		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, last);
+		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
+	}
+}
+
+static PyObject *slack(PyObject *module, PyObject *argument)
+{
+	double seconds = PyFloat_AsDouble(argument);
+	struct rtgc *r = heap.rtgc;
+	uint64_t until;
+	bool collected = false;
+
+	if (seconds == -1.0 && PyErr_Occurred())
+		return NULL;
+	if (isnan(seconds)) {
+		PyErr_SetString(PyExc_ValueError, "slack() wants an instant");
+		return NULL;
+	}
+	if (!r)
+		Py_RETURN_FALSE;
+	if (heap.dormant)
+		heap_wake();
+	until = instant(seconds);
+	rtgc_idle(r, until);
+	if (rtgc_pending(r)) {
+		collected = heap_checkpoint(until);
+		if (!collected && until != RTGC_NEVER) {
+			wait_announced(r, until);
+			collected = !PyErr_Occurred() && heap_checkpoint(until);
+		}
+	}
+	if (PyErr_Occurred())
+		return NULL;
+	/* What is left of it is the helper's, when a window opens while the program
+	 * sleeps. */
+	atomic_store(&heap.rest_until, until);
+	atomic_store(&heap.rest, HEAP_RESTS_UNTIL);
+	return PyBool_FromLong(collected);
+}
+
+static PyObject *enter_critical(PyObject *module, PyObject *unused)
+{
+	struct rtgc *r = heap.rtgc;
+
+	heap.critical++;
+	atomic_store(&heap.rest, HEAP_WORKS);
+	if (r)
+		rtgc_busy(r);
+	return none();
+}
+
+static PyObject *leave_critical(PyObject *module, PyObject *unused)
+{
+	if (heap.critical > 0)
+		heap.critical--;
+	if (heap.critical == 0 && heap.rtgc)
+		helper_kick();
+	return none();
+}
+
+static PyObject *request_begin(PyObject *module, PyObject *unused)
+{
+	struct rtgc *r = heap.rtgc;
+
+	if (heap.in_flight++ == 0 && r) {
+		atomic_store(&heap.rest, HEAP_WORKS);
+		rtgc_busy(r);
+	}
+	return none();
+}
+
+/* The last one gone, the server is between requests. */
+static PyObject *request_end(PyObject *module, PyObject *unused)
+{
+	struct rtgc *r = heap.rtgc;
+
+	if (heap.in_flight > 0)
+		heap.in_flight--;
+	if (heap.in_flight == 0 && r) {
+		rtgc_idle(r, RTGC_NEVER);
+		if (rtgc_pending(r))
+			heap_checkpoint(RTGC_NEVER);
+	}
+	return none();
+}
+
+/* ---- Looking
+ * ---------------------------------------------------------------------------------- */
+
+static PyObject *window_dict(struct rtgc *r)
+{
+	struct rtgc_window window = {0};
+	uint64_t now = rtgc_now();
+
+	switch (rtgc_check(r, RTGC_NEVER, &window)) {
+	case RTGC_PREPARE:
+	case RTGC_MAY:
+	case RTGC_MUST:
+		break;
+	default:
+		return none();
+	}
+	return Py_BuildValue(
+		"{s:K,s:O,s:L,s:L,s:K}", "id", (unsigned long long)window.id, "must",
+		window.must ? Py_True : Py_False, "opens_in_us",
+		((long long)window.opens_ns - (long long)now) / 1000, "closes_in_us",
+		((long long)window.closes_ns - (long long)now) / 1000,
+		"predicted_pause_us", (unsigned long long)window.predicted_ns / 1000);
+}
+
+static PyObject *status(PyObject *module, PyObject *unused)
+{
+	struct rtgc *r = heap.rtgc;
+	struct rtgc_status now;
+	PyObject *window;
+
+	if (!r)
+		return Py_BuildValue("{s:s,s:O}", "state", "unsupervised", "supervised",
+				     Py_False);
+	if (heap.dormant)
+		heap_wake();
+	window = window_dict(r);
+	if (!window)
+		return NULL;
+	rtgc_status(r, &now);
+#define NUMBER(value) (unsigned long long)(value)
+	return Py_BuildValue(
+		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
+		"s:K,s:i,s:s}",
+		"state",
+		now.supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
+			       : rtgc_verdict_name(RTGC_ALONE),
+		"supervised", now.supervised ? Py_True : Py_False, "service", now.service,
+		"heap", now.heap, "heap_id", NUMBER(now.heap_id), "epoch",
+		NUMBER(now.epoch), "unit", heap.byte_budget ? "bytes" : "objects", "used",
+		NUMBER(heap.used), "budget", NUMBER(heap.budget), "live",
+		NUMBER(heap.live), "window", window, "windows_opened",
+		NUMBER(now.windows_opened), "windows_used", NUMBER(now.windows_used),
+		"windows_missed", NUMBER(now.windows_missed), "collections_in_window",
+		NUMBER(now.collections_in_window), "forced", NUMBER(now.forced),
+		"uncoordinated", NUMBER(now.uncoordinated), "connects",
+		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
+		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
+		atomic_load(&heap.taken) ? atomic_load(&heap.own) : gcstate_threshold(),
+		"refused", now.refused);
+#undef NUMBER
+}
+
+/* ---- Running a program as python itself runs it
+ * ----------------------------------------------- */
+
+/*
+ * Calls call(*args). What it does not catch is reported here, where no frame of the
+ * launcher has become part of the traceback yet. SystemExit goes on to the interpreter.
+ */
+static PyObject *run(PyObject *module, PyObject *args)
+{
+	PyObject *call, *rest, *result, *code;
+	bool interrupted;
+
+	if (PyTuple_GET_SIZE(args) < 1) {
+		PyErr_SetString(PyExc_TypeError, "run() wants something to call");
+		return NULL;
+	}
+	call = PyTuple_GET_ITEM(args, 0);
+	rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+	if (!rest)
+		return NULL;
+	result = PyObject_Call(call, rest, NULL);
+	Py_DECREF(rest);
+	if (result || PyErr_ExceptionMatches(PyExc_SystemExit))
+		return result;
+	interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+	PyErr_Print();
+	if (interrupted) {
+		PyErr_SetNone(PyExc_KeyboardInterrupt);
+		return NULL;
+	}
+	code = PyLong_FromLong(1);
+	if (code)
+		PyErr_SetObject(PyExc_SystemExit, code);
+	Py_XDECREF(code);
+	return NULL;
+}
+
+static PyMethodDef methods[] = {
+	{"on_gc", (PyCFunction)(void (*)(void))on_gc, METH_FASTCALL,
+	 "on_gc(phase, info)\n--\n\nrtgc's entry in gc.callbacks."},
+	{"open", (PyCFunction)(void (*)(void))open_heap, METH_VARARGS | METH_KEYWORDS,
+	 "open(service, heap, budget, main_thread)\n--\n\nBegin to supervise."},
+	{"close", close_heap, METH_NOARGS, "close()\n--\n\nEnd it."},
+	{"after_fork_child", after_fork_child, METH_NOARGS,
+	 "after_fork_child()\n--\n\nLeave the parent's connection."},
+	{"wait_connected", wait_connected, METH_O,
+	 "wait_connected(seconds)\n--\n\nWait for the daemon's answer."},
+	{"checkpoint", checkpoint, METH_NOARGS,
+	 "checkpoint()\n--\n\n"
+	 "A safe point: collect here if a window is open and the pause fits into it.\n\n"
+	 "Costs some nanoseconds otherwise. True: it collected. Any thread may call it."},
+	{"slack", slack, METH_O,
+	 "slack(until)\n--\n\n"
+	 "Nothing is due before the time.monotonic() instant `until`, in seconds.\n\n"
+	 "Collects what fits before it, may wait for an announced window, and returns in time.\n"
+	 "True: it collected."},
+	{"enter_critical", enter_critical, METH_NOARGS, NULL},
+	{"leave_critical", leave_critical, METH_NOARGS, NULL},
+	{"request_begin", request_begin, METH_NOARGS, NULL},
+	{"request_end", request_end, METH_NOARGS, NULL},
+	{"status", status, METH_NOARGS,
+	 "status()\n--\n\n"
+	 "What is known of this process's heap, as a dict of plain values.\n\n"
+	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
+	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	{"run", run, METH_VARARGS,
+	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
+	{0},
+};
+
+static struct PyModuleDef definition = {
+	PyModuleDef_HEAD_INIT,
+	.m_name = "rtgc._rtgc",
+	.m_size = -1,
+	.m_methods = methods,
+};
+
+/* CPython asks for it by name. */
+PyMODINIT_FUNC PyInit__rtgc(void);
+
+PyMODINIT_FUNC PyInit__rtgc(void)
+{
+	PyObject *module;
+
+	if (gcstate_init() < 0)
+		return NULL;
+	generation_name = PyUnicode_InternFromString("generation");
+	collected_name = PyUnicode_InternFromString("collected");
+	if (!generation_name || !collected_name)
+		return NULL;
+	module = PyModule_Create(&definition);
+	if (!module)
+		return NULL;
+	if (rest_add(module) < 0 ||
+	    PyModule_AddStringConstant(module, "version", rtgc_version()) < 0) {
+		Py_DECREF(module);
+		return NULL;
+	}
+	heap_init();
+	return module;
+}

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Lets rtgcd decide when CPython's full collections may pause this process.
+
+    import rtgc
+    rtgc.supervise(service="checkout")
+
+From then on full collections happen in the windows the daemon opens: while the program waits
+in a selector or in select.select(), at rtgc.checkpoint(), in rtgc.slack(), and, when nothing
+else comes in time, at the next safe point. The young generations stay with CPython. Without a
+daemon (absent, hung, gone) CPython's own policy holds, as if this module were not there.
+
+An unchanged program: python3 -m rtgc [--service NAME] SCRIPT …, or -m rtgc … -m MODULE ….
+
+Environment: RTGC_SERVICE, RTGC_HEAP, RTGC_SOCKET; RTGC_RECORD=FILE appends one JSON line for
+each full collection of this process.
+"""
+
+try:
+    from . import _rtgc
+except ImportError as _error:
+    _refused = str(_error)
+
+    def __getattr__(name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise ImportError(_refused)
+else:
+    _refused = None
+    from ._rtgc import checkpoint, slack, status
+    from ._supervise import critical, supervise
+    from ._web import asgi, wsgi
+
+    __version__ = _rtgc.version
+    __all__ = ["asgi", "checkpoint", "critical", "slack", "status", "supervise", "wsgi"]

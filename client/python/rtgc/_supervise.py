@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Beginning to supervise, and the hooks around the waiting calls."""
+
+import atexit
+import functools
+import os
+import select
+import selectors
+import threading
+
+from . import _rtgc
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_given = None  # what supervise() was called with
+
+
+def parse_budget(budget):
+    """Bytes of "512M", "2G", 1000000; 0 for None: counted in objects."""
+    if budget is None:
+        return 0
+    number, factor = budget, 1
+    if isinstance(budget, str):
+        text = budget.strip().upper()
+        if text.endswith("B") and text[:-1]:
+            text = text[:-1]
+        suffix = text[-1:] if text[-1:] in _UNITS else ""
+        factor = _UNITS[suffix]
+        text = text[: len(text) - len(suffix)].strip()
+        if not text.isdecimal():
+            raise ValueError(f"not a size: {budget!r} (512M, 2G, or a number of bytes)")
+        number = int(text)
+    elif isinstance(budget, bool) or not isinstance(budget, int):
+        raise TypeError("a budget is a number of bytes or a text such as \"2G\"")
+    if not 0 < number * factor < 1 << 63:
+        raise ValueError(f"not a size: {budget!r}")
+    return number * factor
+
+
+def _hook(owner, name, timeout_index, wakeable):
+    call = getattr(owner, name)
+    if not isinstance(call, _rtgc.Rest):
+        hook = _rtgc.Rest(call, timeout_index, wakeable)
+        functools.update_wrapper(hook, call)
+        setattr(owner, name, hook)
+
+
+@functools.lru_cache(maxsize=None)
+def _install():
+    """Once in a process, and for good: an unsupervised process passes through the hooks."""
+    for name in ("EpollSelector", "PollSelector", "SelectSelector", "DevpollSelector"):
+        selector = getattr(selectors, name, None)
+        # A class that inherits select() is served by its parent's.
+        if selector is not None:
+            call = selector.__dict__.get("select")
+            if call is None:
+                selector, call = next(
+                    (base, base.__dict__["select"])
+                    for base in selector.__mro__
+                    if "select" in base.__dict__
+                )
+            _hook(selector, "select", 1, name == "EpollSelector")
+    _hook(select, "select", 3, False)
+    os.register_at_fork(after_in_child=_rtgc.after_fork_child)
+    atexit.register(_rtgc.close)
+
+
+def supervise(service=None, budget=None, heap=None):
+    """Take over the full collections of this process.
+
+    service: the name of the group it belongs to; default $RTGC_SERVICE, else the program's
+    name. heap: its own name; default $RTGC_HEAP, else PROGRAM-PID. budget: what the resident
+    set may reach, in bytes or as "512M", "2G".
+
+    Without a budget the heap is counted in objects, and its budget is CPython's own rule: a
+    quarter of the objects that survived the last full collection, at least 100,000. With one
+    the budget alone decides; when a collection leaves more than that, it moves up with what
+    is left, for collecting again would not help.
+
+    A forked child supervises itself anew, under NAME-PID. Calling it again with the same
+    arguments, or none, changes nothing; with others it begins anew.
+    """
+    global _given
+    given = (service, parse_budget(budget), heap)
+    if _given is not None and _rtgc.status()["state"] != "unsupervised":
+        if given in (_given, (None, 0, None)):
+            return
+        given = tuple(new or old for new, old in zip(given, _given))
+        if given == _given:
+            return
+        _rtgc.close()
+    _install()
+    _rtgc.open(
+        service=given[0],
+        heap=given[2],
+        budget=given[1],
+        main_thread=threading.main_thread().ident,
+    )
+    _given = given
+
+
+class critical:
+    """with rtgc.critical(): no collection in a window in here.
+
+    Bounded by the ceiling: when the heap's budget is used up, it is collected all the same.
+    Young generations go on. May be nested; holds for the whole process.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self):
+        _rtgc.enter_critical()
+        return self
+
+    def __exit__(self, *exception):
+        _rtgc.leave_critical()
