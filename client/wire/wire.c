@@ -31,18 +31,18 @@
  *                         40 u64 stale_after
  *     33 DIRECTIVE    40  8 u64 watermark, 16 u64 report_by, 24 u64 budget,
  *                         32 u8 want [0-1]
- *     34 ANNOUNCE     40  8 u64 window, 16 u64 opens_by, 24 u64 predicted,
+ *     34 ANNOUNCE     40  8 u64 window [1-], 16 u64 opens_by, 24 u64 predicted,
  *                         32 u8 kind [0-3], 33 u8 drain [0-1]
- *     35 WINDOW       48  8 u64 window, 16 u64 opens, 24 u64 closes, 32 u64 predicted,
- *                         40 u8 kind [0-3], 41 u8 must [0-1]
+ *     35 WINDOW       48  8 u64 window [1-], 16 u64 opens, 24 u64 closes,
+ *                         32 u64 predicted, 40 u8 kind [0-3], 41 u8 must [0-1]
  *     36 REVOKE       24  8 u64 window, 16 u16 reason
  *     37 ERROR       112  8 u16 code [1-6], 10 u16 type, 12 u32 serial,
  *                         16 name96 detail
  *
  * nameN: a field of N bytes: UTF-8 without control characters, at least one NUL, nothing
- * but NULs from there on. HELLO keeps its layout in all versions, so that any
- * two programs can find out that they have no version in common; caps may have bits that
- * the receiver does not know.
+ * but NULs from there on. HELLO keeps its layout in all versions, so that any two
+ * programs can find out that they have no version in common; caps may have bits that the
+ * receiver does not know.
  */
 #include "client/wire/wire.h"
 
@@ -83,6 +83,7 @@ struct layout {
 		at, WIDTH(m), RULE_RANGE, MEMBER(m), (min), (max) \
 	}
 #define FREE(at, m) RANGE(at, m, 0, UINT64_MAX)
+#define SOME(at, m) RANGE(at, m, 1, UINT64_MAX)
 #define FLAG(at, m) RANGE(at, m, 0, 1)
 #define KIND(at, m) RANGE(at, m, 0, WIRE_KINDS - 1)
 #define NAME(at, m)                                      \
@@ -135,7 +136,7 @@ static const struct field decline[] = {
 static const struct field heartbeat[] = {FREE(8, heartbeat.at)};
 static const struct field welcome[] = {
 	FREE(8, welcome.version),      RANGE(10, welcome.slot, 0, PAGE_SLOTS),
-	FREE(12, welcome.caps),	       RANGE(16, welcome.epoch, 1, UINT64_MAX),
+	FREE(12, welcome.caps),	       SOME(16, welcome.epoch),
 	FREE(24, welcome.heap),	       FREE(32, welcome.heartbeat_every),
 	FREE(40, welcome.stale_after),
 };
@@ -146,12 +147,12 @@ static const struct field directive[] = {
 	FLAG(32, directive.want),
 };
 static const struct field announce[] = {
-	FREE(8, announce.window),     FREE(16, announce.opens_by),
+	SOME(8, announce.window),     FREE(16, announce.opens_by),
 	FREE(24, announce.predicted), KIND(32, announce.kind),
 	FLAG(33, announce.drain),
 };
 static const struct field window[] = {
-	FREE(8, window.window),	    FREE(16, window.opens), FREE(24, window.closes),
+	SOME(8, window.window),	    FREE(16, window.opens), FREE(24, window.closes),
 	FREE(32, window.predicted), KIND(40, window.kind),  FLAG(41, window.must),
 };
 static const struct field revoke[] = {
