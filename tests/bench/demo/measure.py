@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""One run of the demo: the service up, load on it, and what was seen."""
+
+import csv
+import dataclasses
+import pathlib
+import time
+
+import check_pauses
+from cluster import Cluster, RssSampler
+from processes import wait_until
+
+# What the processes record takes a moment to be counted by the daemon.
+COUNTING_NS = 500_000_000
+
+# What demo.json holds of each run.
+KEYS = ("p50_ms", "p99_ms", "p999_ms", "max_ms", "longest_pause_ms", "paused_max",
+        "rss_start_bytes", "rss_end_bytes", "forced", "over_limit")
+
+
+@dataclasses.dataclass
+class Measured:
+    run: str
+    figures: dict  # by KEYS
+    load: dict  # what rtgc-load printed
+    daemon: dict  # what rtgcd counted, held against the records; None without it
+    requests: list  # (intended_ns, latency_ns, status)
+    pauses: list  # full collections, as the processes recorded them
+    names: dict  # of the processes, by pid
+    rss: list  # (instant in ns, bytes of all)
+
+
+def look(cluster):
+    """What the daemon has counted so far."""
+    if not cluster.daemon:
+        return None
+    begin_ns = time.monotonic_ns()
+    status = cluster.call("GetStatus")
+    majors = sum(heap["collections"]["major"] for heap in cluster.heaps())
+    return {"begin_ns": begin_ns, "status": status, "majors": majors,
+            "end_ns": time.monotonic_ns()}
+
+
+def compare(before, after, pauses):
+    """Holds the daemon's count of full collections against the processes' own records. Those that
+    end while it is being asked may be in its count or not."""
+    least = [pause for pause in pauses if pause.end_ns >= before["end_ns"]
+             and pause.end_ns <= after["begin_ns"] - COUNTING_NS]
+    most = [pause for pause in pauses if pause.end_ns >= before["begin_ns"] - COUNTING_NS
+            and pause.end_ns <= after["end_ns"]]
+    counted = after["majors"] - before["majors"]
+    return {"collections_counted": counted, "collections_recorded": [len(least), len(most)],
+            "counts_agree": len(least) <= counted <= len(most), "status": after["status"]}
+
+
+def wait_for_load(cluster, load, seconds, progress):
+    began = time.monotonic()
+
+    def ended():
+        progress(f"load, {min(seconds, time.monotonic() - began):.0f} of {seconds:.0f} s")
+        cluster.check()
+        return load.popen.poll() is not None
+
+    wait_until(ended, "the end of the load", seconds + 60, interval=0.25)
+    return cluster.finish_load(load)
+
+
+def read_series(path):
+    with open(path) as file:
+        rows = csv.reader(file)
+        next(rows)
+        return [tuple(map(int, row)) for row in rows]
+
+
+def measure(run, options, directory, progress):
+    directory = pathlib.Path(directory)
+    series = directory / "requests.csv"
+    with Cluster(run, options, directory, progress) as cluster:
+        before = look(cluster)
+        load_ns = time.monotonic_ns()
+        with RssSampler(list(cluster.replicas.values())) as rss:
+            load = wait_for_load(cluster, cluster.start_load(series=series),
+                                 options.warmup + options.seconds, progress)
+        after = look(cluster)
+        progress("stopping")
+        names = {replica.pid: name for name, replica in cluster.replicas.items()}
+        cluster.stop_replicas()
+    recorded = check_pauses.full(check_pauses.read_records(directory / "records"))
+    begin_ns, end_ns = load["begin_ns"], load["end_ns"]
+    measured = check_pauses.full(recorded, begin_ns, end_ns)
+    figures = {
+        **{key: load[key] for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")},
+        "longest_pause_ms": check_pauses.longest_ms(measured),
+        # The warm-up counts here: a limit is a limit at all times.
+        "paused_max": check_pauses.most_at_once(check_pauses.full(recorded, load_ns, end_ns)),
+        "rss_start_bytes": rss.at(begin_ns),
+        "rss_end_bytes": rss.at(end_ns),
+        "forced": after and after["status"]["forced"],
+        "over_limit": after and after["status"]["over_limit"],
+    }
+    assert tuple(figures) == KEYS
+    return Measured(run, figures, load, after and compare(before, after, recorded),
+                    read_series(series), measured, names, rss.samples)
