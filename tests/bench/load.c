@@ -9,10 +9,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +41,13 @@ struct conn {
 	uint64_t request;
 	struct http_response response;
 };
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_stop(int number)
+{
+	stop_asked = 1;
+}
 
 static nsec_t now(void)
 {
@@ -297,16 +304,31 @@ static void arm(struct load *l)
 		die("timer");
 }
 
+/* Asked to stop: nothing more is sent, what is under way is waited for. */
+static void stop_early(struct load *l)
+{
+	if (l->started <= l->skip) {
+		fputs("rtgc-load: stopped before the measured time began\n", stderr);
+		exit(1);
+	}
+	l->total = l->started;
+}
+
 static void run(struct load *l)
 {
+	sigset_t none;
+
+	sigemptyset(&none);
 	while (l->finished < l->total) {
 		struct epoll_event events[EVENTS];
 		int n;
 
 		arm(l);
-		n = epoll_wait(l->epoll, events, EVENTS, -1);
+		n = epoll_pwait(l->epoll, events, EVENTS, -1, &none);
 		if (n < 0 && errno != EINTR)
-			die("epoll_wait");
+			die("epoll_pwait");
+		if (stop_asked)
+			stop_early(l);
 		start_due(l);
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.ptr == TIMER_SOURCE) {
@@ -325,74 +347,18 @@ static void run(struct load *l)
 	}
 }
 
-static void usage(int status)
+/* Delivered only while waiting for events, so that none comes unnoticed. */
+static void catch_stop(void)
 {
-	fputs("usage: rtgc-load [OPTION]… http://HOST:PORT/PATH\n"
-	      "Requests at a constant rate; latency from the intended send time; JSON.\n"
-	      "  --rate N         requests a second (100)\n"
-	      "  --seconds S      measured time (10)\n"
-	      "  --warmup S       time before it, at the same rate, not counted (0)\n"
-	      "  --timeout S      a request unanswered for so long is an error (10)\n"
-	      "  --connections N  at most so many connections (1000)\n"
-	      "  --keys N         %k in PATH becomes a number in [0, N) (1)\n"
-	      "  --seed N         of those numbers (1)\n"
-	      "  --series FILE    one line a request: intended_ns,latency_ns,status\n",
-	      status ? stderr : stdout);
-	exit(status);
-}
+	struct sigaction action = {.sa_handler = on_stop};
+	sigset_t signals;
 
-static double number(const char *name, const char *text, double least)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (*end || end == text || !(value >= least && value <= 1e15)) {
-		fprintf(stderr, "rtgc-load: --%s: not a fitting number: %s\n", name,
-			text);
-		usage(2);
-	}
-	return value;
-}
-
-static void parse_url(struct load *l, const char *url)
-{
-	int n = 0;
-
-	if (sscanf(url, "http://%255[^:/]:%7[0-9]%n", l->host, l->port, &n) != 2 ||
-	    url[n] != '/' || strlen(url + n) > 255) {
-		fprintf(stderr, "rtgc-load: not http://HOST:PORT/PATH: %s\n", url);
-		usage(2);
-	}
-	l->path = url + n;
-}
-
-static void parse_arguments(struct load *l, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{"rate", 1, NULL, 0},	     {"seconds", 1, NULL, 0},
-		{"warmup", 1, NULL, 0},	     {"timeout", 1, NULL, 0},
-		{"keys", 1, NULL, 0},	     {"seed", 1, NULL, 0},
-		{"connections", 1, NULL, 0}, {"series", 1, NULL, 'o'},
-		{"help", 0, NULL, 'h'},	     {},
-	};
-	static const double least[] = {.001, .001, 0, .001, 1, 0, 1};
-	double *const values[] = {
-		&l->rate, &l->seconds, &l->warmup,    &l->timeout_s,
-		&l->keys, &l->seed,    &l->conns_max,
-	};
-	int opt, i = 0;
-
-	while ((opt = getopt_long(argc, argv, "", options, &i)) != -1) {
-		if (opt == 0)
-			*values[i] = number(options[i].name, optarg, least[i]);
-		else if (opt == 'o')
-			l->series = optarg;
-		else
-			usage(opt == 'h' ? 0 : 2);
-	}
-	if (optind != argc - 1)
-		usage(2);
-	parse_url(l, argv[optind]);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 }
 
 static void set_up(struct load *l)
@@ -407,7 +373,7 @@ static void set_up(struct load *l)
 	l->timeout = (nsec_t)(l->timeout_s * 1e9);
 	if (l->total == l->skip) {
 		fputs("rtgc-load: not one request in that time\n", stderr);
-		usage(2);
+		exit(2);
 	}
 	list_init(&l->idle);
 	list_init(&l->busy);
@@ -422,6 +388,7 @@ static void set_up(struct load *l)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	prctl(PR_SET_TIMERSLACK, 1);
+	catch_stop();
 	l->requests = calloc(l->total, sizeof(*l->requests));
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -445,7 +412,7 @@ int main(int argc, char **argv)
 
 	int err;
 
-	parse_arguments(&l, argc, argv);
+	load_parse(&l, argc, argv);
 	set_up(&l);
 	l.start = now() + 10 * NSEC_PER_MSEC;
 	run(&l);

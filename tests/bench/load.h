@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* rtgc-load, what its two files share: the requests and what came of them. */
+/* rtgc-load, what its files share: the requests and what came of them. */
 #ifndef RTGC_BENCH_LOAD_H
 #define RTGC_BENCH_LOAD_H
 
@@ -41,6 +41,9 @@ struct load {
 	struct list dead; /* closed, but events may still name them */
 	unsigned conns, conns_peak;
 };
+
+/* Fills in what was asked for; says what is wrong and exits with 2. */
+void load_parse(struct load *l, int argc, char **argv);
 
 /* The instant a request is due, which nothing that happens meanwhile can move. */
 nsec_t load_intended(const struct load *l, uint64_t request);

@@ -216,6 +216,43 @@ def test_keys_repeat_with_the_seed_and_stay_in_range():
     assert min(keys) >= 0 and max(keys) < 50 and len(set(keys)) > 20
 
 
+def test_stopped_early_it_reports_what_it_has():
+    reached = threading.Event()
+
+    def answer(number, _):
+        if number == 20:
+            reached.set()
+        return OK
+
+    with Server(answer) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        running = subprocess.Popen([LOAD, "--rate", "200", "--seconds", "1000", url],
+                                   stdout=subprocess.PIPE, text=True)
+        assert reached.wait(60)
+        running.terminate()
+        result = json.loads(running.communicate(timeout=60)[0])
+    assert running.returncode == 0
+    assert result["ok"] == result["sent"] == len(server.paths) >= 20
+
+
+def test_stopped_in_its_warm_up_it_has_nothing_to_report():
+    reached = threading.Event()
+
+    def answer(number, _):
+        reached.set()
+        return OK
+
+    with Server(answer) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        running = subprocess.Popen([LOAD, "--warmup", "1000", url],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert reached.wait(60)
+        running.terminate()
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 1 and out == ""
+    assert "before the measured time" in err
+
+
 @pytest.mark.parametrize("args", [["--rate", "0"], ["--rate", "x"], ["--seconds", "-1"], ["--no"]])
 def test_wrong_usage_is_refused(args):
     assert "usage: rtgc-load" in load(1, *args, status=2)
