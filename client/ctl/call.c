@@ -184,44 +184,49 @@ static int receive_reply(struct call *call)
 	}
 }
 
+/* The one thing that most errors tell; NULL: nothing. */
+static const char *first_text(const json_t *parameters)
+{
+	json_t *value;
+	const char *key;
+
+	json_object_foreach((json_t *)parameters, key, value)
+	{
+		if (json_is_string(value))
+			return json_string_value(value);
+	}
+	return NULL;
+}
+
 /* The daemon said no: in its words, and what to do where we know it. */
 static int complain_refused(const char *method, const char *error,
 			    const json_t *parameters)
 {
-	const char *name = strncmp(error, INTERFACE, strlen(INTERFACE)) == 0
-				   ? error + strlen(INTERFACE)
-				   : error;
-	const char *heap = json_string_value(json_object_get(parameters, "heap"));
-	const char *detail, *key;
-	json_t *value;
+	static const struct {
+		const char *error, *words; /* %s: what the error tells, or the method */
+	} known[] = {
+		{"NoSuchHeap", "no heap is called %s: rtgcctl heaps lists them"},
+		{"AmbiguousHeap",
+		 "several heaps are called %s: give the id that rtgcctl heaps shows"},
+		{"ReloadFailed", "%s; the old configuration stays in force"},
+		{"org.varlink.service.PermissionDenied",
+		 "%s is not allowed to this user: try as root"},
+		{"org.varlink.service.MethodNotFound",
+		 "this rtgcd does not know %s: it is another version than rtgcctl; restart "
+		 "it after an upgrade"},
+	};
+	const char *text = first_text(parameters);
 
-	if (strcmp(name, "NoSuchHeap") == 0)
-		return ctl_complain(CTL_FAILED,
-				    "no heap is called %s: rtgcctl heaps lists them",
-				    heap != NULL ? heap : "so");
-	if (strcmp(name, "AmbiguousHeap") == 0)
-		return ctl_complain(
-			CTL_FAILED,
-			"several heaps are called %s: give the id that rtgcctl heaps "
-			"shows",
-			heap != NULL ? heap : "so");
-	if (strcmp(name, "org.varlink.service.PermissionDenied") == 0)
-		return ctl_complain(CTL_FAILED,
-				    "%s is not allowed to this user: try as root",
-				    method);
-	if (strcmp(name, "org.varlink.service.MethodNotFound") == 0)
-		return ctl_complain(
-			CTL_FAILED,
-			"this rtgcd does not know %s: it is another version than "
-			"rtgcctl; restart it after an upgrade",
-			method);
-	detail = NULL;
-	json_object_foreach((json_t *)parameters, key, value) if (detail == NULL) detail =
-		json_string_value(value);
-	if (detail != NULL)
-		return ctl_complain(CTL_FAILED, "%s was refused: %s: %s", method, name,
-				    detail);
-	return ctl_complain(CTL_FAILED, "%s was refused: %s", method, name);
+	if (strncmp(error, INTERFACE, strlen(INTERFACE)) == 0)
+		error += strlen(INTERFACE);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(error, known[i].error) != 0)
+			continue;
+		return ctl_complain(CTL_FAILED, known[i].words,
+				    text != NULL ? text : method);
+	}
+	return ctl_complain(CTL_FAILED, "%s was refused: %s%s%s", method, error,
+			    text != NULL ? ": " : "", text != NULL ? text : "");
 }
 
 static int read_reply(struct call *call, const char *method, json_t **ret)
