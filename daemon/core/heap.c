@@ -35,6 +35,7 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	list_init(&h->all);
 	list_init(&h->siblings);
 	list_init(&h->waiting);
+	list_init(&h->holding);
 	list_init(&h->directing);
 	h->id = id;
 	h->pid = join->pid;
@@ -59,6 +60,7 @@ struct heap *heap_free(struct heap *h)
 		list_unlink(&h->all);
 		list_unlink(&h->siblings);
 		list_unlink(&h->waiting);
+		list_unlink(&h->holding);
 		list_unlink(&h->directing);
 		free(h->decisions);
 	}

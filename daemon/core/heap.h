@@ -8,6 +8,7 @@
 #define RTGCD_CORE_HEAP_H
 
 #include "client/wire/list.h"
+#include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/predict.h"
 #include "daemon/core/supervisor.h"
@@ -40,10 +41,11 @@ struct rate {		   /* units a second */
 
 struct heap {
 	struct list all, siblings;
-	struct list waiting; /* linked while it wants a slot */
-	struct list
-		directing; /* linked while its directive has changed and was not told */
+	struct list waiting;   /* in its service's, while it wants a slot */
+	struct list holding;   /* in the host's, while it holds one */
+	struct list directing; /* while its directive has changed and was not told */
 	struct heap *hash_next;
+	struct demand_node in_service, in_host; /* among those it shares slots with */
 	struct timer timer;
 	struct service *service;
 
@@ -65,8 +67,6 @@ struct heap {
 	nsec_t exhaustion, latest_start, predicted;
 	nsec_t last_call; /* past the latest start: from here on even over the limit */
 	nsec_t span;	  /* how long it will hold a slot */
-	nsec_t contention_start; /* when it must get a slot, those that share it
-				    considered */
 
 	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
 	nsec_t retry_at;      /* after a window that came to nothing */

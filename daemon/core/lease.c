@@ -36,6 +36,7 @@ static void take_slot(struct supervisor *s, struct heap *h)
 {
 	h->service->taken++;
 	s->taken++;
+	list_append(&s->holders, &h->holding);
 }
 
 static void pause_started(struct supervisor *s, struct heap *h, nsec_t at)
@@ -71,6 +72,7 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	assert(l->state != LEASE_NONE && h->service->taken > 0 && s->taken > 0);
 	h->service->taken--;
 	s->taken--;
+	list_unlink(&h->holding);
 	h->service->busy += nsec_sub(now, l->announced);
 	action_append(s, type, h)->revoke = over;
 	if (l->draining)

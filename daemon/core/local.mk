@@ -2,11 +2,12 @@
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
 	daemon/core/decide.c \
+	daemon/core/demand.c daemon/core/demand.h \
+	daemon/core/direct.c \
 	daemon/core/heap.c daemon/core/heap.h \
 	daemon/core/histogram.c daemon/core/histogram.h \
 	daemon/core/lease.c \
 	daemon/core/look.c \
-	daemon/core/placement.c daemon/core/placement.h \
 	daemon/core/predict.c daemon/core/predict.h \
 	daemon/core/reason.c daemon/core/reason.h \
 	daemon/core/service.c daemon/core/service.h \

@@ -28,11 +28,14 @@ int service_new(const struct core_service_config *config, const char *name, uint
 		return -ENOMEM;
 	list_init(&service->all);
 	list_init(&service->heaps);
-	list_init(&service->touched);
+	list_init(&service->waiting);
+	list_init(&service->eligible);
+	service->timer.owner = TIMER_SERVICE;
 	service->uid = uid;
 	service->since = now;
 	service->config = *config;
 	name_copy(service->config.name, sizeof(service->config.name), name);
+	demand_init(&service->demand, config->max_concurrent);
 	*ret = service;
 	return 0;
 }
@@ -41,7 +44,7 @@ struct service *service_free(struct service *service)
 {
 	if (service) {
 		list_unlink(&service->all);
-		list_unlink(&service->touched);
+		list_unlink(&service->eligible);
 	}
 	free(service);
 	return NULL;

@@ -4,13 +4,18 @@
 #define RTGCD_CORE_SERVICE_H
 
 #include "client/wire/list.h"
+#include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/supervisor.h"
+#include "daemon/core/timers.h"
 
 struct service {
 	struct list all;
 	struct list heaps;
-	struct list touched; /* linked while a timer of its heaps has fired */
+	struct list waiting;  /* its heaps that want a slot, by deadline */
+	struct list eligible; /* in the host's, while some wait and a slot is free */
+	struct demand demand;
+	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;
 	uint32_t uid;
 	struct core_service_config config; /* its name is the service's */

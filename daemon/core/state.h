@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The whole state of the core, and what its files offer each other. Private to
- * daemon/core.
+ * The whole state of the core, and what its files offer each other. Private to daemon/core.
  *
  *   supervisor.c  events in, actions out; heaps and services come and go
  *   decide.c      who must get a slot by when, and who gets one now
+ *   direct.c      what heaps are told to report when
  *   lease.c       the life of a window: announced, open, in use, over
  *   look.c        what the control socket shows
  */
 #ifndef RTGCD_CORE_STATE_H
 #define RTGCD_CORE_STATE_H
 
+#include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
-#include "daemon/core/placement.h"
 #include "daemon/core/service.h"
 
 struct supervisor {
@@ -22,47 +22,59 @@ struct supervisor {
 
 	struct list heaps; /* by rising id */
 	struct list services;
-	struct list waiting; /* by contention_start: those that want a slot */
-	struct list directing;
-	struct list touched;
+	struct list eligible;  /* services that wait and have a slot of their own free */
+	struct list holders;   /* heaps that hold a slot */
+	struct list directing; /* heaps whose directive has changed */
 	struct heap **buckets;
 	size_t n_buckets, n_heaps;
 	unsigned n_services;
 	struct timers timers;
+	struct demand demand; /* of all heaps on the host's slots */
+	struct timer timer;   /* when the first of it must start */
 
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
 	uint64_t window_seq;
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
 
-	/* Room for what all heaps can cause in one event, so that appending never fails.
-	 */
+	/* Room for what all heaps can cause in one event, so that appending never fails. */
 	struct action *actions;
 	size_t first_action, n_actions, action_room;
-	struct placement_job *jobs; /* scratch, one a heap */
-	size_t job_room;
-	nsec_t *slot_scratch; /* one for each slot of the largest limit */
-	unsigned slot_room;
 };
 
 /* NULL: there is none. */
 struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id);
 struct action *action_append(struct supervisor *s, enum action_type type,
 			     const struct heap *h);
+
+/* ---- decide.c ---- */
+/* Could it collect now, were there a slot? */
+bool can_collect(const struct heap *h);
+/* What is known of h has changed. */
+void decide_heap(struct supervisor *s, struct heap *h, nsec_t now);
+/* h is gone: what it demanded is not. */
+void decide_forget(struct supervisor *s, struct heap *h, nsec_t now);
+/* A limit or a policy has changed. */
+void decide_service(struct supervisor *s, struct service *service, nsec_t now);
+/* The first of a demand (NULL: of the host's) may have become due. */
+void decide_due(struct supervisor *s, struct service *service, nsec_t now);
+/* Gives free slots to those that wait, the most pressing first. */
+void decide_dispatch(struct supervisor *s, nsec_t now);
+/* h has declared slack: collect early if that is worth it and hurts nobody. */
+void decide_slack(struct supervisor *s, struct heap *h, nsec_t now);
+/* h's timer has fired. */
+void decide_timer(struct supervisor *s, struct heap *h, nsec_t now);
+/* By when h must get a slot, those that share it considered; NSEC_NEVER: not in sight. */
+nsec_t decide_start_of(const struct supervisor *s, const struct heap *h);
 /* Remembers a decision with the numbers of this instant. holder: 0 = none. */
 void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 		   uint64_t holder, nsec_t now);
 
-/* ---- decide.c ---- */
-/* Something about h or its service has changed: estimates, placement, timers, directives.
- */
-void decide_service(struct supervisor *s, struct service *service, nsec_t now);
-/* Gives free slots to those that wait, the most pressing first. */
-void decide_dispatch(struct supervisor *s, nsec_t now);
-/* Tells the heaps whose directive has changed, each once. */
-void decide_flush(struct supervisor *s);
-/* h has declared slack: collect early if that is worth it and hurts nobody. */
-void decide_slack(struct supervisor *s, struct heap *h, nsec_t now);
+/* ---- direct.c ---- */
+/* Works out what h is to report when. */
+void direct_heap(struct supervisor *s, struct heap *h, nsec_t now);
+/* Tells those for whom that has changed, each once. */
+void direct_flush(struct supervisor *s);
 
 /* ---- lease.c ---- */
 void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,

@@ -66,8 +66,6 @@ static int reserve(struct supervisor *s)
 		 s->first_action + s->n_actions + heaps * ACTIONS_PER_HEAP,
 		 sizeof(*s->actions));
 	if (r == 0)
-		r = grow((void **)&s->jobs, &s->job_room, heaps, sizeof(*s->jobs));
-	if (r == 0)
 		r = grow_buckets(s);
 	return r;
 }
@@ -105,39 +103,21 @@ static const struct core_service_config *config_of(const struct supervisor *s,
 	return &s->defaults;
 }
 
-static unsigned largest_limit(const struct core_config *config)
-{
-	unsigned slots = config->max_concurrent;
-
-	if (config->defaults.max_concurrent > slots)
-		slots = config->defaults.max_concurrent;
-	for (size_t i = 0; i < config->n_services; i++)
-		if (config->services[i].max_concurrent > slots)
-			slots = config->services[i].max_concurrent;
-	return slots;
-}
-
 static int take_config(struct supervisor *s, const struct core_config *config)
 {
 	size_t bytes = config->n_services * sizeof(*s->configs);
-	unsigned slots = largest_limit(config);
 	struct core_service_config *configs = malloc(bytes + 1);
-	nsec_t *scratch = calloc(slots, sizeof(*scratch));
 
-	if (!configs || !scratch) {
-		free(configs);
-		free(scratch);
+	if (!configs)
 		return -ENOMEM;
-	}
 	if (bytes)
 		memcpy(configs, config->services, bytes);
 	free(s->configs);
-	free(s->slot_scratch);
 	s->configs = configs;
 	s->n_configs = config->n_services;
-	s->slot_scratch = scratch;
 	s->defaults = config->defaults;
 	s->max_concurrent = config->max_concurrent;
+	demand_resize(&s->demand, s->max_concurrent);
 	return 0;
 }
 
@@ -150,13 +130,16 @@ int supervisor_new(const struct core_config *config, nsec_t now, struct supervis
 		return -ENOMEM;
 	list_init(&s->heaps);
 	list_init(&s->services);
-	list_init(&s->waiting);
+	list_init(&s->eligible);
+	list_init(&s->holders);
 	list_init(&s->directing);
-	list_init(&s->touched);
+	s->timer.owner = TIMER_HOST;
 	/* Later than any id of a daemon that ran before on this boot, so that ids stay
 	 * unique. */
 	s->window_seq = now / NSEC_PER_USEC;
-	r = take_config(s, config);
+	r = timers_add_owner(&s->timers);
+	if (r == 0)
+		r = take_config(s, config);
 	if (r < 0) {
 		supervisor_free(s);
 		return r;
@@ -177,8 +160,6 @@ struct supervisor *supervisor_free(struct supervisor *s)
 	free(s->configs);
 	free(s->buckets);
 	free(s->actions);
-	free(s->jobs);
-	free(s->slot_scratch);
 	free(s);
 	return NULL;
 }
@@ -200,7 +181,7 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 		decide_service(s, service, now);
 	}
 	decide_dispatch(s, now);
-	decide_flush(s);
+	direct_flush(s);
 	return 0;
 }
 
@@ -232,6 +213,11 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 	r = service_new(config_of(s, name), name, uid, now, &service);
 	if (r < 0)
 		return r;
+	r = timers_add_owner(&s->timers);
+	if (r < 0) {
+		service_free(service);
+		return r;
+	}
 	list_append(&s->services, &service->all);
 	s->n_services++;
 	*ret = service;
@@ -242,6 +228,8 @@ static void drop_service_if_empty(struct supervisor *s, struct service *service)
 {
 	if (service->n_heaps > 0)
 		return;
+	timers_arm(&s->timers, &service->timer, NSEC_NEVER);
+	timers_remove_owner(&s->timers);
 	s->n_services--;
 	service_free(service);
 }
@@ -253,8 +241,10 @@ static void give_up_former(struct supervisor *s, const struct heap *h, uint64_t 
 	list_for_each (l, &h->service->heaps) {
 		struct heap *former = list_entry(l, struct heap, siblings);
 
-		if (former->lost && former->pid == h->pid && former->lease.id == window)
+		if (former->lost && former->pid == h->pid && former->lease.id == window) {
 			lease_drop(s, former, now);
+			decide_heap(s, former, now);
+		}
 	}
 }
 
@@ -302,7 +292,7 @@ static void leave(struct supervisor *s, struct heap *h, nsec_t now)
 	struct heap **link = &s->buckets[h->id % s->n_buckets];
 
 	lease_drop(s, h, now);
-	timers_arm(&s->timers, &h->timer, NSEC_NEVER);
+	decide_forget(s, h, now);
 	timers_remove_owner(&s->timers);
 	while (*link != h)
 		link = &(*link)->hash_next;
@@ -310,8 +300,6 @@ static void leave(struct supervisor *s, struct heap *h, nsec_t now)
 	s->n_heaps--;
 	service->n_heaps--;
 	heap_free(h);
-	if (service->n_heaps)
-		decide_service(s, service, now);
 	drop_service_if_empty(s, service);
 }
 
@@ -408,31 +396,41 @@ int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t no
 		r = apply(s, h, event, now);
 	}
 	if (h)
-		decide_service(s, h->service, now);
+		decide_heap(s, h, now);
 	decide_dispatch(s, now);
 	if (event->type == EVENT_IDLE || event->type == EVENT_DEADLINE)
 		decide_slack(s, h, now);
-	decide_flush(s);
+	direct_flush(s);
 	return r;
+}
+
+static void timer_fired(struct supervisor *s, struct timer *timer, nsec_t now)
+{
+	struct heap *h;
+
+	switch (timer->owner) {
+	case TIMER_HEAP:
+		h = list_entry(timer, struct heap, timer);
+		lease_due(s, h, now);
+		decide_timer(s, h, now);
+		break;
+	case TIMER_SERVICE:
+		decide_due(s, list_entry(timer, struct service, timer), now);
+		break;
+	case TIMER_HOST:
+		decide_due(s, NULL, now);
+		break;
+	}
 }
 
 void supervisor_tick(struct supervisor *s, nsec_t now)
 {
 	struct timer *timer;
 
-	while ((timer = timers_pop(&s->timers, now))) {
-		struct heap *h = list_entry(timer, struct heap, timer);
-
-		lease_due(s, h, now);
-		list_unlink(&h->service->touched);
-		list_append(&s->touched, &h->service->touched);
-	}
-	list_for_each_safe (l, next, &s->touched) {
-		list_unlink(l);
-		decide_service(s, list_entry(l, struct service, touched), now);
-	}
+	while ((timer = timers_pop(&s->timers, now)))
+		timer_fired(s, timer, now);
 	decide_dispatch(s, now);
-	decide_flush(s);
+	direct_flush(s);
 }
 
 nsec_t supervisor_deadline(const struct supervisor *s)

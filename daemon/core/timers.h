@@ -11,8 +11,15 @@
 
 #include "client/wire/nsec.h"
 
+enum timer_owner {
+	TIMER_HEAP,
+	TIMER_SERVICE,
+	TIMER_HOST,
+};
+
 struct timer {
-	size_t index; /* 1 + place in the queue; 0: not armed */
+	enum timer_owner owner; /* what it lies in */
+	size_t index;		/* 1 + place in the queue; 0: not armed */
 };
 
 struct timers {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
-#include "daemon/core/placement.h"
 #include "daemon/core/predict.h"
 #include "daemon/core/reason.h"
 #include "daemon/core/timers.h"
@@ -111,13 +111,16 @@ static void noisy_pauses_are_covered(void **state)
 	assert_true(over / n <= 1.5);
 }
 
-/* ---- Placement ---- */
+/* ---- Demand ---- */
 
 #define JOBS 5
 
-/* Exhaustive: can these jobs, in this order, run on one slot from t on without a late
- * start? */
-static bool feasible(const struct placement_job *jobs, const int *order, int n, nsec_t t)
+struct job {
+	nsec_t latest, span;
+};
+
+/* Exhaustive: can these jobs, in this order, run on one slot from t on without a late start? */
+static bool feasible(const struct job *jobs, const int *order, int n, nsec_t t)
 {
 	for (int i = 0; i < n; i++) {
 		if (t > jobs[order[i]].latest)
@@ -127,8 +130,8 @@ static bool feasible(const struct placement_job *jobs, const int *order, int n, 
 	return true;
 }
 
-static bool any_order_feasible(const struct placement_job *jobs, int *order, int fixed,
-			       int n, nsec_t t)
+static bool any_order_feasible(const struct job *jobs, int *order, int fixed, int n,
+			       nsec_t t)
 {
 	if (fixed == n)
 		return feasible(jobs, order, n, t);
@@ -147,77 +150,122 @@ static bool any_order_feasible(const struct placement_job *jobs, int *order, int
 	return false;
 }
 
-static int by_start(const void *a, const void *b)
-{
-	const struct placement_job *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* On one slot the first start is the exact instant after which no order works any more.
- */
-static void one_slot_placement_is_exact(void **state)
+/* On one slot the start is the exact instant after which no order works any more. */
+static void one_slot_demand_is_exact(void **state)
 {
 	random_state = 99;
 	for (int round = 0; round < 5000; round++) {
 		int n = 1 + (int)(next_random() % JOBS), order[JOBS];
-		struct placement_job jobs[JOBS];
-		nsec_t busy, first;
+		struct demand_node nodes[JOBS] = {0};
+		struct job jobs[JOBS];
+		struct demand d;
+		nsec_t start;
 
+		demand_init(&d, 1);
 		for (int i = 0; i < n; i++) {
-			jobs[i] =
-				(struct placement_job){.latest = 200 + next_random() % 60,
-						       .span = 1 + next_random() % 30};
+			jobs[i] = (struct job){200 + next_random() % 60,
+					       1 + next_random() % 30};
 			order[i] = i;
+			demand_set(&d, &nodes[i], jobs[i].latest, jobs[i].span, false);
 		}
-		placement_backward(jobs, (size_t)n, &busy, 1);
-		qsort(jobs, (size_t)n, sizeof(*jobs), by_start);
-		first = jobs[0].start;
-		for (int i = 0; i < n; i++) {
-			assert_true(jobs[i].start <= jobs[i].latest);
-			if (i + 1 < n)
-				assert_true(jobs[i].start + jobs[i].span <=
-					    jobs[i + 1].start);
-		}
-		assert_true(any_order_feasible(jobs, order, 0, n, first));
-		assert_false(any_order_feasible(jobs, order, 0, n, first + 1));
+		start = demand_start_by(&d);
+		assert_true(any_order_feasible(jobs, order, 0, n, start));
+		assert_false(any_order_feasible(jobs, order, 0, n, start + 1));
+		assert_true(demand_start_of(&d, demand_first(&d)) == start);
 	}
 }
 
-static void slots_never_overlap(void **state)
+/* The tree against the plain formula over a sorted array, under changes of all kinds. */
+enum {
+	NODES = 60
+};
+
+static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64_t from)
 {
-	random_state = 5;
-	for (int round = 0; round < 2000; round++) {
-		struct placement_job jobs[20];
-		unsigned k = 1 + (unsigned)(next_random() % 4);
-		nsec_t busy[4];
+	int64_t start = INT64_MAX, sum = 0, longest = 0, latest = INT64_MAX,
+		done = INT64_MIN;
+	unsigned count = 0;
 
-		for (int i = 0; i < 20; i++)
-			jobs[i] = (struct placement_job){
-				.latest = 1000 + next_random() % 100,
-				.span = 1 + next_random() % 30};
-		placement_backward(jobs, 20, busy, k);
-		for (int i = 0; i < 20; i++) {
-			unsigned at_once = 0;
+	for (;;) {
+		const struct demand_node *next = NULL;
 
-			for (int j = 0; j < 20; j++)
-				at_once += jobs[j].start <= jobs[i].start &&
-					   jobs[i].start < jobs[j].start + jobs[j].span;
-			assert_true(at_once <= k);
-			assert_true(jobs[i].start <= jobs[i].latest);
+		for (int i = 0; i < NODES; i++)
+			if (nodes[i].linked && nodes[i].deadline >= from &&
+			    nodes[i].deadline > done &&
+			    (!next || nodes[i].deadline < next->deadline))
+				next = &nodes[i];
+		if (!next)
+			break;
+		done = next->deadline;
+		count++;
+		sum += (next->span + slots - 1) / slots;
+		longest = next->span > longest ? next->span : longest;
+		if (next->load)
+			continue;
+		start = next->deadline - sum < start ? next->deadline - sum : start;
+		latest = next->deadline - next->span < latest
+				 ? next->deadline - next->span
+				 : latest;
+	}
+	if (latest == INT64_MAX)
+		return NSEC_NEVER;
+	start -= longest - longest / slots;
+	if (count <= slots || start > latest)
+		start = latest;
+	return start > 0 ? (nsec_t)start : 0;
+}
+
+static void demand_follows_every_change(void **state)
+{
+	for (unsigned slots = 1; slots <= 4; slots++) {
+		struct demand_node nodes[NODES] = {0};
+		struct demand d;
+
+		demand_init(&d, slots);
+		random_state = slots;
+		for (int round = 0; round < 20000; round++) {
+			struct demand_node *n = &nodes[next_random() % NODES];
+			/* Deadlines are kept apart: among equal ones order is free. */
+			nsec_t deadline =
+				(next_random() % 4000 + 1) * NODES + (nsec_t)(n - nodes);
+			nsec_t span = next_random() % 1000 + 1;
+
+			if (next_random() % 4 == 0)
+				demand_remove(&d, n);
+			else
+				demand_set(&d, n, deadline > span ? deadline - span : 0,
+					   span, next_random() % 3 == 0);
+			if (round % 20)
+				continue;
+			assert_true(demand_start_by(&d) ==
+				    plain_start(nodes, slots, INT64_MIN));
+			n = demand_first(&d);
+			if (n)
+				assert_true(demand_start_of(&d, n) ==
+					    plain_start(nodes, slots, n->deadline));
+			n = &nodes[next_random() % NODES];
+			if (n->linked)
+				assert_true(demand_start_of(&d, n) ==
+					    plain_start(nodes, slots, n->deadline));
 		}
 	}
 }
 
-static void more_work_than_room_starts_at_zero(void **state)
+static void absurd_demands_do_not_overflow(void **state)
 {
-	struct placement_job jobs[3] = {{.latest = 10, .span = 100},
-					{.latest = 20, .span = 100},
-					{.latest = 30, .span = 100}};
-	nsec_t busy;
+	static struct demand_node nodes[1000];
+	struct demand d;
 
-	placement_backward(jobs, 3, &busy, 1);
-	assert_int_equal(jobs[2].start, 0);
+	demand_init(&d, 3);
+	for (int i = 0; i < 1000; i++)
+		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, false);
+	assert_true(demand_start_by(&d) > 1000000 * SEC);
+	demand_set(&d, &nodes[0], 0, NSEC_NEVER, false);
+	assert_int_equal(demand_start_by(&d), 0);
+	for (int i = 0; i < 1000; i++)
+		demand_remove(&d, &nodes[i]);
+	assert_true(demand_start_by(&d) == NSEC_NEVER);
+	assert_null(demand_first(&d));
 }
 
 /* ---- Timers ---- */
@@ -280,9 +328,9 @@ int main(void)
 		cmocka_unit_test(predicts_high_before_it_knows),
 		cmocka_unit_test(scales_with_the_size_driver),
 		cmocka_unit_test(noisy_pauses_are_covered),
-		cmocka_unit_test(one_slot_placement_is_exact),
-		cmocka_unit_test(slots_never_overlap),
-		cmocka_unit_test(more_work_than_room_starts_at_zero),
+		cmocka_unit_test(one_slot_demand_is_exact),
+		cmocka_unit_test(demand_follows_every_change),
+		cmocka_unit_test(absurd_demands_do_not_overflow),
 		cmocka_unit_test(timers_come_in_order),
 		cmocka_unit_test(every_reason_has_its_own_key_and_a_sentence),
 	};

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/core/demand.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+/* A century and 2^20 pauses of an hour fit into 63 bits with room to spare. */
+#define DEADLINE_MAX (INT64_C(1) << 61)
+#define SPAN_MAX     ((int64_t)(3600 * NSEC_PER_SEC))
+#define NONE	     INT64_MAX
+
+struct summary { /* of a run of nodes, in order of deadline */
+	uint32_t count, waiting;
+	int64_t sum, longest, slack, latest;
+};
+
+static const struct summary empty = {.slack = NONE, .latest = NONE};
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static struct summary of_node(const struct demand_node *n)
+{
+	return (struct summary){
+		.count = 1,
+		.waiting = !n->load,
+		.sum = n->share,
+		.longest = n->span,
+		.slack = n->load ? NONE : n->deadline - n->share,
+		.latest = n->load ? NONE : n->deadline - n->span,
+	};
+}
+
+static struct summary of_tree(const struct demand_node *n)
+{
+	if (!n)
+		return empty;
+	return (struct summary){n->count,   n->waiting, n->sum,
+				n->longest, n->slack,	n->latest};
+}
+
+static struct summary join(struct summary a, struct summary b)
+{
+	return (struct summary){
+		.count = a.count + b.count,
+		.waiting = a.waiting + b.waiting,
+		.sum = a.sum + b.sum,
+		.longest = a.longest > b.longest ? a.longest : b.longest,
+		.slack = least(a.slack, b.slack == NONE ? NONE : b.slack - a.sum),
+		.latest = least(a.latest, b.latest),
+	};
+}
+
+static void refresh(struct demand_node *n)
+{
+	struct summary s = join(join(of_tree(n->left), of_node(n)), of_tree(n->right));
+
+	n->count = s.count;
+	n->waiting = s.waiting;
+	n->sum = s.sum;
+	n->longest = s.longest;
+	n->slack = s.slack;
+	n->latest = s.latest;
+}
+
+static void refresh_up(struct demand_node *n)
+{
+	for (; n; n = n->parent)
+		refresh(n);
+}
+
+/* ---- The treap ------------------------------------------------------------------------ */
+
+static void replace(struct demand *d, struct demand_node *old, struct demand_node *new)
+{
+	if (!old->parent)
+		d->root = new;
+	else if (old->parent->left == old)
+		old->parent->left = new;
+	else
+		old->parent->right = new;
+	if (new)
+		new->parent = old->parent;
+}
+
+static void rotate_up(struct demand *d, struct demand_node *n)
+{
+	struct demand_node *p = n->parent;
+
+	replace(d, p, n);
+	if (p->left == n) {
+		p->left = n->right;
+		if (p->left)
+			p->left->parent = p;
+		n->right = p;
+	} else {
+		p->right = n->left;
+		if (p->right)
+			p->right->parent = p;
+		n->left = p;
+	}
+	p->parent = n;
+	refresh(p);
+	refresh(n);
+}
+
+/* Where a node lies in memory is as good as a random number, and the same node keeps its own. */
+static uint32_t scramble(uint64_t x)
+{
+	x ^= x >> 33;
+	x *= UINT64_C(0xff51afd7ed558ccd);
+	x ^= x >> 33;
+	return (uint32_t)x;
+}
+
+static bool before(const struct demand_node *a, const struct demand_node *b)
+{
+	return a->deadline < b->deadline;
+}
+
+static void insert(struct demand *d, struct demand_node *n)
+{
+	struct demand_node *parent = NULL, **link = &d->root;
+
+	while (*link) {
+		parent = *link;
+		link = before(n, parent) ? &parent->left : &parent->right;
+	}
+	*link = n;
+	n->parent = parent;
+	n->left = n->right = NULL;
+	n->linked = true;
+	refresh_up(n);
+	while (n->parent && n->parent->priority < n->priority)
+		rotate_up(d, n);
+}
+
+void demand_remove(struct demand *d, struct demand_node *n)
+{
+	struct demand_node *parent;
+
+	if (!n->linked)
+		return;
+	while (n->left && n->right)
+		rotate_up(d, n->left->priority > n->right->priority ? n->left : n->right);
+	parent = n->parent;
+	replace(d, n, n->left ? n->left : n->right);
+	n->linked = false;
+	n->left = n->right = n->parent = NULL;
+	refresh_up(parent);
+}
+
+/* ---- What is asked -------------------------------------------------------------------------- */
+
+void demand_init(struct demand *d, unsigned slots)
+{
+	*d = (struct demand){.slots = slots};
+}
+
+void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t span,
+		bool load)
+{
+	int64_t length = span < (nsec_t)SPAN_MAX ? (int64_t)span : SPAN_MAX;
+	nsec_t deadline = nsec_add(latest, (nsec_t)length);
+	int64_t when;
+
+	if (latest == NSEC_NEVER) {
+		demand_remove(d, n);
+		return;
+	}
+	when = deadline < (nsec_t)DEADLINE_MAX ? (int64_t)deadline : DEADLINE_MAX;
+	if (n->linked && n->deadline == when && n->span == length && n->load == load)
+		return;
+	if (n->linked && n->deadline == when) {
+		n->load = load;
+		n->span = length;
+		n->share = (length + d->slots - 1) / d->slots;
+		refresh_up(n);
+		return;
+	}
+	demand_remove(d, n);
+	n->priority = scramble((uintptr_t)n);
+	n->deadline = when;
+	n->span = length;
+	n->share = (length + d->slots - 1) / d->slots;
+	n->load = load;
+	insert(d, n);
+}
+
+static void resize(struct demand_node *n, unsigned slots)
+{
+	if (!n)
+		return;
+	resize(n->left, slots);
+	resize(n->right, slots);
+	n->share = (n->span + slots - 1) / slots;
+	refresh(n);
+}
+
+void demand_resize(struct demand *d, unsigned slots)
+{
+	d->slots = slots;
+	resize(d->root, slots);
+}
+
+struct demand_node *demand_first(const struct demand *d)
+{
+	struct demand_node *n = d->root;
+
+	if (!n || n->waiting == 0)
+		return NULL;
+	for (;;) {
+		if (n->left && n->left->waiting)
+			n = n->left;
+		else if (!n->load)
+			return n;
+		else
+			n = n->right;
+	}
+}
+
+/* By when a run of nodes must start, all of it on the demand's slots. */
+static nsec_t start_by(const struct demand *d, struct summary s)
+{
+	int64_t start = s.latest;
+
+	if (s.waiting == 0)
+		return NSEC_NEVER;
+	if (s.count > d->slots) {
+		int64_t others = s.longest - s.longest / d->slots;
+
+		start = least(start, s.slack - others);
+	}
+	return start > 0 ? (nsec_t)start : 0;
+}
+
+nsec_t demand_start_by(const struct demand *d)
+{
+	return start_by(d, of_tree(d->root));
+}
+
+nsec_t demand_start_of(const struct demand *d, const struct demand_node *node)
+{
+	struct summary s = join(of_node(node), of_tree(node->right));
+
+	assert(node->linked);
+	for (const struct demand_node *n = node; n->parent; n = n->parent)
+		if (n->parent->left == n)
+			s = join(s, join(of_node(n->parent), of_tree(n->parent->right)));
+	return start_by(d, s);
+}

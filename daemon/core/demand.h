@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a set of collections that share slots demands: by when must the first of them start?
+ *
+ * Pauses cannot be preempted and slots are few, so a heap's own latest start is too late when
+ * several heaps share a slot. Placed backwards from their deadlines, each as late as possible
+ * (Chetto & Chetto), the i-th by deadline must start at
+ *
+ *	min over j >= i of ( deadline[j] - (span[i] + … + span[j]) )
+ *
+ * on one slot, which is exact: later, and no order meets all deadlines. On k slots spans are shared
+ * by k and the longest one is allowed for, as list scheduling needs; that is early by one pause at most.
+ *
+ * A treap ordered by deadline that keeps these minima in its nodes: every change and question costs
+ * O(log n). Nodes lie inside their owners, nothing is allocated. Deadlines and spans of clients are clipped so
+ * that no sum overflows.
+ */
+#ifndef RTGCD_CORE_DEMAND_H
+#define RTGCD_CORE_DEMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/wire/nsec.h"
+
+struct demand_node {
+	struct demand_node *left, *right, *parent;
+	bool linked;
+	bool load; /* it has a slot or waits for one: counted as work, its deadline is not */
+	uint32_t priority;
+	uint32_t count, waiting; /* of the subtree; waiting: those that are not load */
+	int64_t deadline, span, share; /* share: span divided by the slots */
+	/* Of the subtree. slack: min of deadline - sum of shares up to it, over those not load. */
+	int64_t sum, longest, slack, latest;
+};
+
+struct demand {
+	struct demand_node *root;
+	unsigned slots;
+};
+
+void demand_init(struct demand *d, unsigned slots);
+/* Adds the node, or moves it. latest: the latest start if it were alone; NSEC_NEVER takes it out. */
+void demand_set(struct demand *d, struct demand_node *node, nsec_t latest, nsec_t span,
+		bool load);
+void demand_remove(struct demand *d, struct demand_node *node);
+/* Takes another number of slots: O(n log n). */
+void demand_resize(struct demand *d, unsigned slots);
+/* The node with the earliest deadline that is not load, or NULL. */
+struct demand_node *demand_first(const struct demand *d);
+/* By when that one, and so the set, must start; NSEC_NEVER when there is none; 0: too late already. */
+nsec_t demand_start_by(const struct demand *d);
+/* By when this one must start, given all with later deadlines. */
+nsec_t demand_start_of(const struct demand *d, const struct demand_node *node);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What heaps are told to report when. The daemon does not poll: each heap has a watermark half-way
+ * to where it will be due, and half again after that, so it reports O(log) times a collection
+ * and a quiet heap costs nothing.
+ */
+#include "daemon/core/state.h"
+
+/* Watermarks are at least this share of the budget apart, which bounds the reports. */
+#define WATERMARK_SHARE 64
+/* From this share of the budget on a collection in slack is worth it. */
+#define WANT_SHARE 2
+
+/* Amounts come from clients and may be absurd. */
+static uint64_t add_amount(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static uint64_t watermark(const struct heap *h, nsec_t due, uint64_t step, nsec_t now)
+{
+	uint64_t used = h->report.used, at_due = heap_budget(h) / 2, half;
+
+	if (due != NSEC_NEVER)
+		at_due = heap_used_at(h, nsec_max(due, now));
+	half = at_due > used ? (at_due - used) / 2 : 0;
+	return add_amount(used, half > step ? half : step);
+}
+
+void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	uint64_t budget = heap_budget(h), step = budget / WATERMARK_SHARE + 1;
+	uint64_t used = h->report.used;
+	struct wire_directive d = {
+		.watermark = UINT64_MAX,
+		.report_by = NSEC_NEVER,
+		.budget = h->report.budget || h->own_budget ? 0 : budget,
+	};
+
+	if (h->looked_at == 0) {
+		d.watermark = 1; /* its first figures, and with them its budget */
+	} else if (!budget) {
+		d.watermark = add_amount(used, used + 1); /* its rule may find one yet */
+	} else if (can_collect(h)) {
+		nsec_t due = decide_start_of(s, h);
+
+		d.watermark = watermark(h, due, step, now);
+		d.want = (h->caps & WIRE_CAP_MARKS) && used >= budget / WANT_SHARE;
+		if (!(h->caps & WIRE_CAP_PAGE))
+			d.report_by = due;
+	}
+	/* A watermark still ahead does its work as well as a slightly different one. */
+	if (h->directive.watermark > used &&
+	    h->directive.watermark < add_amount(d.watermark, step) &&
+	    d.watermark < add_amount(h->directive.watermark, step))
+		d.watermark = h->directive.watermark;
+	if (d.watermark == h->directive.watermark &&
+	    d.report_by == h->directive.report_by && d.budget == h->directive.budget &&
+	    d.want == h->directive.want)
+		return;
+	h->directive = d;
+	list_unlink(&h->directing);
+	list_append(&s->directing, &h->directing);
+}
+
+void direct_flush(struct supervisor *s)
+{
+	list_for_each_safe (l, next, &s->directing) {
+		struct heap *h = list_entry(l, struct heap, directing);
+
+		list_unlink(l);
+		action_append(s, ACTION_DIRECT, h)->directive = h->directive;
+	}
+}
