@@ -13,6 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/*
+ * There is always something sooner. But a thread that waits for descriptors that were
+ * closed under it is only woken by this.
+ */
+#define WAIT_MAX_MS 5000
 /* Room for an application's notify(), not for the library. */
 #define STACK_SIZE (256 * 1024)
 
@@ -153,9 +158,17 @@ static void drain(int fd)
 	} while (n < 0 && errno == EINTR);
 }
 
+/* The numbers may be somebody else's descriptors by now: they are not closed. */
+static void fail(struct rtgc *r)
+{
+	link_init(&r->link, -1);
+	r->epoll = r->timer = r->kick = -1;
+	session_fail(r, rtgc_now());
+}
+
 /*
- * Waits for work if timeout is -1, else only looks. An error means that the application
- * has closed the descriptors it does not own; then there is no daemon for it any more.
+ * Waits for work as long as that. An error means that the application has closed
+ * descriptors it does not own; then there is no daemon for it any more.
  */
 static int dispatch(struct rtgc *r, int timeout)
 {
@@ -175,7 +188,7 @@ static int dispatch(struct rtgc *r, int timeout)
 		}
 	}
 	if (error)
-		session_fail(r, rtgc_now());
+		fail(r);
 	else
 		session_run(r, rtgc_now());
 	events = r->events;
@@ -202,7 +215,7 @@ static void *thread_main(void *userdata)
 	prctl(PR_SET_NAME, "rtgc");
 	/* A window opens to the microsecond, not to the default 50 of them. */
 	prctl(PR_SET_TIMERSLACK, 1);
-	while (!atomic_load(&r->stopping) && dispatch(r, -1) == 0)
+	while (!atomic_load(&r->stopping) && dispatch(r, WAIT_MAX_MS) == 0)
 		;
 	return NULL;
 }

@@ -15,13 +15,14 @@
 #define TICK_MIN (10 * NSEC_PER_MSEC)
 #define TICK_MAX (10 * NSEC_PER_SEC)
 
-/* RTGC_EVENT_CONNECTED or _ALONE: only the last counts, and only if it is news. */
+/* RTGC_EVENT_CONNECTED or _ALONE: if it is news, and only the last. */
 static void tell_state(struct rtgc *r, uint32_t event)
 {
-	r->events &= ~(uint32_t)(RTGC_EVENT_CONNECTED | RTGC_EVENT_ALONE);
-	if (r->told != event)
-		r->events |= event;
+	if (r->told == event)
+		return;
 	r->told = event;
+	r->events &= ~(uint32_t)(RTGC_EVENT_CONNECTED | RTGC_EVENT_ALONE);
+	r->events |= event;
 }
 
 void session_init(struct rtgc *r, nsec_t now)
@@ -207,10 +208,8 @@ static void lose(struct rtgc *r, nsec_t now)
 
 void session_fail(struct rtgc *r, nsec_t now)
 {
-	if (r->session != SESSION_INERT)
-		lose(r, now);
-	if (r->told != RTGC_EVENT_ALONE)
-		set_alone(r, true);
+	lose(r, now);
+	r->retry_at = r->doubt_at = NSEC_NEVER;
 }
 
 static void connect_daemon(struct rtgc *r, nsec_t now)

@@ -37,3 +37,9 @@ TESTS += tests/unit/test_core_random
 tests_unit_test_core_random_SOURCES = tests/unit/test_core_random.c tests/unit/world.h
 tests_unit_test_core_random_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_core_random_LDADD = libcore.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_guard
+TESTS += tests/unit/test_guard
+tests_unit_test_guard_SOURCES = tests/unit/test_guard.c
+tests_unit_test_guard_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_guard_LDADD = libclient.la $(CMOCKA_LIBS)
