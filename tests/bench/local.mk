@@ -16,28 +16,37 @@ demo_files = \
 	tests/bench/demo/check_pauses.py \
 	tests/bench/demo/cluster.py \
 	tests/bench/demo/control.py \
+	tests/bench/demo/faults.py \
 	tests/bench/demo/measure.py \
 	tests/bench/demo/plot.py \
 	tests/bench/demo/processes.py \
 	tests/bench/demo/report.py \
 	tests/bench/demo/run.py
 EXTRA_DIST += $(demo_files)
-TESTS += tests/bench/test_check_pauses.py
-EXTRA_DIST += tests/bench/test_check_pauses.py
+demo_tests = \
+	tests/bench/test_check_pauses.py \
+	tests/bench/test_demo.py \
+	tests/bench/test_faults.py
+TESTS += $(demo_tests)
+EXTRA_DIST += $(demo_tests)
 
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = demo
+BENCHES = demo faults
 BENCH = $(BENCHES)
-run_demo = HAPROXY='$(HAPROXY)' $(PYTHON) -B $(srcdir)/tests/bench/demo/run.py --build .
-bench_demo = $(run_demo) --results bench-results/demo --rounds 3 --strict
+demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
+run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
+run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 
 demo: all
 	$(AM_V_at)$(run_demo) --results demo-results
 
 bench: all
-	$(AM_V_at)set -e; for name in $(BENCH); do \
+	$(AM_V_at)missed=; for name in $(BENCH); do \
+		echo "bench $$name"; \
 		case $$name in \
-		demo) $(bench_demo) ;; \
-		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; exit 1 ;; \
-		esac; \
-	done
+		demo) $(run_demo) --results bench-results/demo --rounds 3 --strict ;; \
+		faults) $(run_faults) --results bench-results/faults ;; \
+		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \
+		esac || missed="$$missed $$name"; \
+	done; \
+	if test -n "$$missed"; then echo "make bench: not passed:$$missed" >&2; exit 1; fi

@@ -16,7 +16,7 @@ import threading
 import time
 
 import control
-from processes import Failure, Process, wait_until
+from processes import Process, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
 APP = HERE / "app.py"
@@ -181,10 +181,15 @@ class Cluster:
         config = pathlib.Path(self.private, "rtgcd.conf")
         config.write_text(RTGCD_CONFIG.format(max_concurrent=MAX_CONCURRENT, backend=BACKEND,
                                               admin=self.admin))
-        self.daemon = self.spawn("rtgcd", [
+        self.daemon_argv = [
             self.options.build / "rtgcd", "--foreground", "--config", config,
-            "--socket", self.runtime, "--control", self.control])
+            "--socket", self.runtime, "--control", self.control]
+        self.daemon = self.spawn("rtgcd", self.daemon_argv)
         wait_until(self.status, "rtgcd's answer to GetStatus", START_TIMEOUT, self.daemon)
+
+    def restart_daemon(self):
+        """Once it is dead; without waiting for it."""
+        self.daemon = self.spawn("rtgcd", self.daemon_argv)
 
     def call(self, method, **parameters):
         return control.varlink(self.control, method, **parameters)
@@ -264,6 +269,3 @@ class Cluster:
     def finish_load(self, load, timeout=None):
         line = load.wait_line("{", timeout or self.options.warmup + self.options.seconds + 60)
         return json.loads(line)
-
-
-__all__ = ["Cluster", "Failure", "Options", "RssSampler", "RUNS", "BACKEND", "MAX_CONCURRENT"]

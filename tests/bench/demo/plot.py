@@ -15,6 +15,11 @@ INK, FAINT, GRID = "#1f2933", "#66788a", "#e4e9ee"
 BAD, GOOD = "#d1495b", "#2a7f9e"
 
 
+def _round(value):
+    """Two digits that matter, without an exponent."""
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
 def _pauses(axes, measured, colour, end_s):
     begin_ns = measured.load["begin_ns"]
     names = sorted(measured.names.values())
@@ -44,7 +49,7 @@ def _latency(axes, measured, colour, end_s, limits):
     axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda ms, _: f"{ms:g} ms"))
     axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.axhline(measured.figures["p999_ms"], color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.annotate(f"p99.9 = {measured.figures['p999_ms']:.3g} ms",
+    axes.annotate(f"p99.9 = {_round(measured.figures['p999_ms'])} ms",
                   (end_s, measured.figures["p999_ms"]), xytext=(-4, 4),
                   textcoords="offset points", ha="right", va="bottom", color=INK, fontsize=9,
                   bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
@@ -54,9 +59,11 @@ def _latency(axes, measured, colour, end_s, limits):
 def _title(axes, name, measured):
     figures = measured.figures
     axes.set_title(name, loc="left", fontsize=12, fontweight="bold", color=INK, pad=8)
-    axes.set_title(
-        f"{len(measured.pauses)} full collections, longest {figures['longest_pause_ms']:.0f} ms, "
-        f"at most {figures['paused_max']} at once", loc="right", fontsize=9.5, color=FAINT, pad=8)
+    said = "no full collection"
+    if measured.pauses:
+        said = (f"{len(measured.pauses)} full collections, longest "
+                f"{_round(figures['longest_pause_ms'])} ms, at most {figures['paused_max']} at once")
+    axes.set_title(said, loc="right", fontsize=9.5, color=FAINT, pad=8)
 
 
 def timeline(before, after, path):
@@ -81,13 +88,14 @@ def timeline(before, after, path):
             one.spines[side].set_visible(False)
     for one in axes[1::2]:
         one.grid(axis="y", color=GRID, linewidth=0.8)
-    axes[3].set_xlabel("seconds of the run")
+    axes[3].set_xlabel("seconds of measured load")
+    axes[3].xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
     # Space between the two halves.
     for one in axes[2:]:
         box = one.get_position()
         one.set_position([box.x0, box.y0 - 0.045, box.width, box.height])
     figure.suptitle(
-        f"Pauses of {len(before.names)} replicas behind HAProxy, and what their clients see "
+        f"Full collections of {len(before.names)} replicas, and what their clients see "
         f"({before.load['rate']:.0f} requests/s, latency from the intended send time)",
         fontsize=13, color=INK, y=0.965)
     figure.savefig(path, dpi=110, bbox_inches="tight", facecolor="white")

@@ -129,4 +129,5 @@ if __name__ == "__main__":
     except Failure as failure:
         sys.exit(f"demo: {failure}")
     except KeyboardInterrupt:
-        sys.exit("demo: interrupted")
+        print("demo: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""What happens to the demo's service when rtgcd dies or hangs in mid-load.
+
+make bench BENCH=faults
+
+Each scenario: load on the service under rtgcd; the daemon is killed (SIGKILL) or stopped
+(SIGSTOP), in mid-load or just while a server is drained; nobody helps until every replica has
+collected by CPython's own policy; then the daemon is started again (or continued) until windows
+are used again. Shown: no request fails, no server stays drained, memory stays bounded, and
+coordination is back soon.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import signal
+import sys
+import time
+
+import check_pauses
+from cluster import MAX_CONCURRENT, Cluster, Options, RssSampler
+from processes import Failure, wait_until
+from run import Progress
+
+LOAD_SECONDS = 3600  # longer than any scenario: it is told to stop
+EVENT_TIMEOUT = 120
+POLL = 0.002
+
+SCENARIOS = {
+    "kill": (signal.SIGKILL, False),
+    "kill, a server drained": (signal.SIGKILL, True),
+    "stop": (signal.SIGSTOP, False),
+    "stop, a server drained": (signal.SIGSTOP, True),
+}
+
+# name, key, limit: what every scenario must keep to.
+GOALS = (
+    ("failed requests", "failed_requests", 0),
+    ("servers left drained", "left_drained", 0),
+    ("replicas without a full collection of their own", "uncollected", 0),
+    ("most memory after / before the fault", "rss_ratio", 1.3),
+    ("until coordination is back, s", "back_s", 5),
+    ("full collections at once, once it is back", "paused_max_after", MAX_CONCURRENT),
+)
+
+
+def since_s(instant_ns):
+    return (time.monotonic_ns() - instant_ns) / 1e9
+
+
+class Scenario:
+    """One fault, from start to end; self.result grows as it goes."""
+
+    def __init__(self, name, cluster, progress):
+        self.number, self.while_drained = SCENARIOS[name]
+        self.cluster = cluster
+        self.progress = progress
+        self.result = {}
+
+    def wait(self, predicate, what, timeout=EVENT_TIMEOUT, interval=0.02):
+        def ask():
+            self.cluster.check()
+            self.load.check()
+            return predicate()
+
+        return wait_until(ask, what, timeout, interval=interval)
+
+    def windows_used(self):
+        """Full collections in windows, by the daemon's own count; None when it is silent."""
+        try:
+            heaps = self.cluster.heaps()
+        except OSError:
+            return None
+        if len(heaps) < len(self.cluster.replicas):
+            return None
+        if any(heap["state"] == "lost" for heap in heaps):
+            return None
+        return sum(heap["collections"]["major"] - heap["forced"] - heap["uncoordinated"]
+                   for heap in heaps)
+
+    def pauses_since(self, instant_ns):
+        return [pause for pause in
+                check_pauses.full(check_pauses.read_records(self.cluster.records))
+                if pause.begin_ns >= instant_ns]
+
+    def normal_service(self):
+        """Under load until windows are used as they should be."""
+        self.progress("load, waiting for windows")
+        start = self.windows_used() or 0
+        self.wait(lambda: (self.windows_used() or 0) > start, "windows to be used")
+
+    def strike(self):
+        self.progress("waiting for the moment")
+        if self.while_drained:
+            self.wait(self.cluster.drained, "a server to be drained", interval=POLL)
+        else:
+            self.wait(lambda: not self.cluster.drained(), "no server to be drained", interval=POLL)
+        self.cluster.daemon.signal(self.number)
+        self.fault_ns = time.monotonic_ns()
+        if self.number == signal.SIGKILL:
+            self.cluster.daemon.wait(EVENT_TIMEOUT)
+
+    def alone(self):
+        """Nobody helps: the servers must come back, and CPython's own policy with them."""
+        self.progress("no daemon, waiting for the servers")
+        self.wait(lambda: not self.cluster.drained(), "no server to be drained", interval=POLL)
+        self.result["undrained_s"] = since_s(self.fault_ns)
+        self.progress("no daemon, waiting for collections")
+        everybody = {replica.pid for replica in self.cluster.replicas.values()}
+
+        def collected():
+            return {pause.pid for pause in self.pauses_since(self.fault_ns)} == everybody
+
+        try:
+            self.wait(collected, "full collections by CPython's own policy", interval=0.2)
+        except Failure:
+            self.cluster.check()  # nothing has died: they just do not collect
+        pids = {pause.pid for pause in self.pauses_since(self.fault_ns)}
+        self.result["uncollected"] = len(everybody - pids)
+        self.result["own_collections"] = len(self.pauses_since(self.fault_ns))
+
+    def help(self):
+        """The daemon is there again: how long until every heap is supervised?"""
+        self.progress("the daemon is back")
+        if self.number == signal.SIGKILL:
+            self.cluster.restart_daemon()
+        else:
+            self.cluster.daemon.signal(signal.SIGCONT)
+        self.help_ns = time.monotonic_ns()
+        self.wait(lambda: self.windows_used() is not None, "the heaps to be supervised")
+        used = self.windows_used()
+        self.result["back_s"] = since_s(self.help_ns)
+        back_ns = time.monotonic_ns()
+        self.progress("waiting for windows")
+        wanted = used + 2 * len(self.cluster.replicas)
+        self.wait(lambda: (self.windows_used() or 0) >= wanted, "windows to be used again")
+        self.result["windows_again_s"] = since_s(self.help_ns)
+        return back_ns
+
+    def run(self):
+        cluster, result = self.cluster, self.result
+        self.load = cluster.start_load(seconds=LOAD_SECONDS)
+        with RssSampler(list(cluster.replicas.values())) as rss:
+            begin_ns = time.monotonic_ns()
+            self.normal_service()
+            self.strike()
+            self.alone()
+            back_ns = self.help()
+            self.progress("stopping")
+            self.wait(lambda: not cluster.drained(), "no server to be drained")
+            self.load.signal(signal.SIGTERM)
+            load = cluster.finish_load(self.load)
+            end_ns = time.monotonic_ns()
+        result["left_drained"] = len(cluster.drained())
+        cluster.stop_replicas()
+        result["failed_requests"] = load["errors"]
+        result["requests"] = load["sent"]
+        result["max_ms"] = load["max_ms"]
+        result["rss_ratio"] = rss.most(self.fault_ns, end_ns) / rss.most(begin_ns, self.fault_ns)
+        result["paused_max_after"] = check_pauses.most_at_once(self.pauses_since(back_ns))
+        return result
+
+
+def scenario(name, options, directory, progress):
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True)
+    with Cluster("rtgcd", options, directory, progress) as cluster:
+        return Scenario(name, cluster, progress).run()
+
+
+def missed(result):
+    return [f"{what}: {result[key]:g} (at most {limit:g})" for what, key, limit in GOALS
+            if result[key] > limit]
+
+
+def table(results):
+    width = max(len(what) for what, _, _ in GOALS)
+    lines = []
+    for name, result in results.items():
+        lines.append(f"{name}  ({result['requests']} requests, slowest {result['max_ms']:.0f} ms, "
+                     f"servers open again after {result['undrained_s']:.2f} s, "
+                     f"{result['own_collections']} collections by CPython's own policy)")
+        lines += [f"  {'ok    ' if result[key] <= limit else 'MISSED'}  {what:{width}}  "
+                  f"{result[key]:>8.3g}  (goal: at most {limit:g})" for what, key, limit in GOALS]
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="the build folder")
+    parser.add_argument("--results", type=pathlib.Path, required=True, help="where they go")
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    args = parser.parse_args()
+    options = Options(args.build.resolve())
+    directory = args.results.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "faults.json").unlink(missing_ok=True)
+    shutil.rmtree(directory / "scenarios", ignore_errors=True)
+    progress = Progress(len(args.scenarios))
+    results = {}
+    try:
+        for name in args.scenarios:
+            progress.begin(name)
+            where = directory / "scenarios" / name.replace(", a server ", "-")
+            results[name] = scenario(name, options, where, progress)
+    finally:
+        progress.end()
+    (directory / "faults.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(table(results))
+    return 1 if any(missed(result) for result in results.values()) else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        sys.exit(f"faults: {failure}")
+    except KeyboardInterrupt:
+        print("faults: interrupted", file=sys.stderr)
+        sys.exit(130)

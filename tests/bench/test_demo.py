@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""The demo's driver: the whole of it, small, and what it makes of its figures."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import types
+
+import pytest
+
+DEMO = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "demo")
+BUILD = os.environ["RTGC_BUILDDIR"]
+sys.path.insert(0, DEMO)
+
+import measure  # noqa: E402
+import report  # noqa: E402
+from check_pauses import Pause  # noqa: E402
+from processes import Failure, Process, wait_until  # noqa: E402
+
+KEYS = {"p50_ms", "p99_ms", "p999_ms", "max_ms", "longest_pause_ms", "paused_max",
+        "rss_start_bytes", "rss_end_bytes", "forced", "over_limit"}
+
+
+def demo(results, *args):
+    return subprocess.run(
+        [sys.executable, os.path.join(DEMO, "run.py"), "--build", BUILD, "--results", results,
+         "--cached", "1500", "--products", "3000", "--rate", "150", "--warmup", "0.5",
+         "--seconds", "4", *args],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
+
+
+@pytest.mark.skipif(os.environ.get("HAPROXY") == "no", reason="haproxy is not installed")
+def test_the_whole_demo(tmp_path):
+    (tmp_path / "demo.json").write_text("of before")
+    (tmp_path / "mine.txt").write_text("not the demo's")
+    done = demo(tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "demo.json").read_text())
+    assert list(written["runs"]) == ["default", "off", "freeze", "rtgcd"]
+    for name, figures in written["runs"].items():
+        assert set(figures) == KEYS, name
+        assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["p999_ms"] <= figures["max_ms"]
+        assert figures["rss_start_bytes"] > 30_000_000
+        assert name in done.stdout
+    runs = written["runs"]
+    assert runs["off"]["paused_max"] == 0 and runs["off"]["longest_pause_ms"] == 0
+    assert runs["default"]["longest_pause_ms"] > 0
+    assert runs["rtgcd"]["paused_max"] == 1 and runs["rtgcd"]["longest_pause_ms"] > 0
+    # Limits in time are for the benchmark; counts hold on any machine.
+    counts = {check["name"]: check["value"] for check in written["checks"]
+              if isinstance(check["value"], int)}
+    assert counts["failed requests, all runs"] == 0
+    assert counts["over limit, rtgcd"] == 0
+    assert [one["rtgcd"]["counts_agree"] for one in map(lambda r: r["rtgcd"], written["rounds"])] == [True]
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "mine.txt").read_text() == "not the demo's"
+
+
+def test_what_is_missing_is_named(tmp_path):
+    done = subprocess.run(
+        [sys.executable, os.path.join(DEMO, "run.py"), "--build", tmp_path, "--results",
+         tmp_path / "results", "--runs", "rtgcd"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    assert f"rtgcd: {tmp_path}/rtgcd: No such file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def figures(**changes):
+    return {"p50_ms": 1.0, "p99_ms": 2.0, "p999_ms": 3.0, "max_ms": 5.0, "longest_pause_ms": 300.0,
+            "paused_max": 1, "rss_start_bytes": 100, "rss_end_bytes": 100, "forced": 0,
+            "over_limit": 0, **changes}
+
+
+def measured(errors=0, agree=True, pauses=(1,)):
+    return types.SimpleNamespace(load={"errors": errors}, daemon={"counts_agree": agree},
+                                 pauses=list(pauses))
+
+
+GOOD = {"default": figures(p999_ms=300.0, max_ms=500.0, forced=None, over_limit=None),
+        "off": figures(forced=None, over_limit=None), "rtgcd": figures()}
+
+
+def missed(runs, **changes):
+    rounds = {name: [measured(**changes)] for name in runs}
+    return [check["name"] for check in report.checks(runs, rounds) if not check["pass"]]
+
+
+def test_goals_that_are_met():
+    assert missed(GOOD) == []
+
+
+@pytest.mark.parametrize("change, expected", [
+    ({"p999_ms": 4.6}, "p99.9, rtgcd / off"),
+    ({"p999_ms": 10.1}, "p99.9, rtgcd / default"),
+    ({"max_ms": 25.1}, "max, rtgcd / default"),
+    ({"rss_end_bytes": 111}, "RSS at the end, rtgcd / default"),
+    ({"paused_max": 2}, "full collections at once, rtgcd"),
+    ({"forced": 1}, "forced, rtgcd"),
+    ({"over_limit": 1}, "over limit, rtgcd"),
+])
+def test_each_goal_can_be_missed(change, expected):
+    assert expected in missed({**GOOD, "rtgcd": figures(**change)})
+
+
+def test_what_no_round_may_show():
+    assert missed(GOOD, errors=1) == ["failed requests, all runs"]
+    assert len(missed(GOOD, agree=False)) == 1
+    assert missed(GOOD, pauses=()) == ["rounds without a full collection, rtgcd"]
+
+
+def test_medians_of_rounds_and_the_worst_of_counts():
+    rounds = [figures(p999_ms=value, paused_max=most) for value, most in ((9, 1), (2, 3), (4, 1))]
+    assert report.median(rounds)["p999_ms"] == 4
+    assert report.median(rounds)["paused_max"] == 3
+    assert report.median([figures(forced=None)])["forced"] is None
+
+
+def look(begin_ns, majors):
+    return {"begin_ns": begin_ns, "end_ns": begin_ns + 1000, "majors": majors, "status": {}}
+
+
+@pytest.mark.parametrize("counted, agree", [(1, False), (2, True), (3, True), (4, False)])
+def test_the_daemons_count_is_held_against_the_records(counted, agree):
+    second = 1_000_000_000
+    pauses = [Pause(1, at - 10, at, 2, 0) for at in
+              (int(0.2 * second), 2 * second, 3 * second, int(9.9 * second), 11 * second)]
+    before, after = look(second, 7), look(10 * second, 7 + counted)
+    assert measure.compare(before, after, pauses)["counts_agree"] is agree
+
+
+def test_a_child_that_dies_is_named_with_the_end_of_its_log(tmp_path):
+    child = Process("child", ["sh", "-c", "echo going down >&2; exit 3"], tmp_path / "log")
+    with pytest.raises(Failure, match="(?s)child has exited with status 3.*going down"):
+        child.wait_line("ready", 60)
+    child.stop()
+
+
+def test_waiting_in_vain_says_for_what(tmp_path):
+    child = Process("child", ["sleep", "1000"], tmp_path / "log")
+    with pytest.raises(Failure, match="(?s)in vain: the moon.*child"):
+        wait_until(lambda: False, "the moon", 0.1, child)
+    assert child.stop()
+    assert child.popen.returncode == -15

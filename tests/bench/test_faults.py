@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""The daemon dies or hangs under the demo's service: the scenarios of the benchmark, small."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "demo"))
+
+import faults  # noqa: E402
+from cluster import Options  # noqa: E402
+
+# A full collection of such a heap takes some 50 ms, and comes every two or three seconds.
+SMALL = Options(pathlib.Path(os.environ["RTGC_BUILDDIR"]), cached=3000, products=6000, rate=200,
+                warmup=0, python=sys.executable)
+# Judged by the benchmark, on a quiet machine: a test has no limits in seconds.
+TIMED = ("back_s",)
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("HAPROXY") == "no", reason="haproxy is not installed")
+
+
+@pytest.mark.parametrize("name", ["kill, a server drained", "stop, a server drained"])
+def test_nobody_suffers(name, tmp_path):
+    result = faults.scenario(name, SMALL, tmp_path / "run", lambda text: None)
+    assert result["requests"] > 0
+    assert result["own_collections"] >= SMALL.replicas
+    limits = {key: limit for _, key, limit in faults.GOALS if key not in TIMED}
+    assert {key: result[key] for key in limits if result[key] > limits[key]} == {}, result
