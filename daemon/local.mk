@@ -1,1 +1,44 @@
 # SPDX-License-Identifier: MIT
+# The daemon: everything but main.c is an archive, which the unit tests link too.
+noinst_LTLIBRARIES += libdaemon.la
+libdaemon_la_SOURCES = \
+	daemon/bind.c daemon/bind.h \
+	daemon/clock.c daemon/clock.h \
+	daemon/config.c daemon/config.h \
+	daemon/config_files.c daemon/config_files.h \
+	daemon/control.c daemon/control.h \
+	daemon/daemon.c daemon/daemon.h \
+	daemon/drain.c daemon/drain.h \
+	daemon/guard.c daemon/guard.h \
+	daemon/haproxy.c daemon/haproxy.h \
+	daemon/hot.c daemon/hot.h \
+	daemon/listener.c daemon/listener.h \
+	daemon/log.c daemon/log.h \
+	daemon/loop.c daemon/loop.h \
+	daemon/notify.c daemon/notify.h \
+	daemon/page.c daemon/page.h \
+	daemon/peer.c daemon/peer.h \
+	daemon/session.c daemon/session.h \
+	daemon/session_queue.c daemon/session_queue.h \
+	daemon/sessions.c \
+	daemon/table.c daemon/table.h \
+	daemon/units.c daemon/units.h \
+	daemon/varlink.c daemon/varlink.h
+nodist_libdaemon_la_SOURCES = daemon/interface.h
+libdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS) $(INIH_CFLAGS)
+libdaemon_la_LIBADD = libcore.la $(EVENT_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS)
+
+sbin_PROGRAMS += rtgcd
+rtgcd_SOURCES = daemon/main.c
+rtgcd_LDADD = libdaemon.la
+
+# The interface's text, as a string of C.
+EXTRA_DIST += daemon/io.rtgcd.Supervisor.varlink
+CLEANFILES += daemon/interface.h
+BUILT_SOURCES += daemon/interface.h
+$(libdaemon_la_OBJECTS): | daemon/interface.h
+daemon/interface.h: daemon/io.rtgcd.Supervisor.varlink
+	$(AM_V_GEN)$(MKDIR_P) daemon && { \
+		echo 'static const char interface_description[] ='; \
+		$(SED) -e 's/[\\"]/\\&/g' -e 's/.*/	"&\\n"/' $(srcdir)/daemon/io.rtgcd.Supervisor.varlink; \
+		echo '	;'; } >$@.tmp && mv $@.tmp $@

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The methods of io.rtgcd.Supervisor (daemon/io.rtgcd.Supervisor.varlink). */
+#ifndef RTGCD_CONTROL_H
+#define RTGCD_CONTROL_H
+
+#include <stdbool.h>
+
+#include "daemon/core/histogram.h"
+#include "daemon/core/supervisor.h"
+#include "daemon/varlink.h"
+
+/* What the methods show and do. */
+struct control {
+	struct loop *loop;
+	struct supervisor *core;
+	const struct histogram *latency;
+	uint64_t epoch;
+	nsec_t started;
+	bool reload_ok; /* how the last reload ended */
+	/* 0, or negative with a malloced message. Sets reload_ok. */
+	int (*reload)(void *userdata, char **ret_error);
+	void *userdata;
+};
+
+/* Its methods' userdata is a struct control. */
+extern const struct varlink_interface control_interface;
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/bind.h"
+#include "daemon/clock.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/drain.h"
+#include "daemon/hot.h"
+#include "daemon/listener.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/session.h"
+#include "daemon/varlink.h"
+
+#define GROUP "rtgcd" /* who is in it sees everything */
+
+struct daemon {
+	struct daemon_options options;
+	struct config *config;
+	struct loop *loop;
+	struct notify *notify;
+	struct supervisor *core;
+	struct drain *drain;
+	struct hot *hot;
+	struct varlink *varlink;
+	struct control control;
+	struct bound runtime_bound, control_bound;
+	struct listener *runtime_listener, *control_listener;
+};
+
+unsigned daemon_cpus(void)
+{
+	cpu_set_t set;
+	long n;
+
+	if (sched_getaffinity(0, sizeof set, &set) == 0)
+		return (unsigned)CPU_COUNT(&set);
+	n = sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than the set can hold */
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+/* ---- what the parts need of each other ---------------------------------------------------------------- */
+
+static void on_drain(void *userdata, uint64_t heap, uint64_t window, nsec_t lease)
+{
+	struct daemon *d = userdata;
+	struct core_heap h;
+
+	if (!supervisor_heap_after(d->core, heap - 1, loop_now(d->loop), &h) ||
+	    h.id != heap)
+		return;
+	drain_request(d->drain, config_drain_of(d->config, h.service), h.name, h.service,
+		      heap, window, lease);
+}
+
+static void on_renew(void *userdata, uint64_t window, nsec_t lease)
+{
+	struct daemon *d = userdata;
+
+	drain_renew(d->drain, window, lease);
+}
+
+static void on_undrain(void *userdata, uint64_t window)
+{
+	struct daemon *d = userdata;
+
+	drain_undrain(d->drain, window);
+}
+
+static void on_drained(void *userdata, uint64_t heap, uint64_t window, bool could)
+{
+	struct daemon *d = userdata;
+
+	hot_drained(d->hot, heap, window, could);
+}
+
+static void on_client(void *userdata, int fd)
+{
+	struct daemon *d = userdata;
+
+	sessions_add(hot_sessions(d->hot), fd);
+}
+
+static void on_caller(void *userdata, int fd)
+{
+	struct daemon *d = userdata;
+
+	varlink_add(d->varlink, fd);
+}
+
+static void on_turn(void *userdata)
+{
+	struct daemon *d = userdata;
+	struct core_status status;
+
+	sessions_sweep(hot_sessions(d->hot));
+	supervisor_status(d->core, &status);
+	notify_status(d->notify, status.heaps, status.services);
+}
+
+static void on_stop(void *userdata)
+{
+	struct daemon *d = userdata;
+
+	loop_stop(d->loop);
+}
+
+/* ---- reload ---------------------------------------------------------------------------------------------- */
+
+static int take_config(struct daemon *d, char **ret_error)
+{
+	struct config *config = NULL;
+	int r = config_load(d->options.config, daemon_cpus(), &config, ret_error);
+
+	if (r < 0)
+		return r;
+	r = supervisor_configure(d->core, &config->core, loop_now(d->loop));
+	if (r < 0) {
+		config_free(config);
+		return r;
+	}
+	config_free(d->config);
+	d->config = config;
+	if (config_drains(config))
+		drain_start(d->drain);
+	return 0;
+}
+
+static int reload(void *userdata, char **ret_error)
+{
+	struct daemon *d = userdata;
+	char *error = NULL;
+	int r;
+
+	notify_reloading(d->notify);
+	r = take_config(d, &error);
+	hot_settle(d->hot);
+	d->control.reload_ok = r == 0;
+	if (r == 0)
+		log_info("reloaded", "reloaded");
+	else
+		log_error("reload-failed", "%s: the old configuration stays",
+			  error ? error : strerror(-r));
+	notify_ready(d->notify);
+	if (ret_error)
+		*ret_error = error;
+	else
+		free(error);
+	return r;
+}
+
+static void on_hangup(void *userdata)
+{
+	reload(userdata, NULL);
+}
+
+/* ---- making it ----------------------------------------------------------------------------------------------- */
+
+static int listen_one(struct daemon *d, int fd, const char *option, const char *name,
+		      const char *path, int type, struct bound *bound, listener_fn fn,
+		      struct listener **ret)
+{
+	char *found = NULL;
+	int r;
+
+	if (fd < 0 && !path) {
+		r = bind_default_path(name, &found);
+		if (r == -ENXIO) {
+			log_error("failed",
+				  "XDG_RUNTIME_DIR is not set: say where with %s PATH",
+				  option);
+			return r;
+		}
+		if (r < 0)
+			return r;
+		path = found;
+	}
+	if (fd < 0) {
+		r = bind_socket(path, type, bound, &fd);
+		if (r == -EADDRINUSE)
+			log_error("failed", "%s: a running daemon listens there", path);
+		else if (r == -EEXIST)
+			log_error("failed", "%s: something that is no socket lies there",
+				  path);
+		else if (r < 0)
+			log_error("failed", "%s: %s", path, strerror(-r));
+		free(found);
+		if (r < 0)
+			return r;
+	}
+	return listener_new(d->loop, fd, name, fn, d, ret);
+}
+
+static int listen_both(struct daemon *d)
+{
+	int runtime, control, r;
+
+	notify_sockets(&runtime, &control);
+	r = listen_one(d, runtime, "--socket", "runtime.sock", d->options.socket,
+		       SOCK_SEQPACKET, &d->runtime_bound, on_client, &d->runtime_listener);
+	if (r < 0) {
+		if (control >= 0)
+			close(control);
+		return r;
+	}
+	return listen_one(d, control, "--control", "control.sock", d->options.control,
+			  SOCK_STREAM, &d->control_bound, on_caller,
+			  &d->control_listener);
+}
+
+/* Each client takes a socket and a pidfd. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int watch_signals(struct daemon *d)
+{
+	int r = loop_signal(d->loop, SIGTERM, on_stop, d);
+
+	/* The guard is the only child, and its socket tells when it ends. */
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	if (r == 0)
+		r = loop_signal(d->loop, SIGINT, on_stop, d);
+	if (r == 0)
+		r = loop_signal(d->loop, SIGHUP, on_hangup, d);
+	return r;
+}
+
+static int make_core(struct daemon *d)
+{
+	char *error = NULL;
+	int r = config_load(d->options.config, daemon_cpus(), &d->config, &error);
+
+	if (error)
+		log_error("failed", "%s", error);
+	free(error);
+	if (r < 0)
+		return r;
+	r = loop_new(&d->loop);
+	if (r == 0)
+		r = supervisor_new(&d->config->core, loop_now(d->loop), &d->core);
+	return r;
+}
+
+static int make_edges(struct daemon *d)
+{
+	const struct hot_hooks hooks = {
+		.drain = on_drain,
+		.renew = on_renew,
+		.undrain = on_undrain,
+		.userdata = d,
+	};
+	const struct group *group = getgrnam(GROUP);
+	int r;
+
+	d->control = (struct control){
+		.loop = d->loop,
+		.core = d->core,
+		.epoch = clock_epoch(),
+		.started = loop_now(d->loop),
+		.reload_ok = true,
+		.reload = reload,
+		.userdata = d,
+	};
+	r = notify_new(d->loop, &d->notify);
+	if (r == 0)
+		r = drain_new(d->loop, on_drained, d, &d->drain);
+	if (r == 0)
+		r = hot_new(d->loop, d->core, &hooks, d->control.epoch, &d->hot);
+	if (r == 0)
+		r = varlink_new(d->loop, &control_interface,
+				group ? group->gr_gid : UINT32_MAX, &d->control,
+				&d->varlink);
+	if (r == 0)
+		d->control.latency = hot_latency(d->hot);
+	return r;
+}
+
+int daemon_new(const struct daemon_options *options, struct daemon **ret)
+{
+	struct daemon *d = calloc(1, sizeof *d);
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->options = *options;
+	raise_limit();
+	r = make_core(d);
+	if (r == 0)
+		r = make_edges(d);
+	if (r == 0)
+		r = watch_signals(d);
+	if (r == 0)
+		r = listen_both(d);
+	if (r < 0) {
+		daemon_free(d);
+		return r;
+	}
+	if (config_drains(d->config))
+		drain_start(d->drain);
+	*ret = d;
+	return 0;
+}
+
+int daemon_run(struct daemon *d)
+{
+	int r;
+
+	log_info("started", "started: version %s, pid %d", PACKAGE_VERSION, (int)getpid());
+	notify_ready(d->notify);
+	if (d->options.ready)
+		d->options.ready(d->options.userdata);
+	r = loop_run(d->loop, on_turn, d);
+	if (r < 0)
+		log_error("failed", "the event loop: %s", strerror(-r));
+	else
+		log_info("stopped", "stopped");
+	return r;
+}
+
+struct daemon *daemon_free(struct daemon *d)
+{
+	if (!d)
+		return NULL;
+	d->notify = notify_free(d->notify);
+	listener_free(d->runtime_listener);
+	listener_free(d->control_listener);
+	bind_remove(&d->runtime_bound);
+	bind_remove(&d->control_bound);
+	varlink_free(d->varlink);
+	hot_free(d->hot);
+	drain_free(d->drain);
+	supervisor_free(d->core);
+	loop_free(d->loop);
+	config_free(d->config);
+	free(d);
+	return NULL;
+}

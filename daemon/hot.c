@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/hot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/clock.h"
+#include "daemon/session.h"
+
+/* How long after a window a server that was drained for it may still be kept drained. */
+#define LEASE_MARGIN (250 * NSEC_PER_MSEC)
+
+struct hot {
+	struct loop *loop;
+	struct supervisor *core;
+	struct sessions *sessions;
+	struct hot_hooks hooks;
+	struct loop_timer timer;
+	struct histogram latency;
+	struct list todo; /* sessions */
+	bool acted;	  /* since the last measurement */
+};
+
+static void carry_out(struct hot *hot, const struct action *a);
+
+/* ---- telling the core ------------------------------------------------------------------- */
+
+/* The core's queue has room for what one event can cause: it is emptied after each. */
+static void empty_queue(struct hot *hot)
+{
+	struct action action;
+
+	while (supervisor_next_action(hot->core, &action)) {
+		hot->acted = true;
+		carry_out(hot, &action);
+	}
+}
+
+/* Never to be called while actions are carried out: see hot_todo(). */
+static int tell(struct hot *hot, const struct event *event)
+{
+	int r = supervisor_handle(hot->core, event, loop_now(hot->loop));
+
+	empty_queue(hot);
+	return r;
+}
+
+static void measure(struct hot *hot)
+{
+	if (!hot->acted)
+		return;
+	hot->acted = false;
+	histogram_add(&hot->latency, nsec_sub(clock_now(), loop_now(hot->loop)));
+}
+
+void hot_todo(struct hot *hot, struct session *s)
+{
+	list_unlink(&s->todo);
+	list_append(&hot->todo, &s->todo);
+}
+
+void hot_drained(struct hot *hot, uint64_t heap, uint64_t window, bool could)
+{
+	struct event event = {
+		.type = could ? EVENT_DRAINED : EVENT_UNDRAINABLE,
+		.heap = heap,
+		.window = window,
+	};
+
+	tell(hot, &event);
+	hot_settle(hot);
+}
+
+static bool same_heap(const struct hot *hot, const struct session *s,
+		      const struct wire_hello *hello)
+{
+	struct core_heap heap;
+
+	return supervisor_heap_after(hot->core, session_heap(s) - 1,
+				     loop_now(hot->loop), &heap) &&
+	       heap.id == session_heap(s) && strcmp(heap.name, hello->heap) == 0 &&
+	       strcmp(heap.service, hello->service) == 0;
+}
+
+/* A heap that came back by a new connection is not kept waiting for under the old one. */
+static void forget_former(struct hot *hot, struct session *s,
+			  const struct wire_hello *hello)
+{
+	struct session *former = NULL, *next;
+
+	next = sessions_find_lost(hot->sessions, &s->peer, NULL);
+	while ((former = next)) {
+		next = sessions_find_lost(hot->sessions, &s->peer, former);
+		if (same_heap(hot, former, hello))
+			session_leave(former);
+	}
+}
+
+static void hello(struct hot *hot, struct session *s, const struct wire_frame *frame)
+{
+	const struct wire_hello *h = &frame->hello;
+	struct event event = {
+		.type = EVENT_JOIN,
+		.join = {.uid = s->peer.uid, .pid = s->peer.pid, .hello = *h},
+	};
+	int r;
+
+	if (h->version_min > WIRE_VERSION_MAX || h->version_max < WIRE_VERSION_MIN) {
+		session_error(s, WIRE_ERROR_VERSION, frame->type, frame->serial, false,
+			      "speaks versions %u to %u, this daemon %u to %u",
+			      h->version_min, h->version_max, WIRE_VERSION_MIN,
+			      WIRE_VERSION_MAX);
+		return;
+	}
+	event.heap = hot->sessions->last_heap + 1;
+	r = session_join(s);
+	if (r == 0) {
+		r = supervisor_handle(hot->core, &event, loop_now(hot->loop));
+		if (r < 0)
+			session_part(s);
+	}
+	if (r < 0) {
+		session_error(s, WIRE_ERROR_REFUSED, frame->type, frame->serial, false,
+			      "%s", strerror(-r));
+		return;
+	}
+	/* WELCOME goes before whatever the core has to say to the heap. */
+	session_welcome(s, h->caps);
+	empty_queue(hot);
+	forget_former(hot, s, h);
+}
+
+/* What the application says of itself, by page or by frame, is told once. */
+static void told_idle(struct hot *hot, struct session *s, nsec_t until)
+{
+	struct event event = {
+		.type = EVENT_IDLE,
+		.heap = session_heap(s),
+		.idle = {.until = until},
+	};
+
+	s->mark = PAGE_MARK_IDLE;
+	s->idle_until = until;
+	tell(hot, &event);
+}
+
+static void told_busy(struct hot *hot, struct session *s)
+{
+	struct event event = {.type = EVENT_BUSY, .heap = session_heap(s)};
+
+	s->mark = PAGE_MARK_BUSY;
+	tell(hot, &event);
+}
+
+static void told_deadline(struct hot *hot, struct session *s, nsec_t at)
+{
+	struct event event = {
+		.type = EVENT_DEADLINE,
+		.heap = session_heap(s),
+		.deadline = {.at = at},
+	};
+
+	s->deadline = at;
+	tell(hot, &event);
+}
+
+static void read_marks(struct hot *hot, struct session *s)
+{
+	const struct page_app *app = &s->page->app;
+	uint32_t mark = atomic_load_explicit(&app->mark, memory_order_acquire);
+	nsec_t deadline = atomic_load_explicit(&app->deadline, memory_order_relaxed);
+	nsec_t until = atomic_load_explicit(&app->idle_until, memory_order_relaxed);
+
+	if (deadline != s->deadline)
+		told_deadline(hot, s, deadline);
+	if (mark == PAGE_MARK_IDLE && (s->mark != mark || s->idle_until != until))
+		told_idle(hot, s, until);
+	else if (mark == PAGE_MARK_BUSY && s->mark != mark)
+		told_busy(hot, s);
+}
+
+static void told_report(struct hot *hot, struct session *s, const struct wire_report *r)
+{
+	struct event event = {
+		.type = EVENT_REPORT,
+		.heap = session_heap(s),
+		.report = *r,
+	};
+
+	event.report.at = nsec_min(r->at, loop_now(hot->loop));
+	tell(hot, &event);
+}
+
+static void over(struct hot *hot, struct session *s)
+{
+	struct event event = {
+		.type = s->left ? EVENT_LEAVE : EVENT_LOST,
+		.heap = session_heap(s),
+	};
+
+	s->lost = s->left = s->look = false;
+	tell(hot, &event);
+}
+
+/* Figures that are being written at this moment are read as they were before. */
+static void look(struct hot *hot, struct session *s)
+{
+	struct wire_report report;
+
+	s->look = false;
+	read_marks(hot, s);
+	if (page_telemetry_read(&s->page->telemetry, &report))
+		s->report = report;
+	if (s->report.at != 0)
+		told_report(hot, s, &s->report);
+}
+
+/* ---- frames ----------------------------------------------------------------------------- */
+
+static void refuse(struct hot *hot, struct session *s, const struct wire_frame *frame,
+		   int outcome)
+{
+	const char *type = wire_type_name(frame->type);
+
+	if (outcome < 0)
+		session_error(s, WIRE_ERROR_REFUSED, frame->type, frame->serial, false,
+			      "%s: %s", type, strerror(-outcome));
+	else if (outcome == CORE_E_WINDOW)
+		session_error(s, WIRE_ERROR_WINDOW, frame->type, frame->serial, true,
+			      "%s names a window that is not this heap's", type);
+	else
+		session_error(s, WIRE_ERROR_UNEXPECTED, frame->type, frame->serial, false,
+			      "%s is out of order", type);
+}
+
+static void report(struct hot *hot, struct session *s, const struct wire_report *r)
+{
+	if (s->page)
+		read_marks(hot, s);
+	told_report(hot, s, r);
+}
+
+/* The frames that are events just as they are. */
+static void event(struct hot *hot, struct session *s, const struct wire_frame *frame)
+{
+	struct event e = {.heap = session_heap(s)};
+	int r;
+
+	switch (frame->type) {
+	case WIRE_QUIET:
+		e.type = EVENT_QUIET;
+		e.quiet = frame->quiet;
+		break;
+	case WIRE_BEGIN:
+		e.type = EVENT_BEGIN;
+		e.begin = frame->begin;
+		break;
+	case WIRE_END:
+		e.type = EVENT_END;
+		e.end = frame->end;
+		break;
+	case WIRE_DECLINE:
+		e.type = EVENT_DECLINE;
+		e.decline = frame->decline;
+		break;
+	}
+	r = tell(hot, &e);
+	if (r != 0)
+		refuse(hot, s, frame, r);
+}
+
+static void greeted(struct hot *hot, struct session *s, const struct wire_frame *frame)
+{
+	struct wire_frame echo;
+
+	switch (frame->type) {
+	case WIRE_REPORT:
+		report(hot, s, &frame->report);
+		break;
+	case WIRE_DEADLINE:
+		told_deadline(hot, s, frame->deadline.at);
+		break;
+	case WIRE_IDLE:
+		told_idle(hot, s, frame->idle.until);
+		break;
+	case WIRE_BUSY:
+		told_busy(hot, s);
+		break;
+	case WIRE_QUIET:
+	case WIRE_BEGIN:
+	case WIRE_END:
+	case WIRE_DECLINE:
+		event(hot, s, frame);
+		break;
+	case WIRE_HEARTBEAT:
+		echo = *frame;
+		session_send(s, &echo);
+		break;
+	case WIRE_BYE:
+		session_leave(s);
+		break;
+	default: /* HELLO again, or a frame that only the daemon sends */
+		refuse(hot, s, frame, CORE_E_ORDER);
+	}
+}
+
+void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *frame)
+{
+	if (s->state == SESSION_OPEN)
+		greeted(hot, s, frame);
+	else if (frame->type == WIRE_HELLO)
+		hello(hot, s, frame);
+	else
+		session_error(s, WIRE_ERROR_UNEXPECTED, frame->type, frame->serial, false,
+			      "%s before HELLO", wire_type_name(frame->type));
+	hot_settle(hot);
+}
+
+/* ---- carrying out what was decided ------------------------------------------------------- */
+
+static void direct(struct session *s, const struct action *a)
+{
+	struct wire_frame frame = {.type = WIRE_DIRECTIVE, .directive = a->directive};
+
+	if (s->place.page)
+		page_slot_direct(page_slot(&s->place), &a->directive);
+	else
+		session_send(s, &frame);
+}
+
+static void announce(struct session *s, const struct action *a)
+{
+	struct wire_frame frame = {.type = WIRE_ANNOUNCE, .announce = a->announce};
+
+	s->opens_by = a->announce.opens_by;
+	if (s->place.page)
+		page_slot_announce(page_slot(&s->place), &a->announce);
+	session_send(s, &frame);
+}
+
+static void open_window(struct hot *hot, struct session *s, const struct action *a)
+{
+	struct wire_frame frame = {.type = WIRE_WINDOW, .window = a->window};
+
+	s->closes = a->window.closes;
+	if (s->place.page)
+		page_slot_open(page_slot(&s->place), &a->window);
+	session_send(s, &frame);
+	hot->hooks.renew(hot->hooks.userdata, a->window.window,
+			 nsec_add(s->closes, LEASE_MARGIN));
+}
+
+static void close_window(struct session *s, const struct action *a)
+{
+	struct wire_frame frame = {.type = WIRE_REVOKE, .revoke = a->revoke};
+
+	if (s->place.page)
+		page_slot_close(page_slot(&s->place));
+	if (a->type == ACTION_REVOKE)
+		session_send(s, &frame);
+}
+
+static void carry_out(struct hot *hot, const struct action *a)
+{
+	struct session *s = sessions_find(hot->sessions, a->heap);
+
+	if (a->type == ACTION_UNDRAIN) /* also when the heap is gone */
+		hot->hooks.undrain(hot->hooks.userdata, a->revoke.window);
+	if (!s)
+		return;
+	switch (a->type) {
+	case ACTION_DIRECT:
+		direct(s, a);
+		break;
+	case ACTION_ANNOUNCE:
+		announce(s, a);
+		break;
+	case ACTION_OPEN:
+		open_window(hot, s, a);
+		break;
+	case ACTION_REVOKE:
+	case ACTION_CLOSE:
+		close_window(s, a);
+		break;
+	case ACTION_DRAIN:
+		hot->hooks.drain(hot->hooks.userdata, a->heap, a->revoke.window,
+				 nsec_add(s->opens_by, LEASE_MARGIN));
+		break;
+	case ACTION_LOOK:
+		s->look = s->page != NULL;
+		hot_todo(hot, s);
+		break;
+	case ACTION_UNDRAIN:
+		break;
+	}
+}
+
+void hot_settle(struct hot *hot)
+{
+	while (!list_empty(&hot->todo)) {
+		struct session *s = list_entry(hot->todo.next, struct session, todo);
+
+		list_unlink(&s->todo);
+		if (s->lost || s->left)
+			over(hot, s);
+		else if (s->look)
+			look(hot, s);
+	}
+	measure(hot);
+	loop_timer_set(&hot->timer, supervisor_deadline(hot->core));
+}
+
+static void tick(void *userdata, nsec_t now)
+{
+	struct hot *hot = userdata;
+
+	supervisor_tick(hot->core, now);
+	empty_queue(hot);
+	hot_settle(hot);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+int hot_new(struct loop *loop, struct supervisor *core, const struct hot_hooks *hooks,
+	    uint64_t epoch, struct hot **ret)
+{
+	struct hot *hot = calloc(1, sizeof *hot);
+	int r;
+
+	if (!hot)
+		return -ENOMEM;
+	hot->loop = loop;
+	hot->core = core;
+	hot->hooks = *hooks;
+	list_init(&hot->todo);
+	r = loop_timer_init(loop, &hot->timer, tick, hot);
+	if (r == 0)
+		r = sessions_new(loop, hot, epoch, &hot->sessions);
+	if (r < 0) {
+		hot_free(hot);
+		return r;
+	}
+	*ret = hot;
+	return 0;
+}
+
+struct hot *hot_free(struct hot *hot)
+{
+	if (!hot)
+		return NULL;
+	sessions_free(hot->sessions);
+	loop_timer_deinit(&hot->timer);
+	free(hot);
+	return NULL;
+}
+
+struct sessions *hot_sessions(struct hot *hot)
+{
+	return hot->sessions;
+}
+
+const struct histogram *hot_latency(const struct hot *hot)
+{
+	return &hot->latency;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hot path: frame -> event -> core -> actions -> page and frame. Nothing here
+ * allocates once a heap has joined.
+ */
+#ifndef RTGCD_HOT_H
+#define RTGCD_HOT_H
+
+#include "daemon/core/histogram.h"
+#include "daemon/core/supervisor.h"
+#include "daemon/loop.h"
+
+struct hot;
+struct session;
+struct sessions;
+
+/* What the hot path needs done by others. None of these may call back at once. */
+struct hot_hooks {
+	/* Drain the heap at its balancer; answered by hot_drained(). lease: when it must be
+	 * back at the latest, whatever happens here. */
+	void (*drain)(void *userdata, uint64_t heap, uint64_t window, nsec_t lease);
+	/* Its window was opened: the lease is longer now. */
+	void (*renew)(void *userdata, uint64_t window, nsec_t lease);
+	void (*undrain)(void *userdata, uint64_t window);
+	void *userdata;
+};
+
+int hot_new(struct loop *loop, struct supervisor *core, const struct hot_hooks *hooks,
+	    uint64_t epoch, struct hot **ret);
+struct hot *hot_free(struct hot *hot);
+struct sessions *hot_sessions(struct hot *hot);
+/* From the arrival of what led to a decision until everybody concerned was told. */
+const struct histogram *hot_latency(const struct hot *hot);
+
+/* A decoded frame of this session. */
+void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *frame);
+/* The session was lost or has left, or is to be looked at: done by hot_settle(). */
+void hot_todo(struct hot *hot, struct session *s);
+void hot_drained(struct hot *hot, uint64_t heap, uint64_t window, bool could);
+/* Tells the core what is still to be told, and arms the timer. To be called at the end of
+ * whatever may have led to work. */
+void hot_settle(struct hot *hot);
+
+#endif

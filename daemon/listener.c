@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+
+#define ACCEPTS_A_TURN 16
+#define REST	       (100 * NSEC_PER_MSEC)
+
+struct listener {
+	struct loop *loop;
+	int fd, reserve;
+	const char *name;
+	struct loop_io *io;
+	struct loop_timer rested;
+	listener_fn fn;
+	void *userdata;
+};
+
+static int open_reserve(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Whoever waits is told by a hang-up that there is no room, rather than left waiting. */
+static void out_of_descriptors(struct listener *l, int error)
+{
+	nsec_t now = loop_now(l->loop);
+
+	log_peer(now, "no-descriptors", "%s: accept: %s", l->name, strerror(error));
+	if (l->reserve >= 0) {
+		int fd;
+
+		close(l->reserve);
+		fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		l->reserve = open_reserve();
+	}
+	loop_io_want(l->io, 0);
+	loop_timer_set(&l->rested, nsec_add(now, REST));
+}
+
+static void take(void *userdata, unsigned events)
+{
+	struct listener *l = userdata;
+
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			l->fn(l->userdata, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+		    errno == ENOBUFS)
+			out_of_descriptors(l, errno);
+		else if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		return;
+	}
+}
+
+static void rearm(void *userdata, nsec_t now)
+{
+	struct listener *l = userdata;
+
+	if (l->reserve < 0)
+		l->reserve = open_reserve();
+	if (loop_io_want(l->io, LOOP_READ) < 0)
+		loop_timer_set(&l->rested, nsec_add(now, REST));
+}
+
+int listener_new(struct loop *loop, int fd, const char *name, listener_fn fn,
+		 void *userdata, struct listener **ret)
+{
+	struct listener *l = calloc(1, sizeof *l);
+	int r;
+
+	if (!l) {
+		close(fd);
+		return -ENOMEM;
+	}
+	l->loop = loop;
+	l->fd = fd;
+	l->name = name;
+	l->fn = fn;
+	l->userdata = userdata;
+	l->reserve = open_reserve();
+	r = loop_timer_init(loop, &l->rested, rearm, l);
+	if (r == 0)
+		r = loop_io_new(loop, fd, LOOP_READ, take, l, &l->io);
+	if (r < 0) {
+		listener_free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+struct listener *listener_free(struct listener *l)
+{
+	if (!l)
+		return NULL;
+	loop_io_free(l->io);
+	loop_timer_deinit(&l->rested);
+	if (l->reserve >= 0)
+		close(l->reserve);
+	close(l->fd);
+	free(l);
+	return NULL;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syslog.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 1024
+#define PEER_BURST     20
+#define PEER_SPAN      (10 * NSEC_PER_SEC)
+
+static enum log_target log_target = LOG_TO_STDERR;
+static struct {
+	nsec_t since;
+	unsigned n;
+	uint64_t left_out;
+} peer_lines;
+
+void log_init(enum log_target target)
+{
+	log_target = target;
+	if (target == LOG_TO_SYSLOG)
+		openlog("rtgcd", LOG_PID, LOG_DAEMON);
+}
+
+enum log_target log_choose(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uintmax_t device, inode;
+	struct stat st;
+
+	if (stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode)
+		return LOG_TO_JOURNAL;
+	return LOG_TO_STDERR;
+}
+
+/* A line must stay one line, whatever is in it. Names are UTF-8 already. */
+static void escape(const char *text, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	for (const unsigned char *c = (const unsigned char *)text; *c && n + 5 < size; c++) {
+		if (*c < 0x20 || *c == 0x7f)
+			n += (size_t)snprintf(ret + n, size - n, "\\x%02x", *c);
+		else
+			ret[n++] = (char)*c;
+	}
+	ret[n] = '\0';
+}
+
+static void put(int priority, const char *event, const char *format, va_list ap)
+{
+	char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES + LINE_MAX_BYTES / 2];
+
+	vsnprintf(raw, sizeof raw, format, ap);
+	escape(raw, line, sizeof line);
+	switch (log_target) {
+	case LOG_TO_JOURNAL:
+		sd_journal_send("MESSAGE=%s", line, "PRIORITY=%d", priority,
+				"RTGCD_EVENT=%s", event, NULL);
+		break;
+	case LOG_TO_SYSLOG:
+		syslog(priority, "%s", line);
+		break;
+	case LOG_TO_STDERR:
+		fprintf(stderr, "rtgcd: %s\n", line);
+		break;
+	}
+}
+
+void log_info(const char *event, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	put(LOG_INFO, event, format, ap);
+	va_end(ap);
+}
+
+void log_error(const char *event, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	put(LOG_ERR, event, format, ap);
+	va_end(ap);
+}
+
+void log_peer(nsec_t now, const char *event, const char *format, ...)
+{
+	va_list ap;
+
+	if (peer_lines.n == 0 || now - peer_lines.since >= PEER_SPAN) {
+		peer_lines.since = now;
+		peer_lines.n = 0;
+		if (peer_lines.left_out > 0)
+			log_info("left-out", "%" PRIu64 " lines were left out",
+				 peer_lines.left_out);
+		peer_lines.left_out = 0;
+	}
+	if (peer_lines.n >= PEER_BURST) {
+		peer_lines.left_out++;
+		return;
+	}
+	peer_lines.n++;
+	va_start(ap, format);
+	put(LOG_WARNING, event, format, ap);
+	va_end(ap);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+struct notify {
+	struct loop *loop;
+	bool wanted;
+	struct loop_timer watchdog, status;
+	nsec_t watchdog_every, told_at;
+	unsigned heaps, services, told_heaps, told_services;
+};
+
+static void keep_alive(void *userdata, nsec_t now)
+{
+	struct notify *n = userdata;
+
+	sd_notify(0, "WATCHDOG=1");
+	loop_timer_set(&n->watchdog, nsec_add(now, n->watchdog_every));
+}
+
+static void tell_status(void *userdata, nsec_t now)
+{
+	struct notify *n = userdata;
+
+	if (n->heaps == n->told_heaps && n->services == n->told_services)
+		return;
+	n->told_at = now;
+	n->told_heaps = n->heaps;
+	n->told_services = n->services;
+	sd_notifyf(0, "STATUS=%u heaps in %u services", n->heaps, n->services);
+}
+
+int notify_new(struct loop *loop, struct notify **ret)
+{
+	struct notify *n = calloc(1, sizeof *n);
+	uint64_t usec;
+	int r;
+
+	if (!n)
+		return -ENOMEM;
+	n->loop = loop;
+	n->wanted = getenv("NOTIFY_SOCKET") != NULL;
+	r = loop_timer_init(loop, &n->watchdog, keep_alive, n);
+	if (r == 0)
+		r = loop_timer_init(loop, &n->status, tell_status, n);
+	if (r < 0) {
+		free(n);
+		return r;
+	}
+	if (n->wanted && sd_watchdog_enabled(0, &usec) > 0) {
+		n->watchdog_every = usec / 2 * NSEC_PER_USEC;
+		loop_timer_set(&n->watchdog, loop_now(loop));
+	}
+	*ret = n;
+	return 0;
+}
+
+struct notify *notify_free(struct notify *n)
+{
+	if (!n)
+		return NULL;
+	sd_notify(0, "STOPPING=1");
+	loop_timer_deinit(&n->watchdog);
+	loop_timer_deinit(&n->status);
+	free(n);
+	return NULL;
+}
+
+void notify_ready(struct notify *n)
+{
+	sd_notify(0, "READY=1");
+}
+
+void notify_reloading(struct notify *n)
+{
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		   loop_now(n->loop) / NSEC_PER_USEC);
+}
+
+void notify_status(struct notify *n, unsigned heaps, unsigned services)
+{
+	if (!n->wanted || (n->heaps == heaps && n->services == services))
+		return;
+	n->heaps = heaps;
+	n->services = services;
+	loop_timer_set(&n->status, nsec_add(n->told_at, NSEC_PER_SEC));
+}
+
+/* ---- sockets that were handed over ----------------------------------------------------------------- */
+
+/* The types tell them apart: the names could only say the same, or be wrong. */
+static void take(int fd, int *ret_runtime, int *ret_control)
+{
+	int *place = NULL;
+
+	if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
+		place = ret_runtime;
+	else if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
+		place = ret_control;
+	if (!place || *place >= 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		close(fd);
+		return;
+	}
+	*place = fd;
+}
+
+void notify_sockets(int *ret_runtime, int *ret_control)
+{
+	int n = sd_listen_fds(1);
+
+	*ret_runtime = *ret_control = -1;
+	for (int i = 0; i < n; i++)
+		take(SD_LISTEN_FDS_START + i, ret_runtime, ret_control);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/peer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+#define GROUPS_MAX 65536
+
+static int open_pidfd(int fd, pid_t pid)
+{
+	int pidfd;
+	socklen_t size = sizeof pidfd;
+
+	/* Names the very process that connected, also when its pid is used again. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
+		return pidfd;
+	if (errno == EINVAL || errno == ESRCH || errno == ENODATA)
+		return -ESRCH;
+	if (errno != ENOPROTOOPT)
+		return -errno;
+	if (pid <= 0)
+		return -ENODATA;
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return pidfd < 0 ? -errno : pidfd;
+}
+
+int peer_init(int fd, struct peer *ret)
+{
+	struct ucred cred;
+	socklen_t size = sizeof cred;
+	int pidfd = -1;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+		return -errno;
+	if (cred.pid > 0) {
+		pidfd = open_pidfd(fd, cred.pid);
+		if (pidfd < 0)
+			return pidfd;
+	}
+	*ret = (struct peer){
+		.uid = cred.uid,
+		.gid = cred.gid,
+		.pid = cred.pid,
+		.pidfd = pidfd,
+	};
+	return 0;
+}
+
+void peer_deinit(struct peer *peer)
+{
+	if (peer->pidfd >= 0)
+		close(peer->pidfd);
+	peer->pidfd = -1;
+}
+
+bool peer_dead(const struct peer *peer)
+{
+	struct pollfd p = {.fd = peer->pidfd, .events = POLLIN};
+
+	return peer->pidfd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
+bool peer_in_group(int fd, const struct peer *peer, uint32_t gid)
+{
+	gid_t some[64], *groups = some;
+	socklen_t size = sizeof some;
+	bool found = peer->gid == gid;
+
+	if (found)
+		return true;
+	while (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
+		if (errno != ERANGE || groups != some ||
+		    size > GROUPS_MAX * sizeof(gid_t))
+			goto out;
+		groups = malloc(size);
+		if (!groups)
+			return false;
+	}
+	for (size_t i = 0; i < size / sizeof(gid_t) && !found; i++)
+		found = groups[i] == gid;
+out:
+	if (groups != some)
+		free(groups);
+	return found;
+}

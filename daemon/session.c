@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/hot.h"
+#include "daemon/log.h"
+#include "daemon/session_queue.h"
+
+#define RECEIVES_A_WAKEUP 16
+#define RECEIVES_AT_DEATH 512 /* more than a socket holds at its default size */
+#define FORGET		  (30 * NSEC_PER_SEC)
+
+/* ---- the end of a connection ------------------------------------------------------------ */
+
+static void unwatch(struct session *s, int fd)
+{
+	if (fd >= 0)
+		epoll_ctl(s->all->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void close_socket(struct session *s)
+{
+	char rest[WIRE_FRAME_MAX];
+
+	if (s->fd < 0)
+		return;
+	unwatch(s, s->fd);
+	/* What is left unread would reach the peer as a reset before our last frame does. */
+	shutdown(s->fd, SHUT_RDWR);
+	for (int i = 0; i < RECEIVES_AT_DEATH; i++)
+		if (recv(s->fd, rest, sizeof rest, MSG_DONTWAIT) <= 0)
+			break;
+	close(s->fd);
+	s->fd = -1;
+	s->queue = session_queue_free(s->queue);
+}
+
+static void set_state(struct session *s, enum session_state state, struct list *list)
+{
+	s->state = state;
+	list_unlink(&s->link);
+	list_append(list, &s->link);
+}
+
+void session_leave(struct session *s)
+{
+	enum session_state before = s->state;
+
+	if (before == SESSION_GONE)
+		return;
+	close_socket(s);
+	unwatch(s, s->peer.pidfd);
+	peer_deinit(&s->peer);
+	loop_timer_set(&s->timer, NSEC_NEVER);
+	set_state(s, SESSION_GONE, &s->all->gone);
+	if (before == SESSION_NEW)
+		return;
+	s->left = true;
+	hot_todo(s->all->hot, s);
+	table_remove(&s->all->by_heap, &s->by_heap);
+	pages_give(s->all->pages, &s->place);
+	s->page = heap_page_free(s->page);
+}
+
+/* The connection is over. That is not death: a window may still be in use. */
+static void session_lost(struct session *s)
+{
+	nsec_t now = loop_now(s->all->loop);
+
+	if (s->state == SESSION_NEW || (s->state == SESSION_OPEN && peer_dead(&s->peer))) {
+		session_leave(s);
+		return;
+	}
+	if (s->state != SESSION_OPEN)
+		return;
+	close_socket(s);
+	set_state(s, SESSION_LOST, &s->all->lost);
+	/* The line is not given to another heap while this process may still look at it. */
+	if (s->place.page)
+		page_slot_close(page_slot(&s->place));
+	loop_timer_set(&s->timer, nsec_add(nsec_max(now, s->closes), FORGET));
+	s->lost = true;
+	hot_todo(s->all->hot, s);
+}
+
+static void on_timer(void *userdata, nsec_t now)
+{
+	struct session *s = userdata;
+
+	if (s->state == SESSION_NEW)
+		session_error(s, WIRE_ERROR_REFUSED, 0, 0, false, "no HELLO came");
+	else
+		session_leave(s);
+	hot_settle(s->all->hot);
+}
+
+/* ---- sending ------------------------------------------------------------------------------ */
+
+static void watch_for(struct session *s, uint32_t events)
+{
+	struct epoll_event e = {.events = events | EPOLLRDHUP,
+				.data.ptr = &s->on_socket};
+
+	epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e);
+}
+
+static void flush(struct session *s)
+{
+	int r = session_queue_flush(s->queue, s->fd);
+
+	if (r == -EAGAIN)
+		return;
+	if (r < 0) {
+		session_lost(s);
+		return;
+	}
+	s->queue = session_queue_free(s->queue);
+	watch_for(s, EPOLLIN);
+}
+
+static void queue(struct session *s, uint16_t type, const uint8_t *buf, size_t size)
+{
+	bool first = !s->queue;
+	int r = session_queue_add(&s->queue, type, buf, size);
+
+	if (r < 0) {
+		log_peer(loop_now(s->all->loop), "slow",
+			 "heap %" PRIu64 " (pid %d) does not read: disconnected",
+			 session_heap(s), s->peer.pid);
+		session_lost(s);
+	} else if (first) {
+		watch_for(s, EPOLLIN | EPOLLOUT);
+	}
+}
+
+void session_send(struct session *s, struct wire_frame *frame)
+{
+	uint8_t buf[WIRE_FRAME_MAX];
+	size_t size;
+
+	if (s->fd < 0)
+		return;
+	frame->serial = ++s->serial;
+	size = wire_encode(frame, buf);
+	if (!s->queue) {
+		if (send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return;
+		if (errno != EAGAIN && errno != ENOBUFS) {
+			session_lost(s);
+			return;
+		}
+	}
+	queue(s, frame->type, buf, size);
+}
+
+void session_error(struct session *s, uint16_t code, uint16_t type, uint32_t serial,
+		   bool keep, const char *format, ...)
+{
+	struct wire_frame frame = {
+		.type = WIRE_ERROR,
+		.error = {.code = code, .type = type, .serial = serial},
+	};
+	uint8_t buf[WIRE_FRAME_MAX];
+	va_list ap;
+
+	if (s->fd < 0)
+		return;
+	va_start(ap, format);
+	vsnprintf(frame.error.detail, sizeof frame.error.detail, format, ap);
+	va_end(ap);
+	if (keep) {
+		session_send(s, &frame);
+		return;
+	}
+	frame.serial = ++s->serial;
+	if (send(s->fd, buf, wire_encode(&frame, buf), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		log_peer(loop_now(s->all->loop), "refused",
+			 "pid %d, uid %u: %s: disconnected", s->peer.pid, s->peer.uid,
+			 frame.error.detail);
+	session_lost(s);
+}
+
+static int send_with_pages(struct session *s, const uint8_t *buf, size_t size, int page)
+{
+	int fds[2] = {page_fd(&s->place), page};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof fds)];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)buf, .iov_len = size};
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control.space,
+	};
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof fds);
+	memcpy(CMSG_DATA(&control.header), fds, sizeof fds);
+	return sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Without memory or descriptors for pages, the socket must do. */
+static int take_pages(struct session *s)
+{
+	int page = -1;
+
+	if (!(s->caps & WIRE_CAP_PAGE))
+		return -1;
+	if (pages_take(s->all->pages, s->peer.uid, loop_now(s->all->loop), &s->place) < 0)
+		return -1;
+	if (heap_page_new(s->all->epoch, &page, &s->page) < 0)
+		pages_give(s->all->pages, &s->place);
+	return page;
+}
+
+void session_welcome(struct session *s, uint32_t caps)
+{
+	uint8_t buf[WIRE_FRAME_MAX];
+	struct wire_frame frame = {.type = WIRE_WELCOME, .serial = ++s->serial};
+	size_t size;
+	int page, r;
+
+	s->caps = caps & WIRE_CAPS_KNOWN;
+	page = take_pages(s);
+	if (page < 0)
+		s->caps &= ~WIRE_CAP_PAGE;
+	frame.welcome = (struct wire_welcome){
+		.version = WIRE_VERSION_MAX,
+		.slot = (uint16_t)s->place.slot,
+		.caps = s->caps,
+		.epoch = s->all->epoch,
+		.heap = session_heap(s),
+		.heartbeat_every = SESSION_HEARTBEAT,
+		.stale_after = SESSION_STALE,
+	};
+	size = wire_encode(&frame, buf);
+	if (page >= 0) {
+		r = send_with_pages(s, buf, size, page);
+		close(page);
+	} else {
+		r = send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	}
+	/* The first frame to a new socket always has room; failing, the peer is gone. */
+	if (r < 0)
+		session_lost(s);
+}
+
+/* ---- receiving ---------------------------------------------------------------------------- */
+
+/*
+ * recvmsg() gives 0 both for an empty message and at the end. As long as the peer has not
+ * shut down, it was a message. Afterwards the kernel tells them apart by the sender's
+ * credentials, which only a message has.
+ */
+static bool at_end(const struct session *s, const struct msghdr *m)
+{
+	struct pollfd p = {.fd = s->fd, .events = POLLRDHUP};
+
+	if (s->hung_up)
+		return m->msg_controllen == 0;
+	return poll(&p, 1, 0) == 1;
+}
+
+static void undecodable(struct session *s, const uint8_t *buf, size_t size, const char *why)
+{
+	uint16_t type = 0;
+	uint32_t serial = 0;
+
+	if (size >= WIRE_HEADER_SIZE) {
+		type = (uint16_t)(buf[0] | buf[1] << 8);
+		serial = buf[4] | (uint32_t)buf[5] << 8 | (uint32_t)buf[6] << 16 |
+			 (uint32_t)buf[7] << 24;
+	}
+	session_error(s, WIRE_ERROR_MALFORMED, type, serial, false, "malformed frame: %s",
+		      why);
+}
+
+/* One message. false: nothing more to read for now, or for ever. */
+static bool receive(struct session *s)
+{
+	uint8_t buf[WIRE_FRAME_MAX];
+	/* Room for credentials only: descriptors that were sent along are closed by the
+	 * kernel. */
+	char control[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec iov = {.iov_base = buf, .iov_len = sizeof buf};
+	struct msghdr m = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = s->hung_up ? control : NULL,
+		.msg_controllen = s->hung_up ? sizeof control : 0,
+	};
+	struct wire_frame frame;
+	ssize_t n = recvmsg(s->fd, &m, MSG_DONTWAIT);
+	int r;
+
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			session_lost(s);
+		return errno == EINTR;
+	}
+	if (n == 0 && at_end(s, &m))
+		session_lost(s);
+	else if (n == 0)
+		undecodable(s, buf, 0, "empty message");
+	else if (m.msg_flags & MSG_TRUNC)
+		undecodable(s, buf, (size_t)n, "longer than any frame");
+	else if (m.msg_flags & MSG_CTRUNC)
+		undecodable(s, buf, (size_t)n, "descriptors are not accepted");
+	else if ((r = wire_decode(buf, (size_t)n, &frame)) > 0)
+		undecodable(s, buf, (size_t)n, wire_decode_strerror(r));
+	else
+		hot_frame(s->all->hot, s, &frame);
+	return s->fd >= 0;
+}
+
+static void on_socket(struct session *s, uint32_t events)
+{
+	const int one = 1;
+
+	if (events & EPOLLOUT && s->queue)
+		flush(s);
+	if (events & (EPOLLRDHUP | EPOLLHUP) && s->fd >= 0 && !s->hung_up)
+		s->hung_up = setsockopt(s->fd, SOL_SOCKET, SO_PASSCRED, &one,
+					sizeof one) == 0;
+	for (int i = 0; i < RECEIVES_A_WAKEUP && s->fd >= 0; i++)
+		if (!receive(s))
+			break;
+}
+
+static void on_death(struct session *s, uint32_t events)
+{
+	/* Its last words may still lie in the socket. */
+	for (int i = 0; i < RECEIVES_AT_DEATH && s->fd >= 0; i++)
+		if (!receive(s))
+			break;
+	session_leave(s);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+int session_join(struct session *s)
+{
+	int r = table_add(&s->all->by_heap, &s->by_heap, s->all->last_heap + 1);
+
+	if (r < 0)
+		return r;
+	s->all->last_heap++;
+	loop_timer_set(&s->timer, NSEC_NEVER);
+	if (list_empty(&s->all->open))
+		loop_timer_set(&s->all->heartbeat, loop_now(s->all->loop));
+	set_state(s, SESSION_OPEN, &s->all->open);
+	return 0;
+}
+
+void session_part(struct session *s)
+{
+	table_remove(&s->all->by_heap, &s->by_heap);
+	s->by_heap.key = 0;
+	set_state(s, SESSION_NEW, &s->all->fresh);
+}
+
+static int watch(struct session *s, int fd, uint32_t events, struct session_watch *w)
+{
+	struct epoll_event e = {.events = events, .data.ptr = w};
+
+	return epoll_ctl(s->all->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+static int watch_peer(struct session *s)
+{
+	int r = watch(s, s->fd, EPOLLIN | EPOLLRDHUP, &s->on_socket);
+
+	if (r == 0 && s->peer.pidfd >= 0)
+		r = watch(s, s->peer.pidfd, EPOLLIN, &s->on_death);
+	if (r < 0)
+		unwatch(s, s->fd);
+	return r;
+}
+
+int session_new(struct sessions *all, int fd, struct session **ret)
+{
+	struct session *s = calloc(1, sizeof *s);
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->all = all;
+	s->fd = fd;
+	s->peer.pidfd = -1;
+	s->deadline = s->idle_until = NSEC_NEVER;
+	s->on_socket = (struct session_watch){.session = s, .fn = on_socket};
+	s->on_death = (struct session_watch){.session = s, .fn = on_death};
+	list_init(&s->link);
+	list_init(&s->todo);
+	r = peer_init(fd, &s->peer);
+	if (r == 0)
+		r = loop_timer_init(all->loop, &s->timer, on_timer, s);
+	if (r == 0)
+		r = watch_peer(s);
+	if (r < 0) {
+		s->fd = -1; /* still the caller's */
+		session_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct session *session_free(struct session *s)
+{
+	if (!s)
+		return NULL;
+	assert(s->fd < 0 && !s->page && !s->place.page);
+	list_unlink(&s->link);
+	list_unlink(&s->todo);
+	loop_timer_deinit(&s->timer);
+	peer_deinit(&s->peer);
+	free(s);
+	return NULL;
+}

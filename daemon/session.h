@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection of a client, from accept() until nothing of it is left:
+ *
+ *	NEW ──HELLO──▶ OPEN ──BYE, or the process died──▶ GONE
+ *	                 └───connection over──▶ LOST ──the process died, or 30 s──▶ GONE
+ *
+ * and all of them together (struct sessions): the telemetry sockets lie in an epoll of
+ * their own, nested in the loop as one descriptor and served in bounded turns, so that a
+ * flood of figures never delays a window.
+ *
+ * Threads: one. A session is freed at the end of the turn in which it became GONE.
+ */
+#ifndef RTGCD_SESSION_H
+#define RTGCD_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/wire/list.h"
+#include "client/wire/wire.h"
+#include "daemon/loop.h"
+#include "daemon/page.h"
+#include "daemon/peer.h"
+#include "daemon/table.h"
+
+struct hot;
+struct session;
+
+enum session_state {
+	SESSION_NEW,
+	SESSION_OPEN,
+	SESSION_LOST,
+	SESSION_GONE,
+};
+
+struct session_watch { /* what the epoll entry points to */
+	struct session *session;
+	void (*fn)(struct session *session, uint32_t events);
+};
+
+struct session_queue; /* frames that the socket had no room for */
+
+struct session {
+	struct sessions *all;
+	struct list link; /* of sessions: fresh, open, lost or gone */
+	struct table_link by_heap;
+	struct list todo; /* of the hot path: something is to be told to the core */
+	bool look, lost, left;
+	enum session_state state;
+	int fd; /* -1 once the connection is over */
+	struct peer peer;
+	struct session_watch on_socket, on_death;
+	struct loop_timer timer; /* HELLO is late; what is lost is forgotten */
+	bool hung_up;		 /* the peer has shut down its side */
+	uint32_t caps, serial;
+	uint32_t mark; /* enum page_mark and what belongs to it, as last told to the core */
+	nsec_t idle_until, deadline;
+	/* Of the last window that was announced and of the last that was opened. */
+	nsec_t opens_by, closes;
+	struct page_place place;
+	struct heap_page *page;	   /* NULL: everything goes over the socket */
+	struct wire_report report; /* the last one read from the page */
+	struct session_queue *queue;
+};
+
+struct sessions {
+	struct loop *loop;
+	struct hot *hot;
+	struct pages *pages;
+	int epoll;
+	struct loop_io *io;
+	struct loop_timer heartbeat;
+	struct list fresh, open, lost, gone;
+	struct table by_heap;
+	uint64_t epoch, last_heap;
+};
+
+#define SESSION_HEARTBEAT (200 * NSEC_PER_MSEC)
+#define SESSION_STALE	  (800 * NSEC_PER_MSEC)
+
+int sessions_new(struct loop *loop, struct hot *hot, uint64_t epoch,
+		 struct sessions **ret);
+/* Tells all clients that the daemon is going, and forgets them. */
+struct sessions *sessions_free(struct sessions *all);
+/* A connection was accepted. */
+void sessions_add(struct sessions *all, int fd);
+/* To be called at the end of each turn: frees what is gone. */
+void sessions_sweep(struct sessions *all);
+struct session *sessions_find(const struct sessions *all, uint64_t heap);
+/* The next one, behind after, that the same living process has lost; NULL: there is none. */
+struct session *sessions_find_lost(const struct sessions *all, const struct peer *peer,
+				   const struct session *after);
+
+static inline uint64_t session_heap(const struct session *s)
+{
+	return s->by_heap.key; /* 0 until HELLO */
+}
+
+/* fd is the session's from here on, unless this fails. -ESRCH: its process is dead. */
+int session_new(struct sessions *all, int fd, struct session **ret);
+/* Only of one that is GONE, or never got anywhere. */
+struct session *session_free(struct session *s);
+/* It has said HELLO: gets its heap id. -ENOMEM. */
+int session_join(struct session *s);
+/* Undoes session_join(): the core has no room for it. */
+void session_part(struct session *s);
+/* Numbers the frame and sends it, or queues it. May lose the session. */
+void session_send(struct session *s, struct wire_frame *frame);
+/* The answer to HELLO, with the pages where the client can use them. */
+void session_welcome(struct session *s, uint32_t caps);
+/* Answers with ERROR. The connection is closed unless keep. */
+void session_error(struct session *s, uint16_t code, uint16_t type, uint32_t serial,
+		   bool keep, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+/* It is no more: goodbye was said or its process has died. */
+void session_leave(struct session *s);
+
+#endif

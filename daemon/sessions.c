@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "daemon/hot.h"
+#include "daemon/session.h"
+
+#define SOCKETS_A_TURN	 16
+#define UNGREETED_MOST	 64 /* of one uid */
+#define UNGREETED_MOST_S 30
+
+static void serve(void *userdata, unsigned loop_events)
+{
+	struct sessions *all = userdata;
+	struct epoll_event events[SOCKETS_A_TURN];
+	int n = epoll_wait(all->epoll, events, SOCKETS_A_TURN, 0);
+
+	for (int i = 0; i < n; i++) {
+		struct session_watch *w = events[i].data.ptr;
+
+		/* An earlier event of this turn may have ended it. */
+		if (w->session->state == SESSION_GONE)
+			continue;
+		w->fn(w->session, events[i].events);
+		hot_settle(all->hot);
+	}
+}
+
+static void beat(void *userdata, nsec_t now)
+{
+	struct sessions *all = userdata;
+
+	if (list_empty(&all->open))
+		return;
+	pages_heartbeat(all->pages, now);
+	loop_timer_set(&all->heartbeat, nsec_add(now, SESSION_HEARTBEAT));
+}
+
+static unsigned count_fresh(const struct sessions *all, uint32_t uid)
+{
+	unsigned n = 0;
+
+	list_for_each(link, &all->fresh)
+	{
+		if (list_entry(link, struct session, link)->peer.uid == uid)
+			n++;
+	}
+	return n;
+}
+
+void sessions_add(struct sessions *all, int fd)
+{
+	nsec_t by = nsec_add(loop_now(all->loop), UNGREETED_MOST_S * NSEC_PER_SEC);
+	struct session *s;
+
+	if (session_new(all, fd, &s) < 0) {
+		close(fd);
+		return;
+	}
+	list_append(&all->fresh, &s->link);
+	/* HELLO has mostly arrived with the connection. */
+	s->on_socket.fn(s, 0);
+	hot_settle(all->hot);
+	if (s->state != SESSION_NEW)
+		return;
+	loop_timer_set(&s->timer, by);
+	if (count_fresh(all, s->peer.uid) > UNGREETED_MOST)
+		session_error(s, WIRE_ERROR_REFUSED, 0, 0, false,
+			      "more than %d connections without HELLO", UNGREETED_MOST);
+}
+
+void sessions_sweep(struct sessions *all)
+{
+	list_for_each_safe(link, next, &all->gone)
+	{
+		session_free(list_entry(link, struct session, link));
+	}
+}
+
+struct session *sessions_find(const struct sessions *all, uint64_t heap)
+{
+	struct table_link *link = table_find(&all->by_heap, heap);
+
+	return link ? list_entry(link, struct session, by_heap) : NULL;
+}
+
+struct session *sessions_find_lost(const struct sessions *all, const struct peer *peer,
+				   const struct session *after)
+{
+	struct list *link = after ? after->link.next : all->lost.next;
+
+	for (; link != &all->lost; link = link->next) {
+		struct session *s = list_entry(link, struct session, link);
+
+		if (s->peer.pid == peer->pid && s->peer.uid == peer->uid &&
+		    s->peer.pidfd >= 0 && !peer_dead(&s->peer))
+			return s;
+	}
+	return NULL;
+}
+
+int sessions_new(struct loop *loop, struct hot *hot, uint64_t epoch,
+		 struct sessions **ret)
+{
+	struct sessions *all = calloc(1, sizeof *all);
+	int r;
+
+	if (!all)
+		return -ENOMEM;
+	all->loop = loop;
+	all->hot = hot;
+	all->epoch = epoch;
+	list_init(&all->fresh);
+	list_init(&all->open);
+	list_init(&all->lost);
+	list_init(&all->gone);
+	all->epoll = epoll_create1(EPOLL_CLOEXEC);
+	r = all->epoll < 0 ? -errno : pages_new(epoch, &all->pages);
+	if (r == 0)
+		r = loop_timer_init(loop, &all->heartbeat, beat, all);
+	if (r == 0)
+		r = loop_io_new(loop, all->epoll, LOOP_READ, serve, all, &all->io);
+	if (r < 0) {
+		sessions_free(all);
+		return r;
+	}
+	*ret = all;
+	return 0;
+}
+
+static void dismiss(struct list *list)
+{
+	list_for_each_safe(link, next, list)
+	{
+		struct session *s = list_entry(link, struct session, link);
+		struct wire_frame frame = {
+			.type = WIRE_ERROR,
+			.error = {.code = WIRE_ERROR_SHUTDOWN,
+				  .detail = "the daemon is stopping"},
+		};
+
+		session_send(s, &frame);
+		session_leave(s);
+	}
+}
+
+struct sessions *sessions_free(struct sessions *all)
+{
+	if (!all)
+		return NULL;
+	dismiss(&all->fresh);
+	dismiss(&all->open);
+	dismiss(&all->lost);
+	hot_settle(all->hot);
+	sessions_sweep(all);
+	loop_io_free(all->io);
+	loop_timer_deinit(&all->heartbeat);
+	pages_free(all->pages);
+	table_deinit(&all->by_heap);
+	if (all->epoll >= 0)
+		close(all->epoll);
+	free(all);
+	return NULL;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A Varlink server for one interface, plus org.varlink.service: JSON objects that end with
+ * a NUL over a stream socket. A request is measured before it is parsed (64 KiB, 16 levels);
+ * one that cannot be read ends the connection. A reply waits in a queue of at most 1 MiB;
+ * who lets it run over is disconnected.
+ *
+ * Threads: one.
+ */
+#ifndef RTGCD_VARLINK_H
+#define RTGCD_VARLINK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/loop.h"
+
+struct varlink;
+struct varlink_call;
+
+/* Answers the call once, by one of the functions below. */
+typedef void (*varlink_fn)(struct varlink_call *call, json_t *parameters, void *userdata);
+
+struct varlink_method {
+	const char *name; /* without the interface; NULL ends the list */
+	varlink_fn fn;
+};
+
+struct varlink_interface {
+	const char *name, *description;
+	const struct varlink_method *methods;
+};
+
+/* group: who is in it sees everything (varlink_sees()); UINT32_MAX: there is none. */
+int varlink_new(struct loop *loop, const struct varlink_interface *interface,
+		uint32_t group, void *userdata, struct varlink **ret);
+struct varlink *varlink_free(struct varlink *v);
+/* A connection was accepted. */
+void varlink_add(struct varlink *v, int fd);
+
+/* ---- in a method ---- */
+
+/* parameters are stolen, NULL means none (or that memory has run out). */
+void varlink_reply(struct varlink_call *call, json_t *parameters);
+/*
+ * One page of an answer. The method is called again with `next` as its parameters (stolen;
+ * NULL: this was the last page) when the caller has asked for more, and has read this one.
+ */
+void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next);
+void varlink_error(struct varlink_call *call, const char *name, json_t *parameters);
+void varlink_invalid(struct varlink_call *call, const char *parameter);
+bool varlink_wants_more(const struct varlink_call *call);
+/* Whether the caller may see what belongs to that uid. */
+bool varlink_sees(const struct varlink_call *call, uint32_t uid);
+/* Whether the caller may change the daemon's state: root and the daemon's own user. */
+bool varlink_may_change(const struct varlink_call *call);
+
+#endif
