@@ -206,7 +206,8 @@ void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, nsec_t c
 	start(s, h, REASON_ADOPTED, now);
 	h->lease.id = window;
 	h->lease.opens = now;
-	h->lease.closes = nsec_min(closes, nsec_add(now, GRACE_MAX));
+	/* It may have closed meanwhile: the pause is still one, and gets its time to end. */
+	h->lease.closes = nsec_min(nsec_max(closes, now), nsec_add(now, GRACE_MAX));
 	h->wanting_since = NSEC_NEVER; /* how long it had waited is not known */
 	decide_record(s, h, REASON_ADOPTED, 0, now);
 	put_in_use(s, h, now, now);

@@ -279,7 +279,7 @@ static int join(struct supervisor *s, const struct event *event, nsec_t now)
 	list_append(&service->heaps, &h->siblings);
 	h->hash_next = s->buckets[h->id % s->n_buckets];
 	s->buckets[h->id % s->n_buckets] = h;
-	if (hello->prev_window && hello->prev_closes > now) {
+	if (hello->prev_window) {
 		give_up_former(s, h, hello->prev_window, now);
 		lease_adopt(s, h, hello->prev_window, hello->prev_closes, now);
 	}

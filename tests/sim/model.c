@@ -1,0 +1,756 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/sim/model.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Random numbers and failures ------------------------------------------------------------ */
+
+uint64_t sim_random(struct sim *sim, uint64_t below)
+{
+	sim->rng ^= sim->rng << 13;
+	sim->rng ^= sim->rng >> 7;
+	sim->rng ^= sim->rng << 17;
+	return sim->rng % below;
+}
+
+static void __attribute__((format(printf, 3, 4)))
+broken(struct sim *sim, const char *invariant, const char *format, ...)
+{
+	va_list args;
+
+	if (sim->broken[0])
+		return;
+	sim->broken = invariant;
+	va_start(args, format);
+	vsnprintf(sim->detail, sizeof(sim->detail), format, args);
+	va_end(args);
+}
+
+static struct sim_heap *by_id(struct sim *sim, uint64_t id)
+{
+	for (unsigned i = 0; i < sim->n_heaps; i++)
+		if (sim->heap[i].id == id)
+			return &sim->heap[i];
+	return NULL;
+}
+
+/* ---- A heap's own life ------------------------------------------------------------------------ */
+
+static double share(struct sim *sim)
+{
+	return (double)sim_random(sim, 1000001) / 1e6;
+}
+
+static void change_rate(struct sim *sim, struct sim_heap *h)
+{
+	const struct sim_heap_spec *spec = &h->spec;
+
+	h->rate = spec->rate;
+	h->rate_until = NSEC_NEVER;
+	if (spec->profile == SIM_BURSTY) {
+		bool burst = sim_random(sim, 10) == 0;
+
+		h->rate = burst ? spec->rate * 5 : spec->rate * 0.5;
+		h->rate_until = sim->now + SEC / 10 + sim_random(sim, SEC);
+	} else if (spec->profile == SIM_IDLE) {
+		h->rate = spec->rate / 50;
+	}
+}
+
+/* Brings a heap's figures up to now; a paused or stopped program allocates nothing. */
+static void advance(struct sim *sim, struct sim_heap *h)
+{
+	double span = (double)(sim->now - h->at) / (double)SEC;
+
+	if (sim->now > h->at && !h->collecting && !h->stopped && !h->dead) {
+		h->used += h->rate * span;
+		h->allocated += h->rate * span;
+		if (h->spec.profile == SIM_LEAKING)
+			h->live += h->rate * span * 0.01;
+		if (h->spec.profile == SIM_SAWTOOTH)
+			h->live = (double)h->spec.live *
+				  (1 + 0.5 * fmod((double)sim->now / (20.0 * (double)SEC),
+						  1));
+	}
+	h->at = sim->now;
+}
+
+static nsec_t when_used_reaches(const struct sim_heap *h, double amount)
+{
+	double ns;
+
+	if (h->collecting || h->stopped || h->dead)
+		return NSEC_NEVER;
+	if (h->used >= amount)
+		return h->at;
+	if (h->rate <= 0)
+		return NSEC_NEVER;
+	ns = ceil((amount - h->used) / h->rate * (double)SEC);
+	return ns < 1e18 ? h->at + (nsec_t)ns : NSEC_NEVER;
+}
+
+static void drain_actions(struct sim *sim);
+
+static int send_event(struct sim *sim, const struct event *e)
+{
+	int r = supervisor_handle(sim->core, e, sim->now);
+
+	drain_actions(sim);
+	return r;
+}
+
+static void fill_report(const struct sim_heap *h, struct wire_report *report)
+{
+	*report = (struct wire_report){.at = h->at,
+				       .used = (uint64_t)h->used,
+				       .allocated = (uint64_t)h->allocated,
+				       .live = (uint64_t)(h->live + h->used),
+				       .budget = h->spec.budget};
+}
+
+static void report(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.type = EVENT_REPORT, .heap = h->id};
+
+	if (!h->id || h->lost)
+		return;
+	fill_report(h, &e.report);
+	send_event(sim, &e);
+}
+
+static void forget_window(struct sim_heap *h)
+{
+	h->window = 0;
+	h->open = h->drain_asked = false;
+	h->quiet_at = h->begin_at = NSEC_NEVER;
+}
+
+static void join(struct sim *sim, struct sim_heap *h, uint64_t prev_window,
+		 nsec_t prev_closes)
+{
+	const struct sim_heap_spec *spec = &h->spec;
+	struct event e = {.type = EVENT_JOIN, .heap = ++sim->next_id};
+	unsigned index = (unsigned)(h - sim->heap);
+
+	e.join.uid = 1000;
+	e.join.pid = (int32_t)index + 1;
+	e.join.hello = (struct wire_hello){.caps = spec->caps,
+					   .unit = WIRE_OBJECTS,
+					   .kinds = 1 << WIRE_MAJOR,
+					   .prev_epoch = prev_window ? 1 : 0,
+					   .prev_window = prev_window,
+					   .prev_closes = prev_closes};
+	memcpy(e.join.hello.service, sim->services[spec->service].name, WIRE_NAME_MAX);
+	snprintf(e.join.hello.heap, WIRE_NAME_MAX, "h%u", index);
+	h->id = e.heap;
+	h->lost = false;
+	h->watermark = UINT64_MAX;
+	h->report_by = NSEC_NEVER;
+	h->draining = false;
+	forget_window(h);
+	send_event(sim, &e);
+}
+
+static nsec_t pause_of(struct sim *sim, const struct sim_heap *h)
+{
+	double ns = (h->live + h->used) * h->spec.cost * (0.9 + 0.2 * share(sim));
+
+	return (nsec_t)ns + MS / 10;
+}
+
+static void start_pause(struct sim *sim, struct sim_heap *h)
+{
+	unsigned paused = 0;
+
+	advance(sim, h);
+	h->collecting = true;
+	h->began = sim->now;
+	h->end_at = sim->now + pause_of(sim, h);
+	h->begin_at = h->quiet_at = NSEC_NEVER;
+	for (unsigned i = 0; i < sim->n_heaps; i++)
+		paused += sim->heap[i].collecting;
+	if (paused > sim->paused_max)
+		sim->paused_max = paused;
+}
+
+static void begin(struct sim *sim, struct sim_heap *h, bool forced)
+{
+	struct event e = {.type = EVENT_BEGIN, .heap = h->id};
+	int r;
+
+	e.begin = (struct wire_begin){.window = forced ? 0 : h->window,
+				      .at = sim->now,
+				      .kind = WIRE_MAJOR,
+				      .cause = forced ? WIRE_FORCED : WIRE_IN_WINDOW};
+	h->in_use = e.begin.window;
+	start_pause(sim, h);
+	if (forced) {
+		h->forced++;
+		sim->forced++;
+	} else {
+		h->windows_used++;
+		sim->in_window++;
+	}
+	if (!h->id || h->lost)
+		return;
+	r = send_event(sim, &e);
+	if (r != 0)
+		broken(sim, "I-5", "an honest begin of heap %u was refused (%d)",
+		       (unsigned)h->id, r);
+}
+
+static void end(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.type = EVENT_END, .heap = h->id};
+	double freed = h->used * h->spec.garbage;
+
+	sim->gc_time += sim->now - h->began;
+	h->collecting = false;
+	h->at = sim->now;
+	h->live += h->spec.profile == SIM_SAWTOOTH ? 0 : h->used * 0.0;
+	h->used = 0;
+	e.end = (struct wire_end){.window = h->in_use,
+				  .begin = h->began,
+				  .end = sim->now,
+				  .freed = (uint64_t)freed,
+				  .used = 0,
+				  .live = (uint64_t)h->live,
+				  .kind = WIRE_MAJOR,
+				  .cause = h->in_use ? WIRE_IN_WINDOW : WIRE_FORCED};
+	h->end_at = NSEC_NEVER;
+	if (h->in_use && h->in_use == h->window)
+		forget_window(h);
+	if (h->id && !h->lost)
+		send_event(sim, &e);
+	h->in_use = 0;
+}
+
+/* ---- What the core asks for ----------------------------------------------------------------- */
+
+static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_window *w)
+{
+	if (w->opens > sim->now || w->closes <= sim->now)
+		broken(sim, "I-5", "a window opens at a wrong time");
+	if (h->window && h->window != w->window)
+		broken(sim, "I-3", "heap %u got a window before the last one was over",
+		       (unsigned)h->id);
+	sim->granted++;
+	h->window = w->window;
+	h->open = true;
+	h->opens = w->opens;
+	h->closes = w->closes;
+	h->predicted = w->predicted;
+	h->quiet_at = NSEC_NEVER;
+	h->begin_at = h->stopped || h->dead || h->lost ? NSEC_NEVER
+						       : sim->now + h->spec.safe_point;
+}
+
+static void on_over(struct sim *sim, struct sim_heap *h, const struct action *a)
+{
+	if (h->window != a->revoke.window && h->in_use != a->revoke.window)
+		broken(sim, "I-3", "a window of heap %u ended that it did not have",
+		       (unsigned)h->id);
+	if (a->type == ACTION_REVOKE && h->open && a->revoke.reason == REASON_EXPIRED)
+		h->expired++;
+	if (h->window == a->revoke.window)
+		forget_window(h);
+}
+
+static void apply(struct sim *sim, struct sim_heap *h, const struct action *a)
+{
+	switch (a->type) {
+	case ACTION_DIRECT:
+		h->watermark = a->directive.watermark;
+		h->report_by = a->directive.report_by;
+		break;
+	case ACTION_ANNOUNCE:
+		if (h->window)
+			broken(sim, "I-3", "heap %u got two windows", (unsigned)h->id);
+		h->window = a->announce.window;
+		h->drain_asked = a->announce.drain;
+		if (h->drain_asked && !h->stopped)
+			h->quiet_at = sim->now + h->spec.rest;
+		break;
+	case ACTION_OPEN:
+		on_open(sim, h, &a->window);
+		break;
+	case ACTION_REVOKE:
+	case ACTION_CLOSE:
+		on_over(sim, h, a);
+		break;
+	case ACTION_DRAIN:
+		if (h->draining)
+			broken(sim, "I-3", "heap %u drained twice", (unsigned)h->id);
+		h->draining = true;
+		h->quiet_at = sim->now + h->spec.rest;
+		break;
+	case ACTION_UNDRAIN:
+		if (!h->draining)
+			broken(sim, "I-3", "heap %u undrained twice", (unsigned)h->id);
+		h->draining = false;
+		break;
+	case ACTION_LOOK:
+		break;
+	}
+}
+
+static void drain_actions(struct sim *sim)
+{
+	struct action a;
+
+	while (supervisor_next_action(sim->core, &a)) {
+		struct sim_heap *h = by_id(sim, a.heap);
+
+		if (!h && a.heap == sim->former)
+			continue; /* of the connection that is being replaced */
+		if (!h) {
+			broken(sim, "I-7", "an action for a heap that is gone");
+			return;
+		}
+		apply(sim, h, &a);
+		if (a.type == ACTION_LOOK && (h->spec.caps & WIRE_CAP_PAGE)) {
+			struct event e = {.type = EVENT_REPORT, .heap = h->id};
+
+			advance(sim, h);
+			fill_report(h, &e.report);
+			supervisor_handle(sim->core, &e, sim->now);
+		}
+	}
+}
+
+/* ---- Faults ----------------------------------------------------------------------------------- */
+
+static void leave(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.type = EVENT_LEAVE, .heap = h->id};
+
+	send_event(sim, &e);
+	if (h->draining || h->window)
+		broken(sim, h->draining ? "I-7" : "I-3",
+		       "heap %u left, its window or drain did not", (unsigned)h->id);
+	h->id = 0;
+}
+
+static void die_and_start_again(struct sim *sim, struct sim_heap *h)
+{
+	struct sim_heap_spec spec = h->spec;
+
+	if (h->id)
+		leave(sim, h);
+	*h = (struct sim_heap){.spec = spec, .at = sim->now, .live = (double)spec.live};
+	h->quiet_at = h->begin_at = h->end_at = h->resume_at = NSEC_NEVER;
+	change_rate(sim, h);
+	join(sim, h, 0, 0);
+	report(sim, h);
+}
+
+static void reconnect(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.type = EVENT_LOST, .heap = h->id};
+	uint64_t running = h->collecting ? h->in_use : 0, former = h->id;
+	nsec_t closes = h->closes;
+
+	send_event(sim, &e);
+	/* The process itself knows its windows by the page only while connected. */
+	forget_window(h);
+	h->draining = false;
+	h->id = 0;
+	sim->former = former;
+	e = (struct event){.type = EVENT_LEAVE, .heap = former};
+	/* Its former connection is cleared away before or after it is back. */
+	if (sim_random(sim, 2)) {
+		send_event(sim, &e);
+		join(sim, h, running, closes);
+	} else {
+		join(sim, h, running, closes);
+		send_event(sim, &e);
+	}
+	h->window = running ? running : h->window;
+	report(sim, h);
+}
+
+static void stop(struct sim *sim, struct sim_heap *h)
+{
+	advance(sim, h);
+	h->stopped = true;
+	h->resume_at = sim->now + MS + sim_random(sim, 3 * SEC);
+	h->quiet_at = h->begin_at = NSEC_NEVER;
+	if (h->collecting)
+		h->end_at = nsec_max(h->end_at, h->resume_at);
+}
+
+static void resume(struct sim *sim, struct sim_heap *h)
+{
+	h->stopped = false;
+	h->at = sim->now;
+	h->resume_at = NSEC_NEVER;
+	/* Looks at its page: what is still in force can still be used. */
+	if (h->open && !h->collecting)
+		h->begin_at = sim->now + h->spec.safe_point;
+	else if (h->drain_asked && !h->collecting)
+		h->quiet_at = sim->now + h->spec.rest;
+}
+
+static uint64_t absurd(struct sim *sim)
+{
+	static const uint64_t numbers[] = {0, 1, INT64_MAX, UINT64_MAX - 1, UINT64_MAX};
+
+	return numbers[sim_random(sim, 5)];
+}
+
+static void lie(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.heap = h->id};
+
+	h->lies++;
+	switch (sim_random(sim, 5)) {
+	case 0:
+		e.type = EVENT_REPORT;
+		e.report = (struct wire_report){.at = absurd(sim),
+						.used = absurd(sim),
+						.allocated = absurd(sim),
+						.live = absurd(sim),
+						.budget = h->spec.budget};
+		break;
+	case 1:
+		e.type = EVENT_QUIET;
+		e.quiet.window = absurd(sim);
+		break;
+	case 2:
+		e.type = EVENT_BEGIN;
+		e.begin = (struct wire_begin){absurd(sim) | 1, absurd(sim), WIRE_MAJOR,
+					      WIRE_IN_WINDOW};
+		break;
+	case 3:
+		e.type = EVENT_END;
+		e.end = (struct wire_end){.window = absurd(sim) | 1,
+					  .begin = absurd(sim),
+					  .end = absurd(sim),
+					  .freed = absurd(sim),
+					  .live = absurd(sim)};
+		break;
+	default:
+		e.type = EVENT_IDLE;
+		e.idle.until = absurd(sim);
+		break;
+	}
+	send_event(sim, &e);
+}
+
+/* The daemon dies and another one takes its place: clients come back one by one. */
+static void restart_daemon(struct sim *sim)
+{
+	struct core_status status;
+
+	supervisor_status(sim->core, &status);
+	sim->over_limit += status.over_limit;
+	sim->restarts++;
+	supervisor_free(sim->core);
+	sim->core = NULL;
+	if (supervisor_new(&sim->config, sim->now, &sim->core) < 0)
+		abort();
+	for (unsigned i = 0; i < sim->n_heaps; i++) {
+		struct sim_heap *h = &sim->heap[i];
+		uint64_t running = h->collecting ? h->in_use : 0;
+
+		h->id = 0;
+		h->draining = false;
+		join(sim, h, running, h->closes);
+		h->window = running ? running : h->window;
+		advance(sim, h);
+		report(sim, h);
+	}
+}
+
+static void fault(struct sim *sim)
+{
+	struct sim_heap *h = &sim->heap[sim_random(sim, sim->n_heaps)];
+
+	advance(sim, h);
+	switch (sim_random(sim, 12)) {
+	case 0:
+		restart_daemon(sim);
+		break;
+	case 1:
+	case 2:
+		if (!h->stopped)
+			stop(sim, h);
+		break;
+	case 3:
+	case 4:
+		reconnect(sim, h);
+		break;
+	case 5:
+	case 6:
+	case 7:
+		lie(sim, h);
+		break;
+	default:
+		die_and_start_again(sim, h);
+		break;
+	}
+}
+
+/* ---- Invariants ------------------------------------------------------------------------------- */
+
+static void check(struct sim *sim)
+{
+	struct core_status status;
+	struct core_window win;
+	unsigned windows = 0, excused = 0, held[SIM_SERVICES_MAX] = {0};
+
+	supervisor_status(sim->core, &status);
+	for (uint64_t after = 0; supervisor_window_after(sim->core, after, &win);
+	     after = win.heap) {
+		windows++;
+		/* Over the limit by decision and counted, or brought along from a former life. */
+		excused += win.over_limit || win.reason == REASON_ADOPTED;
+		for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+			if (strcmp(win.service, sim->services[i].name) == 0)
+				held[i]++;
+	}
+	if (windows != status.windows_open)
+		broken(sim, "I-4", "%u windows, %u counted", windows,
+		       status.windows_open);
+	if (windows > sim->config.max_concurrent + excused)
+		broken(sim, "I-2", "%u windows on a host with %u slots", windows,
+		       sim->config.max_concurrent);
+	for (unsigned i = 0; i < sim->config.n_services; i++)
+		if (held[i] > sim->services[i].max_concurrent + excused)
+			broken(sim, "I-2", "%u windows in a service with %u slots",
+			       held[i], sim->services[i].max_concurrent);
+	for (unsigned i = 0; i < sim->n_heaps; i++) {
+		const struct sim_heap *h = &sim->heap[i];
+
+		if (h->used > (double)h->spec.budget * 1.001 + 2)
+			broken(sim, "I-1", "heap %u is past its ceiling",
+			       (unsigned)h->id);
+	}
+}
+
+/* ---- Steps ------------------------------------------------------------------------------------- */
+
+enum what {
+	NOTHING,
+	CORE,
+	RATE,
+	WATERMARK,
+	CEILING,
+	QUIET,
+	BEGIN,
+	END,
+	RESUME
+};
+
+static void earlier(nsec_t at, enum what what, struct sim_heap *h, nsec_t *best,
+		    enum what *ret_what, struct sim_heap **ret)
+{
+	if (at < *best) {
+		*best = at;
+		*ret_what = what;
+		*ret = h;
+	}
+}
+
+static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap **ret)
+{
+	nsec_t best = supervisor_deadline(sim->core);
+
+	*ret_what = best == NSEC_NEVER ? NOTHING : CORE;
+	for (unsigned i = 0; i < sim->n_heaps; i++) {
+		struct sim_heap *h = &sim->heap[i];
+
+		if (h->dead)
+			continue;
+		earlier(h->rate_until, RATE, h, &best, ret_what, ret);
+		if (h->watermark != UINT64_MAX && h->used < (double)h->watermark)
+			earlier(when_used_reaches(h, (double)h->watermark), WATERMARK, h,
+				&best, ret_what, ret);
+		if (!h->stopped)
+			earlier(h->report_by, WATERMARK, h, &best, ret_what, ret);
+		earlier(when_used_reaches(h, (double)h->spec.budget), CEILING, h, &best,
+			ret_what, ret);
+		earlier(h->quiet_at, QUIET, h, &best, ret_what, ret);
+		earlier(h->begin_at, BEGIN, h, &best, ret_what, ret);
+		earlier(h->end_at, END, h, &best, ret_what, ret);
+		earlier(h->resume_at, RESUME, h, &best, ret_what, ret);
+	}
+	return best;
+}
+
+static void quiet(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.type = h->draining ? EVENT_DRAINED : EVENT_QUIET,
+			  .heap = h->id};
+
+	h->quiet_at = NSEC_NEVER;
+	if (h->draining)
+		e.window = h->window;
+	else
+		e.quiet.window = h->window;
+	if (h->id && !h->lost && h->window)
+		send_event(sim, &e);
+}
+
+static void safe_point(struct sim *sim, struct sim_heap *h)
+{
+	h->begin_at = NSEC_NEVER;
+	/* The last look before it begins: still open, and does the pause fit? */
+	if (!h->open || h->collecting || h->lost || sim->now >= h->closes ||
+	    sim->now + h->predicted > h->closes)
+		return;
+	begin(sim, h, false);
+}
+
+static void do_event(struct sim *sim, enum what what, struct sim_heap *h)
+{
+	switch (what) {
+	case NOTHING:
+		break;
+	case CORE:
+		supervisor_tick(sim->core, sim->now);
+		drain_actions(sim);
+		if (supervisor_deadline(sim->core) <= sim->now)
+			broken(sim, "L-1", "the core's deadline does not move on");
+		break;
+	case RATE:
+		change_rate(sim, h);
+		break;
+	case WATERMARK:
+		h->report_by = NSEC_NEVER;
+		h->used = ceil(h->used);
+		report(sim, h);
+		if (h->watermark <= (uint64_t)h->used)
+			h->watermark = UINT64_MAX;
+		break;
+	case CEILING:
+		begin(sim, h, true);
+		break;
+	case QUIET:
+		quiet(sim, h);
+		break;
+	case BEGIN:
+		safe_point(sim, h);
+		break;
+	case END:
+		end(sim, h);
+		break;
+	case RESUME:
+		resume(sim, h);
+		break;
+	}
+}
+
+bool sim_step(struct sim *sim)
+{
+	struct sim_heap *h = NULL;
+	enum what what;
+	nsec_t at = next_event(sim, &what, &h);
+
+	sim->steps++;
+	if (what == NOTHING) {
+		broken(sim, "L-1", "nothing will ever happen again");
+		return false;
+	}
+	if (at > sim->now)
+		sim->now = at;
+	if (sim->faults && sim_random(sim, 40) == 0)
+		fault(sim);
+	else {
+		if (h)
+			advance(sim, h);
+		do_event(sim, what, h);
+	}
+	check(sim);
+	return !sim->broken[0];
+}
+
+bool sim_run_until(struct sim *sim, nsec_t at)
+{
+	struct sim_heap *h;
+	enum what what;
+
+	while (next_event(sim, &what, &h) <= at)
+		if (!sim_step(sim))
+			return false;
+	sim->now = at;
+	return true;
+}
+
+/* ---- Start and end ----------------------------------------------------------------------------- */
+
+void sim_init(struct sim *sim, uint64_t seed)
+{
+	memset(sim, 0, sizeof(*sim));
+	sim->seed = seed;
+	sim->rng = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
+	sim->now = 1000 * SEC;
+	sim->broken = "";
+	sim->config.services = sim->services;
+	sim->config.max_concurrent = 2;
+	core_service_config_init(&sim->config.defaults);
+	for (int i = 0; i < 20; i++)
+		sim_random(sim, 2);
+	for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+		core_service_config_init(&sim->services[i]);
+		snprintf(sim->services[i].name, WIRE_NAME_MAX, "s%u", i);
+	}
+}
+
+void sim_populate(struct sim *sim)
+{
+	sim->config.n_services = 1 + sim_random(sim, SIM_SERVICES_MAX);
+	sim->config.max_concurrent = 1 + (unsigned)sim_random(sim, 4);
+	for (size_t i = 0; i < sim->config.n_services; i++) {
+		sim->services[i].max_concurrent = 1 + (unsigned)sim_random(sim, 3);
+		sim->services[i].drain = (enum core_drain)sim_random(sim, 3);
+		sim->services[i].lead = 1 + sim_random(sim, 300 * MS);
+		if (sim_random(sim, 4) == 0)
+			sim->services[i].max_defer = 1 + sim_random(sim, SEC);
+	}
+	sim->n_heaps = 1 + (unsigned)sim_random(sim, 16);
+	for (unsigned i = 0; i < sim->n_heaps; i++) {
+		uint64_t budget = 10000 + sim_random(sim, 1000000);
+
+		sim->heap[i].spec = (struct sim_heap_spec){
+			.profile = (enum sim_profile)sim_random(sim, SIM_PROFILES),
+			.service = (unsigned)sim_random(sim, sim->config.n_services),
+			.caps = (uint32_t)sim_random(sim, WIRE_CAPS_KNOWN + 1),
+			.budget = budget,
+			.rate = (double)budget / (0.5 + 10 * share(sim)),
+			.live = budget * (1 + sim_random(sim, 4)),
+			.cost = 20 + (double)sim_random(sim, 300),
+			.garbage = share(sim),
+			.safe_point = sim_random(sim, 20 * MS),
+			.rest = sim_random(sim, 100 * MS),
+		};
+	}
+}
+
+void sim_start(struct sim *sim)
+{
+	if (supervisor_new(&sim->config, sim->now, &sim->core) < 0)
+		abort();
+	for (unsigned i = 0; i < sim->n_heaps; i++)
+		die_and_start_again(sim, &sim->heap[i]);
+}
+
+bool sim_finish(struct sim *sim)
+{
+	struct core_status status;
+
+	for (unsigned i = 0; i < sim->n_heaps; i++)
+		if (sim->heap[i].id)
+			leave(sim, &sim->heap[i]);
+	supervisor_status(sim->core, &status);
+	sim->over_limit += status.over_limit;
+	if (status.heaps || status.services || status.windows_open || status.paused_now ||
+	    supervisor_deadline(sim->core) != NSEC_NEVER)
+		broken(sim, "I-7", "something is left over when all have left");
+	sim->core = supervisor_free(sim->core);
+	return !sim->broken[0];
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host in virtual time: the real core, and modelled heaps that behave as libruntime's clients
+ * do. They allocate at their profile's rate, report at watermarks, become quiet, begin at
+ * safe points, pause for as long as their live data cost, collect unasked at their ceiling; and they
+ * die, stop, lose their connection, lie and come back as real ones do. After every step the
+ * invariants are checked; a broken one ends the run with its name.
+ */
+#ifndef RTGCD_TESTS_SIM_MODEL_H
+#define RTGCD_TESTS_SIM_MODEL_H
+
+#include "daemon/core/supervisor.h"
+
+#define SIM_HEAPS_MAX	 64
+#define SIM_SERVICES_MAX 4
+#define MS		 NSEC_PER_MSEC
+#define SEC		 NSEC_PER_SEC
+
+enum sim_profile {
+	SIM_STEADY,
+	SIM_BURSTY,   /* ten times the rate for a tenth of the time */
+	SIM_LEAKING,  /* part of what is allocated stays */
+	SIM_SAWTOOTH, /* live data grows and is dropped */
+	SIM_IDLE,     /* hardly allocates, often declares slack */
+	SIM_PROFILES,
+};
+
+struct sim_heap_spec {
+	enum sim_profile profile;
+	unsigned service;
+	uint32_t caps;
+	uint64_t budget;   /* units */
+	double rate;	   /* units a second */
+	uint64_t live;	   /* units */
+	double cost;	   /* nanoseconds of pause for each live unit */
+	double garbage;	   /* share of what was allocated that a collection frees */
+	nsec_t safe_point; /* how long it takes to begin once a window opens */
+	nsec_t rest;	   /* how long it takes to become quiet */
+};
+
+struct sim_heap {
+	struct sim_heap_spec spec;
+	uint64_t id; /* in the core; 0: not connected */
+	bool dead, stopped, lost;
+	nsec_t at; /* the figures below are of this instant */
+	double used, allocated, live, rate;
+	nsec_t rate_until; /* the profile changes the rate then */
+	uint64_t watermark;
+	nsec_t report_by;
+
+	uint64_t window; /* announced or open; 0: none */
+	bool open, drain_asked, draining;
+	nsec_t opens, closes, predicted;
+	nsec_t quiet_at, begin_at, end_at, resume_at; /* NSEC_NEVER: not planned */
+	uint64_t in_use; /* the window it collects in; 0: forced or none */
+	bool collecting;
+	nsec_t began;
+	uint64_t windows_used, forced, expired, lies;
+};
+
+struct sim {
+	struct supervisor *core;
+	struct core_config config;
+	struct core_service_config services[SIM_SERVICES_MAX];
+	struct sim_heap heap[SIM_HEAPS_MAX];
+	unsigned n_heaps;
+	nsec_t now;
+	uint64_t rng, next_id, seed;
+	uint64_t former; /* id of a connection that was replaced last */
+	bool faults;
+	uint64_t steps;
+	/* What the model itself saw happen, over all lives of the core. */
+	uint64_t forced, in_window, over_limit, restarts, granted;
+	unsigned paused_max;
+	nsec_t gc_time;
+	const char *broken; /* the invariant, "" while all hold */
+	char detail[160];
+};
+
+/* services and heaps are filled in by the caller before sim_start(). */
+void sim_init(struct sim *sim, uint64_t seed);
+uint64_t sim_random(struct sim *sim, uint64_t below);
+/* A random host: services, limits, heaps of all profiles. */
+void sim_populate(struct sim *sim);
+void sim_start(struct sim *sim);
+/* One event: whatever comes next, in the core or in a heap. false: an invariant is broken. */
+bool sim_step(struct sim *sim);
+/* false: an invariant broke on the way. */
+bool sim_run_until(struct sim *sim, nsec_t at);
+/* Everybody leaves; nothing may be left over. */
+bool sim_finish(struct sim *sim);
+
+#endif
