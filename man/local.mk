@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: MIT
+dist_man_MANS += \
+	man/libruntime.3 \
+	man/rtgc-protocol.7 \
+	man/rtgcctl.1 \
+	man/rtgcd.8 \
+	man/rtgcd.conf.5

@@ -126,7 +126,7 @@ static void put_heaps(const struct ctl *ctl, const json_t *list)
 		screen_line(&ctl->screen, TONE_PLAIN, "no heaps in service %s",
 			    ctl->service);
 	} else {
-		puts("no heaps: none has joined rtgcd yet");
+		puts("no heaps that you may see have joined rtgcd");
 	}
 	table_free(table);
 	free(sorted);

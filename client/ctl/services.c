@@ -85,7 +85,7 @@ static void put_services(const struct ctl *ctl, const json_t *list)
 	if (n > 0)
 		table_print(table, &ctl->screen, stdout);
 	else
-		puts("no services: no heap has joined rtgcd yet");
+		puts("no services that you may see: no heap has joined rtgcd");
 	for (size_t i = 0; i < n; i++)
 		put_advice(&ctl->screen, sorted[i]);
 	table_free(table);

@@ -81,7 +81,7 @@ static void put_windows(const struct ctl *ctl, const json_t *list)
 	if (n > 0)
 		table_print(table, &ctl->screen, stdout);
 	else
-		puts("no windows: nothing is announced, open or in use");
+		puts("no windows that you may see are announced, open or in use");
 	table_free(table);
 	free(sorted);
 }

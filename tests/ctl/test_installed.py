@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""What is installed beside the programs: units, the default configuration, manual pages."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+SOURCE = pathlib.Path(os.environ["RTGC_SRCDIR"])
+BUILD = pathlib.Path(os.environ["RTGC_BUILDDIR"])
+PAGES = sorted((SOURCE / "man").glob("*.[1-8]"))
+
+
+# ---- units -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def units(tmp_path):
+    """The units as make writes them, but with the daemon where it was built."""
+    for name in ("rtgcd.service.in", "rtgcd.socket", "rtgcd-control.socket"):
+        text = (SOURCE / "systemd" / name).read_text()
+        assert name.endswith(".in") == ("@" in text)
+        (tmp_path / name.removesuffix(".in")).write_text(text.replace("@sbindir@", str(BUILD)))
+    return [str(path) for path in sorted(tmp_path.iterdir())]
+
+
+def analyze(*args):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    return subprocess.run(["systemd-analyze", *args], capture_output=True, text=True)
+
+
+def test_units_are_right(units):
+    done = analyze("verify", "--man=no", *units)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_mistake_in_a_unit_is_found(units):
+    with open(units[1], "a") as service:
+        service.write("[Service]\nProtectEverything=yes\n")
+    assert "ProtectEverything" in analyze("verify", "--man=no", *units).stderr
+
+
+def test_the_service_is_confined(units):
+    if "--offline" not in analyze("--help").stdout:
+        pytest.skip("this systemd-analyze cannot judge a file")
+    done = analyze("security", "--offline=true", "--threshold=20", "--no-pager", units[1])
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_built_unit_names_the_installed_daemon():
+    text = (BUILD / "systemd" / "rtgcd.service").read_text()
+    assert re.search(r"^ExecStart=/\S*/rtgcd --foreground$", text, re.M)
+
+
+# ---- configuration -------------------------------------------------------------------------
+
+
+def check(path):
+    return subprocess.run([BUILD / "rtgcd", "--check-config", "--config", path],
+                          capture_output=True, text=True)
+
+
+def uncommented(text):
+    """Settings are commented out without a space behind the mark, prose has one."""
+    return re.sub(r"^#(?=[A-Z\[])", "", text, flags=re.M)
+
+
+def test_the_configuration_as_shipped():
+    done = check(SOURCE / "etc" / "rtgcd.conf")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_configuration_with_every_key(tmp_path):
+    text = uncommented((SOURCE / "etc" / "rtgcd.conf").read_text())
+    keys = re.findall(r"^([A-Z]\w*)=", text, re.M)
+    assert sorted(keys) == sorted(["MaxConcurrent", "Policy", "MaxConcurrent", "Budget", "Drain",
+                                   "Lead", "MaxDefer", "MinYield"])
+    (tmp_path / "rtgcd.conf").write_text(text)
+    done = check(tmp_path / "rtgcd.conf")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_manual_names_the_same_defaults():
+    text = uncommented((SOURCE / "etc" / "rtgcd.conf").read_text())
+    shipped = re.findall(r"^([A-Z]\w*)=(.*)$", text, re.M)
+    page = (SOURCE / "man" / "rtgcd.conf.5").read_text()
+    described = re.findall(r"^\.It Cm (\w+) Ns =(?: Ns (?:Cm )?(.*))?$", page, re.M)
+    assert described == shipped
+
+
+def test_a_mistake_is_found(tmp_path):
+    path = tmp_path / "rtgcd.conf"
+    path.write_text(uncommented((SOURCE / "etc" / "rtgcd.conf").read_text()) + "Leed=1s\n")
+    done = check(path)
+    assert done.returncode != 0
+    assert re.search(rf"{re.escape(str(path))}:\d+: .*Leed", done.stderr)
+
+
+# ---- manual pages ---------------------------------------------------------------------------
+
+
+def test_every_page_is_installed():
+    listed = (SOURCE / "man" / "local.mk").read_text()
+    assert {path.name for path in PAGES} == {
+        "libruntime.3", "rtgc-protocol.7", "rtgcctl.1", "rtgcd.8", "rtgcd.conf.5"}
+    for path in PAGES:
+        assert f"man/{path.name}" in listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_page_is_clean(page):
+    if not shutil.which("groff"):
+        pytest.skip("groff is not installed")
+    done = subprocess.run(["groff", "-mdoc", "-ww", "-Tutf8", "-z", page], capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_page_refers_to_pages_that_exist(page):
+    ours = {tuple(path.name.rsplit(".", 1)) for path in PAGES}
+    for name, section in re.findall(r"^\.Xr (\S+) (\d)", page.read_text(), re.M):
+        assert (name, section) in ours or not name.startswith(("rtgc", "libruntime")), name
+
+
+def test_the_library_page_has_every_function():
+    header = (SOURCE / "client" / "rtgc.h").read_text()
+    header = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    declared = set(re.findall(r"\b(rtgc_\w+)\(", header))
+    page = (SOURCE / "man" / "libruntime.3").read_text()
+    described = re.findall(r"^\.Fn (rtgc_\w+)", page, re.M)
+    assert declared == set(described)
+
+
+def test_the_library_page_has_the_example():
+    example = (SOURCE / "tests" / "client" / "example.c").read_text()
+    page = (SOURCE / "man" / "libruntime.3").read_text()
+    assert f".Bd -literal\n{example}.Ed\n" in page.replace("\\e", "\\")
+
+
+def test_the_command_page_has_every_verb():
+    table = (SOURCE / "client" / "ctl" / "main.c").read_text()
+    table = re.search(r"verbs\[\] = \{\n(.*?)\n\};", table, re.S).group(1)
+    verbs = re.findall(r'^\t\{"(\w+)", ', table, re.M)
+    page = (SOURCE / "man" / "rtgcctl.1").read_text()
+    described = re.findall(r"^\.It Cm (\w+)", page, re.M)
+    assert verbs and described[:len(verbs)] == verbs
