@@ -8,10 +8,13 @@ tests_client_agent_LDADD = libruntime.la
 EXTRA_DIST += \
 	tests/client/agent.py \
 	tests/client/conftest.py \
+	tests/client/example.c \
 	tests/client/peer.py
 
 CLIENT_TESTS = \
 	tests/client/test_connect.py \
+	tests/client/test_daemon.py \
+	tests/client/test_example.py \
 	tests/client/test_faults.py \
 	tests/client/test_fork.py \
 	tests/client/test_window.py
