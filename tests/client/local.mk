@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	tests/client/agent.py \
 	tests/client/conftest.py \
 	tests/client/example.c \
+	tests/client/hammer.c \
 	tests/client/peer.py
 
 CLIENT_TESTS = \
@@ -17,6 +18,7 @@ CLIENT_TESTS = \
 	tests/client/test_example.py \
 	tests/client/test_faults.py \
 	tests/client/test_fork.py \
+	tests/client/test_threads.py \
 	tests/client/test_window.py
 TESTS += $(CLIENT_TESTS)
 EXTRA_DIST += $(CLIENT_TESTS)
