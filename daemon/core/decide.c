@@ -68,7 +68,8 @@ bool can_collect(const struct heap *h)
 /* Puts what h demands, or holds, where those see it that share its slots. */
 static void place(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	bool load = h->retry_at > now || h->look_until || !list_empty(&h->waiting);
+	bool load = h->retry_at > now || h->worth_at > now || h->look_until ||
+		    !list_empty(&h->waiting);
 	nsec_t lead = nsec_sub(h->span, h->predicted);
 	nsec_t latest = NSEC_NEVER;
 
@@ -105,8 +106,8 @@ static void arm(struct supervisor *s, struct heap *h, nsec_t now)
 		at = must_at(h);
 	else if (h->look_until)
 		at = h->look_until;
-	else if (h->retry_at > now)
-		at = h->retry_at;
+	else if (h->retry_at > now || h->worth_at > now)
+		at = nsec_max(h->retry_at, h->worth_at);
 	timers_arm(&s->timers, &h->timer, at == NSEC_NEVER ? at : nsec_max(at, now + 1));
 }
 
@@ -169,7 +170,12 @@ static bool needs_look(const struct heap *h, nsec_t now)
 
 static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	if (needs_look(h, now)) {
+	nsec_t worth = heap_worth_from(h);
+
+	if (worth > now) {
+		/* Only so early because of those it shares slots with: there is nothing to free yet. */
+		h->worth_at = worth;
+	} else if (needs_look(h, now)) {
 		h->look_until = nsec_add(now, LOOK_PATIENCE);
 		action_append(s, ACTION_LOOK, h);
 	} else {
@@ -206,6 +212,7 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	heap_estimate(h);
 	/* Whether it must wait is found out anew, with the latest figures. */
 	list_unlink(&h->waiting);
+	h->worth_at = 0;
 	place(s, h, now);
 	decide_due(s, h->service, now);
 	if (list_empty(&h->waiting) && can_collect(h) && !h->look_until &&

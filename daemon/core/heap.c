@@ -9,16 +9,20 @@
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
 #define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
-#define RATE_MEMORY_S 10.0
+#define RATE_MEMORY_S 2.0
 
 /*
- * How long before exhaustion a collection must have begun, beyond its predicted pause: a
- * tenth of the time one budget lasts, because that is how far rates wander between two
- * reports.
+ * How long before exhaustion a collection must have begun: a tenth of the time one budget lasts,
+ * because that is how far rates wander between two reports. Half of it may be spent waiting for
+ * a slot before the limit gives way. The pause itself needs no room: while it lasts, nothing is allocated.
+ * (Taking it off as well would have a heap that pauses longer than it takes to fill collect without end.)
  */
 #define GUARD_MIN   (10 * NSEC_PER_MSEC)
 #define GUARD_MAX   (10 * NSEC_PER_SEC)
 #define GUARD_SHARE 10
+
+/* Below this share of the budget a collection frees too little to be worth any pause. */
+#define WORTH_SHARE 4
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret)
 {
@@ -170,8 +174,17 @@ void heap_estimate(struct heap *h)
 					   time_to_allocate(h, budget - h->report.used));
 	guard = time_to_allocate(h, budget) / GUARD_SHARE;
 	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
-	h->latest_start = nsec_sub(h->exhaustion, nsec_add(h->predicted, guard));
-	h->last_call = nsec_sub(h->exhaustion, nsec_add(h->predicted, guard / 2));
+	h->latest_start = nsec_sub(h->exhaustion, guard);
+	h->last_call = nsec_sub(h->exhaustion, guard / 2);
+}
+
+nsec_t heap_worth_from(const struct heap *h)
+{
+	uint64_t enough = heap_budget(h) / WORTH_SHARE;
+
+	if (h->report.used >= enough)
+		return 0;
+	return nsec_add(h->report.at, time_to_allocate(h, enough - h->report.used));
 }
 
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)

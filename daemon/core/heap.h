@@ -71,6 +71,7 @@ struct heap {
 	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
 	nsec_t retry_at;      /* after a window that came to nothing */
 	unsigned retries;
+	nsec_t worth_at;   /* due, but nothing to free before then; 0: not so */
 	nsec_t looked_at;  /* when figures last came in, however old they were */
 	nsec_t look_until; /* waiting until then for the figures asked for; 0: not */
 	struct lease lease;
@@ -103,8 +104,10 @@ double heap_rate(const struct heap *h);
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);
 /* Used at now, at the present rate since the last report. */
 uint64_t heap_used_at(const struct heap *h, nsec_t now);
-/* Works out exhaustion, predicted pause, latest start and span from what is known. */
+/* Works out exhaustion, latest start, last call, predicted pause and span from what is known. */
 void heap_estimate(struct heap *h);
+/* From when on so much is used that a collection is worth a pause at all. */
+nsec_t heap_worth_from(const struct heap *h);
 /* A collection took [begin, end): learn from it. */
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now);
 /* The most it may wait for a drain, 0 when there is nothing to wait for. */

@@ -152,6 +152,48 @@ static void unanswered_look_falls_back_to_extrapolation(void **state)
 	assert_non_null(world_find(w, ACTION_OPEN, 1));
 }
 
+/* A burst at the start makes its budget last for less than a pause: it must not collect without end. */
+static void nothing_is_collected_before_it_is_worth_it(void **state)
+{
+	struct world *w = *state;
+	unsigned collections = 0;
+
+	world_join(w, 1, "a", 0);
+	world_report(w, 1, 0);
+	for (int i = 0; i < 200; i++) {
+		const struct action *open;
+
+		world_until(w, w->now + 25 * MS);
+		world_report(w, 1, world_heap(w, 1).used + 240);
+		open = world_find(w, ACTION_OPEN, 1);
+		if (!open)
+			continue;
+		assert_true(world_heap(w, 1).used >= 250);
+		world_begin(w, 1, open->window.window, WIRE_IN_WINDOW);
+		world_until(w, w->now + 300 * MS);
+		world_end(w, 1, open->window.window, WIRE_IN_WINDOW, 300 * MS);
+		world_forget(w);
+		collections++;
+	}
+	assert_in_range(collections, 20, 70);
+	/* The burst is over: at most the collection that is due already, then none for long. */
+	for (int i = 0; i < 60; i++) {
+		const struct action *open = world_find(w, ACTION_OPEN, 1);
+
+		if (open) {
+			world_begin(w, 1, open->window.window, WIRE_IN_WINDOW);
+			world_end(w, 1, open->window.window, WIRE_IN_WINDOW, MS);
+			world_forget(w);
+			collections++;
+		}
+		world_until(w, w->now + SEC);
+		world_report(w, 1, world_heap(w, 1).used + 1);
+	}
+	assert_in_range(world_heap(w, 1).collections[WIRE_MAJOR], collections,
+			collections);
+	assert_in_range(world_heap(w, 1).used, 50, 61);
+}
+
 /* ---- Slots ---- */
 
 static void one_at_a_time(void **state)
@@ -700,6 +742,7 @@ int main(void)
 		T(first_figures_are_asked_for),
 		T(looks_before_it_decides),
 		T(unanswered_look_falls_back_to_extrapolation),
+		T(nothing_is_collected_before_it_is_worth_it),
 		T(one_at_a_time),
 		T(placement_moves_starts_up),
 		T(host_limit_binds_over_services),
