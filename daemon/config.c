@@ -13,9 +13,9 @@
 #include "daemon/config_files.h"
 #include "daemon/units.h"
 
-#define LINE_MOST	1000
-#define SLOTS_MOST	65536
-#define LEAD_MOST	(60 * NSEC_PER_SEC)
+#define LINE_MOST      1000
+#define SLOTS_MOST     65536
+#define LEAD_MOST      (60 * NSEC_PER_SEC)
 #define SERVICE_PREFIX "Service:"
 
 /* One file while it is read. The library tells neither the line nor long sections. */
@@ -137,7 +137,8 @@ static void set_policy(struct reading *r, struct core_service_config *service,
 	fail(r, "Policy=%s: not one of stagger, together, idle, observe", value);
 }
 
-static void set_service(struct reading *r, size_t index, const char *key, const char *value)
+static void set_service(struct reading *r, size_t index, const char *key,
+			const char *value)
 {
 	struct core_service_config *service = &r->config->services[index];
 	struct core_service_config initial;
@@ -151,8 +152,8 @@ static void set_service(struct reading *r, size_t index, const char *key, const 
 		if (*value == '\0')
 			service->max_concurrent = initial.max_concurrent;
 		else if (!units_count(value, SLOTS_MOST, &service->max_concurrent))
-			fail(r, "MaxConcurrent=%s: not a whole number from 1 to %d", value,
-			     SLOTS_MOST);
+			fail(r, "MaxConcurrent=%s: not a whole number from 1 to %d",
+			     value, SLOTS_MOST);
 	} else if (strcmp(key, "Budget") == 0) {
 		if (*value == '\0')
 			service->budget_bytes = initial.budget_bytes;
@@ -234,7 +235,8 @@ static int find_service(struct config *config, const char *name, size_t *ret)
 }
 
 /* Called by the library for each KEY=VALUE. */
-static int on_value(void *userdata, const char *section, const char *key, const char *value)
+static int on_value(void *userdata, const char *section, const char *key,
+		    const char *value)
 {
 	struct reading *r = userdata;
 	const char *name = r->section + strlen(SERVICE_PREFIX);
@@ -351,7 +353,8 @@ static int find_files(const char *file, struct config_files *ret, char **ret_err
 
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	if (asprintf(ret_error, "%s: %s", file ? file : "configuration", strerror(-r)) < 0)
+	if (asprintf(ret_error, "%s: %s", file ? file : "configuration", strerror(-r)) <
+	    0)
 		return -ENOMEM;
 	return -EINVAL;
 }

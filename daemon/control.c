@@ -107,8 +107,8 @@ static bool no_parameters(struct varlink_call *call, json_t *parameters)
 }
 
 /* next: where the next page begins; 0: this is the last one. */
-static void reply_list(struct varlink_call *call, const struct page *page, const char *key,
-		       json_t *list, uint64_t next)
+static void reply_list(struct varlink_call *call, const struct page *page,
+		       const char *key, json_t *list, uint64_t next)
 {
 	json_t *again = NULL;
 
@@ -446,9 +446,12 @@ static void reload(struct varlink_call *call, json_t *parameters, void *userdata
 }
 
 static const struct varlink_method methods[] = {
-	{"GetStatus", get_status}, {"ListServices", list_services},
-	{"ListHeaps", list_heaps}, {"ListWindows", list_windows},
-	{"Explain", explain},	   {"Reload", reload},
+	{"GetStatus", get_status},
+	{"ListServices", list_services},
+	{"ListHeaps", list_heaps},
+	{"ListWindows", list_windows},
+	{"Explain", explain},
+	{"Reload", reload},
 	{NULL, NULL},
 };
 

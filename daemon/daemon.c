@@ -208,7 +208,8 @@ static int listen_both(struct daemon *d)
 
 	notify_sockets(&runtime, &control);
 	r = listen_one(d, runtime, "--socket", "runtime.sock", d->options.socket,
-		       SOCK_SEQPACKET, &d->runtime_bound, on_client, &d->runtime_listener);
+		       SOCK_SEQPACKET, &d->runtime_bound, on_client,
+		       &d->runtime_listener);
 	if (r < 0) {
 		if (control >= 0)
 			close(control);
@@ -324,7 +325,8 @@ int daemon_run(struct daemon *d)
 {
 	int r;
 
-	log_info("started", "started: version %s, pid %d", PACKAGE_VERSION, (int)getpid());
+	log_info("started", "started: version %s, pid %d", PACKAGE_VERSION,
+		 (int)getpid());
 	notify_ready(d->notify);
 	if (d->options.ready)
 		d->options.ready(d->options.userdata);

@@ -6,7 +6,7 @@
 struct daemon;
 
 struct daemon_options {
-	const char *config; /* NULL: the files of config_load() */
+	const char *config;	      /* NULL: the files of config_load() */
 	const char *socket, *control; /* NULL: the default paths */
 	/* Called once everything is there; may be NULL. */
 	void (*ready)(void *userdata);

@@ -83,8 +83,7 @@ bool drain_expand(const char *pattern, const char *heap_name, const char *servic
 
 static struct drain_job *find(const struct drain *d, uint64_t window)
 {
-	list_for_each(link, &d->jobs)
-	{
+	list_for_each (link, &d->jobs) {
 		struct drain_job *job = list_entry(link, struct drain_job, link);
 
 		if (job->m.token == window)
@@ -121,8 +120,7 @@ static void tell_failed(void *userdata, nsec_t now)
 	/* Each answer may lead to new requests, which are appended. */
 	do {
 		job = NULL;
-		list_for_each(link, &d->jobs)
-		{
+		list_for_each (link, &d->jobs) {
 			job = list_entry(link, struct drain_job, link);
 			if (job->failed)
 				break;
@@ -147,8 +145,7 @@ static void lose_guard(struct drain *d)
 	close(d->fd);
 	d->fd = -1;
 	log_error("guard-lost", "the drain guard has ended: it is started again");
-	list_for_each(link, &d->jobs)
-	{
+	list_for_each (link, &d->jobs) {
 		struct drain_job *job = list_entry(link, struct drain_job, link);
 
 		if (!job->answered)
@@ -256,8 +253,7 @@ void drain_start(struct drain *d)
 		return;
 	}
 	d->fd = fds[0];
-	list_for_each(link, &d->jobs)
-	{
+	list_for_each (link, &d->jobs) {
 		struct drain_job *job = list_entry(link, struct drain_job, link);
 
 		if (job->claimed) {
@@ -363,8 +359,7 @@ struct drain *drain_free(struct drain *d)
 {
 	if (!d)
 		return NULL;
-	list_for_each_safe(link, next, &d->jobs)
-	{
+	list_for_each_safe (link, next, &d->jobs) {
 		job_free(list_entry(link, struct drain_job, link));
 	}
 	loop_timer_deinit(&d->restart);

@@ -96,8 +96,7 @@ static void go(struct job *job, enum step step, nsec_t due)
 
 static bool claimed(const struct guard *g, const struct job *but, const char *server)
 {
-	list_for_each(link, &g->jobs)
-	{
+	list_for_each (link, &g->jobs) {
 		const struct job *job = list_entry(link, struct job, link);
 
 		if (job != but && job->touched && strcmp(job->m.server, server) == 0 &&
@@ -115,7 +114,8 @@ static void survey_one(void *userdata, const struct haproxy_server *server)
 	if (strcmp(server->name, s->job->m.server) == 0) {
 		s->found = true;
 		s->server = *server;
-	} else if (haproxy_server_up(server) && !claimed(s->guard, s->job, server->name)) {
+	} else if (haproxy_server_up(server) &&
+		   !claimed(s->guard, s->job, server->name)) {
 		s->others_up++;
 	}
 }
@@ -265,10 +265,9 @@ static int start_command(struct job *job)
 		return haproxy_start(&job->command, m->socket, "show servers state %s\n",
 				     m->backend);
 	case STEP_DRAIN:
-		return haproxy_start(
-			&job->command, m->socket,
-			"set server %s/%s state drain; show stat %s 4 -1\n", m->backend,
-			m->server, m->backend);
+		return haproxy_start(&job->command, m->socket,
+				     "set server %s/%s state drain; show stat %s 4 -1\n",
+				     m->backend, m->server, m->backend);
 	case STEP_LOOK:
 		return haproxy_start(&job->command, m->socket, "show stat %s 4 -1\n",
 				     m->backend);
@@ -340,8 +339,7 @@ static void advance(struct guard *g, struct job *job, nsec_t now)
 
 static struct job *find(const struct guard *g, uint64_t token)
 {
-	list_for_each(link, &g->jobs)
-	{
+	list_for_each (link, &g->jobs) {
 		struct job *job = list_entry(link, struct job, link);
 
 		if (job->m.token == token)
@@ -411,14 +409,14 @@ static void wait_for_work(struct guard *g, nsec_t now)
 
 	g->polls[0] = (struct pollfd){.fd = g->leaving ? -1 : g->fd, .events = POLLIN};
 	g->polls[1] = (struct pollfd){.fd = g->signals, .events = POLLIN};
-	list_for_each(link, &g->jobs)
-	{
+	list_for_each (link, &g->jobs) {
 		const struct job *job = list_entry(link, struct job, link);
 
 		wake = nsec_min(wake, wake_at(job));
 		g->polls[n++] = (struct pollfd){
 			.fd = job->command.fd,
-			.events = job->command.fd >= 0 ? haproxy_events(&job->command) : 0,
+			.events =
+				job->command.fd >= 0 ? haproxy_events(&job->command) : 0,
 		};
 	}
 	if (wake != NSEC_NEVER) {
@@ -441,8 +439,7 @@ static void serve(struct guard *g)
 
 	wait_for_work(g, clock_now());
 	now = clock_now();
-	list_for_each(link, &g->jobs)
-	{
+	list_for_each (link, &g->jobs) {
 		struct job *job = list_entry(link, struct job, link);
 		int r;
 
@@ -458,8 +455,7 @@ static void serve(struct guard *g)
 		g->leaving = true;
 	if (g->polls[0].revents)
 		hear(g, now);
-	list_for_each_safe(link, next, &g->jobs)
-	{
+	list_for_each_safe (link, next, &g->jobs) {
 		advance(g, list_entry(link, struct job, link), now);
 	}
 }

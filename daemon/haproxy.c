@@ -47,7 +47,8 @@ int haproxy_start(struct haproxy_command *c, const char *path, const char *forma
 		return -ENOMEM;
 	}
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0) {
+	if (c->fd < 0 ||
+	    connect(c->fd, (struct sockaddr *)&address, sizeof address) < 0) {
 		r = -errno;
 		haproxy_deinit(c);
 		return r;
@@ -143,7 +144,8 @@ static const char *end_of_line(const char *line)
 }
 
 /* The line behind the table's header, whose first column's name is given. */
-static const char *find_table(const char *answer, const char *first, const char **ret_header)
+static const char *find_table(const char *answer, const char *first,
+			      const char **ret_header)
 {
 	const char *line = answer;
 

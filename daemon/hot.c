@@ -77,8 +77,8 @@ static bool same_heap(const struct hot *hot, const struct session *s,
 {
 	struct core_heap heap;
 
-	return supervisor_heap_after(hot->core, session_heap(s) - 1,
-				     loop_now(hot->loop), &heap) &&
+	return supervisor_heap_after(hot->core, session_heap(s) - 1, loop_now(hot->loop),
+				     &heap) &&
 	       heap.id == session_heap(s) && strcmp(heap.name, hello->heap) == 0 &&
 	       strcmp(heap.service, hello->service) == 0;
 }
@@ -113,9 +113,10 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 			      WIRE_VERSION_MAX);
 		return;
 	}
-	event.heap = hot->sessions->last_heap + 1;
-	r = session_join(s);
+	r = session_join(s, h->caps);
 	if (r == 0) {
+		event.heap = session_heap(s);
+		event.join.hello.caps = s->caps;
 		r = supervisor_handle(hot->core, &event, loop_now(hot->loop));
 		if (r < 0)
 			session_part(s);
@@ -126,7 +127,7 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 		return;
 	}
 	/* WELCOME goes before whatever the core has to say to the heap. */
-	session_welcome(s, h->caps);
+	session_welcome(s);
 	empty_queue(hot);
 	forget_former(hot, s, h);
 }

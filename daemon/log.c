@@ -45,7 +45,8 @@ static void escape(const char *text, char *ret, size_t size)
 {
 	size_t n = 0;
 
-	for (const unsigned char *c = (const unsigned char *)text; *c && n + 5 < size; c++) {
+	for (const unsigned char *c = (const unsigned char *)text; *c && n + 5 < size;
+	     c++) {
 		if (*c < 0x20 || *c == 0x7f)
 			n += (size_t)snprintf(ret + n, size - n, "\\x%02x", *c);
 		else

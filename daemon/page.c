@@ -86,7 +86,8 @@ struct pages *pages_free(struct pages *pages)
 	return NULL;
 }
 
-static int add_page(struct pages *pages, uint32_t uid, nsec_t now, struct pages_page **ret)
+static int add_page(struct pages *pages, uint32_t uid, nsec_t now,
+		    struct pages_page **ret)
 {
 	struct pages_page *page = calloc(1, sizeof *page);
 	void *map;
@@ -115,8 +116,7 @@ int pages_take(struct pages *pages, uint32_t uid, nsec_t now, struct page_place 
 	struct pages_page *page = NULL;
 	unsigned index;
 
-	list_for_each(link, &pages->list)
-	{
+	list_for_each (link, &pages->list) {
 		page = list_entry(link, struct pages_page, link);
 		if (page->uid == uid && page->taken != ALL_TAKEN)
 			break;
@@ -154,8 +154,7 @@ void pages_give(struct pages *pages, struct page_place *place)
 
 void pages_heartbeat(struct pages *pages, nsec_t now)
 {
-	list_for_each(link, &pages->list)
-	{
+	list_for_each (link, &pages->list) {
 		struct pages_page *page = list_entry(link, struct pages_page, link);
 
 		atomic_store_explicit(&page->map->header.heartbeat, now,

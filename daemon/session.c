@@ -53,6 +53,20 @@ static void set_state(struct session *s, enum session_state state, struct list *
 	list_append(list, &s->link);
 }
 
+static void close_page_fd(struct session *s)
+{
+	if (s->page_fd >= 0)
+		close(s->page_fd);
+	s->page_fd = -1;
+}
+
+static void give_pages(struct session *s)
+{
+	close_page_fd(s);
+	pages_give(s->all->pages, &s->place);
+	s->page = heap_page_free(s->page);
+}
+
 void session_leave(struct session *s)
 {
 	enum session_state before = s->state;
@@ -69,8 +83,7 @@ void session_leave(struct session *s)
 	s->left = true;
 	hot_todo(s->all->hot, s);
 	table_remove(&s->all->by_heap, &s->by_heap);
-	pages_give(s->all->pages, &s->place);
-	s->page = heap_page_free(s->page);
+	give_pages(s);
 }
 
 /* The connection is over. That is not death: a window may still be in use. */
@@ -78,7 +91,8 @@ static void session_lost(struct session *s)
 {
 	nsec_t now = loop_now(s->all->loop);
 
-	if (s->state == SESSION_NEW || (s->state == SESSION_OPEN && peer_dead(&s->peer))) {
+	if (s->state == SESSION_NEW ||
+	    (s->state == SESSION_OPEN && peer_dead(&s->peer))) {
 		session_leave(s);
 		return;
 	}
@@ -109,8 +123,7 @@ static void on_timer(void *userdata, nsec_t now)
 
 static void watch_for(struct session *s, uint32_t events)
 {
-	struct epoll_event e = {.events = events | EPOLLRDHUP,
-				.data.ptr = &s->on_socket};
+	struct epoll_event e = {.events = events | EPOLLRDHUP, .data.ptr = &s->on_socket};
 
 	epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e);
 }
@@ -213,31 +226,13 @@ static int send_with_pages(struct session *s, const uint8_t *buf, size_t size, i
 	return sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* Without memory or descriptors for pages, the socket must do. */
-static int take_pages(struct session *s)
-{
-	int page = -1;
-
-	if (!(s->caps & WIRE_CAP_PAGE))
-		return -1;
-	if (pages_take(s->all->pages, s->peer.uid, loop_now(s->all->loop), &s->place) < 0)
-		return -1;
-	if (heap_page_new(s->all->epoch, &page, &s->page) < 0)
-		pages_give(s->all->pages, &s->place);
-	return page;
-}
-
-void session_welcome(struct session *s, uint32_t caps)
+void session_welcome(struct session *s)
 {
 	uint8_t buf[WIRE_FRAME_MAX];
 	struct wire_frame frame = {.type = WIRE_WELCOME, .serial = ++s->serial};
 	size_t size;
-	int page, r;
+	int r;
 
-	s->caps = caps & WIRE_CAPS_KNOWN;
-	page = take_pages(s);
-	if (page < 0)
-		s->caps &= ~WIRE_CAP_PAGE;
 	frame.welcome = (struct wire_welcome){
 		.version = WIRE_VERSION_MAX,
 		.slot = (uint16_t)s->place.slot,
@@ -248,12 +243,11 @@ void session_welcome(struct session *s, uint32_t caps)
 		.stale_after = SESSION_STALE,
 	};
 	size = wire_encode(&frame, buf);
-	if (page >= 0) {
-		r = send_with_pages(s, buf, size, page);
-		close(page);
-	} else {
+	if (s->page_fd >= 0)
+		r = send_with_pages(s, buf, size, s->page_fd);
+	else
 		r = send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-	}
+	close_page_fd(s);
 	/* The first frame to a new socket always has room; failing, the peer is gone. */
 	if (r < 0)
 		session_lost(s);
@@ -275,7 +269,8 @@ static bool at_end(const struct session *s, const struct msghdr *m)
 	return poll(&p, 1, 0) == 1;
 }
 
-static void undecodable(struct session *s, const uint8_t *buf, size_t size, const char *why)
+static void undecodable(struct session *s, const uint8_t *buf, size_t size,
+			const char *why)
 {
 	uint16_t type = 0;
 	uint32_t serial = 0;
@@ -334,8 +329,8 @@ static void on_socket(struct session *s, uint32_t events)
 	if (events & EPOLLOUT && s->queue)
 		flush(s);
 	if (events & (EPOLLRDHUP | EPOLLHUP) && s->fd >= 0 && !s->hung_up)
-		s->hung_up = setsockopt(s->fd, SOL_SOCKET, SO_PASSCRED, &one,
-					sizeof one) == 0;
+		s->hung_up =
+			setsockopt(s->fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0;
 	for (int i = 0; i < RECEIVES_A_WAKEUP && s->fd >= 0; i++)
 		if (!receive(s))
 			break;
@@ -352,7 +347,18 @@ static void on_death(struct session *s, uint32_t events)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-int session_join(struct session *s)
+/* Without memory or descriptors for pages, the socket must do. */
+static void take_pages(struct session *s)
+{
+	struct sessions *all = s->all;
+
+	if (pages_take(all->pages, s->peer.uid, loop_now(all->loop), &s->place) < 0)
+		return;
+	if (heap_page_new(all->epoch, &s->page_fd, &s->page) < 0)
+		pages_give(all->pages, &s->place);
+}
+
+int session_join(struct session *s, uint32_t caps)
 {
 	int r = table_add(&s->all->by_heap, &s->by_heap, s->all->last_heap + 1);
 
@@ -363,6 +369,11 @@ int session_join(struct session *s)
 	if (list_empty(&s->all->open))
 		loop_timer_set(&s->all->heartbeat, loop_now(s->all->loop));
 	set_state(s, SESSION_OPEN, &s->all->open);
+	s->caps = caps & WIRE_CAPS_KNOWN;
+	if (s->caps & WIRE_CAP_PAGE)
+		take_pages(s);
+	if (!s->page)
+		s->caps &= ~WIRE_CAP_PAGE;
 	return 0;
 }
 
@@ -370,6 +381,7 @@ void session_part(struct session *s)
 {
 	table_remove(&s->all->by_heap, &s->by_heap);
 	s->by_heap.key = 0;
+	give_pages(s);
 	set_state(s, SESSION_NEW, &s->all->fresh);
 }
 
@@ -400,7 +412,7 @@ int session_new(struct sessions *all, int fd, struct session **ret)
 		return -ENOMEM;
 	s->all = all;
 	s->fd = fd;
-	s->peer.pidfd = -1;
+	s->peer.pidfd = s->page_fd = -1;
 	s->deadline = s->idle_until = NSEC_NEVER;
 	s->on_socket = (struct session_watch){.session = s, .fn = on_socket};
 	s->on_death = (struct session_watch){.session = s, .fn = on_death};

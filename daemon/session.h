@@ -54,11 +54,13 @@ struct session {
 	struct loop_timer timer; /* HELLO is late; what is lost is forgotten */
 	bool hung_up;		 /* the peer has shut down its side */
 	uint32_t caps, serial;
-	uint32_t mark; /* enum page_mark and what belongs to it, as last told to the core */
+	uint32_t
+		mark; /* enum page_mark and what belongs to it, as last told to the core */
 	nsec_t idle_until, deadline;
 	/* Of the last window that was announced and of the last that was opened. */
 	nsec_t opens_by, closes;
 	struct page_place place;
+	int page_fd;		   /* of the heap page, until WELCOME has gone */
 	struct heap_page *page;	   /* NULL: everything goes over the socket */
 	struct wire_report report; /* the last one read from the page */
 	struct session_queue *queue;
@@ -101,14 +103,17 @@ static inline uint64_t session_heap(const struct session *s)
 int session_new(struct sessions *all, int fd, struct session **ret);
 /* Only of one that is GONE, or never got anywhere. */
 struct session *session_free(struct session *s);
-/* It has said HELLO: gets its heap id. -ENOMEM. */
-int session_join(struct session *s);
+/*
+ * It has said HELLO: gets its heap id, and pages where the client can use them (s->caps).
+ * -ENOMEM.
+ */
+int session_join(struct session *s, uint32_t caps);
 /* Undoes session_join(): the core has no room for it. */
 void session_part(struct session *s);
 /* Numbers the frame and sends it, or queues it. May lose the session. */
 void session_send(struct session *s, struct wire_frame *frame);
-/* The answer to HELLO, with the pages where the client can use them. */
-void session_welcome(struct session *s, uint32_t caps);
+/* The answer to HELLO, with the pages. */
+void session_welcome(struct session *s);
 /* Answers with ERROR. The connection is closed unless keep. */
 void session_error(struct session *s, uint16_t code, uint16_t type, uint32_t serial,
 		   bool keep, const char *format, ...)

@@ -43,8 +43,7 @@ static unsigned count_fresh(const struct sessions *all, uint32_t uid)
 {
 	unsigned n = 0;
 
-	list_for_each(link, &all->fresh)
-	{
+	list_for_each (link, &all->fresh) {
 		if (list_entry(link, struct session, link)->peer.uid == uid)
 			n++;
 	}
@@ -74,8 +73,7 @@ void sessions_add(struct sessions *all, int fd)
 
 void sessions_sweep(struct sessions *all)
 {
-	list_for_each_safe(link, next, &all->gone)
-	{
+	list_for_each_safe (link, next, &all->gone) {
 		session_free(list_entry(link, struct session, link));
 	}
 }
@@ -133,8 +131,7 @@ int sessions_new(struct loop *loop, struct hot *hot, uint64_t epoch,
 
 static void dismiss(struct list *list)
 {
-	list_for_each_safe(link, next, list)
-	{
+	list_for_each_safe (link, next, list) {
 		struct session *s = list_entry(link, struct session, link);
 		struct wire_frame frame = {
 			.type = WIRE_ERROR,

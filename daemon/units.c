@@ -80,8 +80,12 @@ static bool scale(const struct number *n, uint64_t factor, uint64_t *ret)
 bool units_span(const char *text, nsec_t *ret)
 {
 	static const struct unit units[] = {
-		{"us", NSEC_PER_USEC},	  {"ms", NSEC_PER_MSEC}, {"s", NSEC_PER_SEC},
-		{"min", 60 * NSEC_PER_SEC}, {"h", 3600 * NSEC_PER_SEC}, {"", NSEC_PER_SEC},
+		{"us", NSEC_PER_USEC},
+		{"ms", NSEC_PER_MSEC},
+		{"s", NSEC_PER_SEC},
+		{"min", 60 * NSEC_PER_SEC},
+		{"h", 3600 * NSEC_PER_SEC},
+		{"", NSEC_PER_SEC},
 		{NULL, 0},
 	};
 	nsec_t sum = 0;
@@ -107,9 +111,12 @@ bool units_span(const char *text, nsec_t *ret)
 bool units_bytes(const char *text, uint64_t *ret)
 {
 	static const struct unit units[] = {
-		{"K", UINT64_C(1) << 10}, {"M", UINT64_C(1) << 20},
-		{"G", UINT64_C(1) << 30}, {"T", UINT64_C(1) << 40},
-		{"", 1},		  {NULL, 0},
+		{"K", UINT64_C(1) << 10},
+		{"M", UINT64_C(1) << 20},
+		{"G", UINT64_C(1) << 30},
+		{"T", UINT64_C(1) << 40},
+		{"", 1},
+		{NULL, 0},
 	};
 	struct number n;
 	uint64_t bytes;

@@ -134,7 +134,8 @@ static void put(struct varlink_call *c, json_t *reply)
 
 void varlink_reply(struct varlink_call *call, json_t *parameters)
 {
-	put(call, json_pack("{s:o}", "parameters", parameters ? parameters : json_object()));
+	put(call,
+	    json_pack("{s:o}", "parameters", parameters ? parameters : json_object()));
 }
 
 void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next)
@@ -180,10 +181,10 @@ bool varlink_may_change(const struct varlink_call *call)
 
 static void get_info(struct varlink_call *call, json_t *parameters, void *userdata)
 {
-	varlink_reply(call, json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "rtgcd",
-				      "product", "rtgcd", "version", PACKAGE_VERSION,
-				      "url", "", "interfaces", SERVICE,
-				      call->v->interface->name));
+	varlink_reply(call,
+		      json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "rtgcd",
+				"product", "rtgcd", "version", PACKAGE_VERSION, "url", "",
+				"interfaces", SERVICE, call->v->interface->name));
 }
 
 static void get_description(struct varlink_call *call, json_t *parameters, void *userdata)
@@ -358,7 +359,8 @@ static void process(struct varlink_call *c)
 
 static void receive(struct varlink_call *c)
 {
-	ssize_t n = recv(c->fd, c->in + c->n_in, REQUEST_MOST + 1 - c->n_in, MSG_DONTWAIT);
+	ssize_t n =
+		recv(c->fd, c->in + c->n_in, REQUEST_MOST + 1 - c->n_in, MSG_DONTWAIT);
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		c->broken = true;
@@ -389,8 +391,7 @@ static bool too_many(const struct varlink *v, uint32_t uid)
 {
 	unsigned n = 0;
 
-	list_for_each(link, &v->connections)
-	{
+	list_for_each (link, &v->connections) {
 		if (list_entry(link, struct varlink_call, link)->peer.uid == uid)
 			n++;
 	}
@@ -452,8 +453,7 @@ struct varlink *varlink_free(struct varlink *v)
 {
 	if (!v)
 		return NULL;
-	list_for_each_safe(link, next, &v->connections)
-	{
+	list_for_each_safe (link, next, &v->connections) {
 		connection_free(list_entry(link, struct varlink_call, link));
 	}
 	free(v);
