@@ -59,7 +59,8 @@ class Agent:
         self.proc.stdout.close()
         self.proc.stderr.close()
         if kind is None:
-            assert (status, stderr) == (-9 if self.killed else 0, "")
+            assert status == (-9 if self.killed else 0), (status, stderr)
+            assert stderr == "", stderr
 
     def _line(self, end):
         while b"\n" not in self.lines:
