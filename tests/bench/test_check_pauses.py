@@ -11,7 +11,7 @@ DEMO = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "demo")
 sys.path.insert(0, DEMO)
 
 import check_pauses  # noqa: E402
-from check_pauses import Pause, full, longest_ms, most_at_once  # noqa: E402
+from check_pauses import Pause, crowded_until, full, longest_ms, most_at_once  # noqa: E402
 
 MS = 1_000_000
 
@@ -56,6 +56,13 @@ def test_only_full_collections_inside_the_time_count():
     assert [pause.begin_ns for pause in full(recorded)] == [0, 15, 30]
     assert [pause.begin_ns for pause in full(recorded, 10, 30)] == [15]
     assert [pause.begin_ns for pause in full(recorded, 9, 31)] == [0, 15, 30]
+
+
+@pytest.mark.parametrize("limit, expected", [(0, 60), (1, 50), (2, 40), (3, None)])
+def test_crowded_until(limit, expected):
+    recorded = pauses((0, 40), (10, 30), (20, 50), (35, 60))
+    found = crowded_until(recorded, limit, resolution_ns=0)
+    assert found == (expected and expected * MS)
 
 
 def test_longest():

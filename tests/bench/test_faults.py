@@ -12,11 +12,12 @@ sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "de
 import faults  # noqa: E402
 from cluster import Options  # noqa: E402
 
-# A full collection of such a heap takes some 50 ms, and comes every two or three seconds.
-SMALL = Options(pathlib.Path(os.environ["RTGC_BUILDDIR"]), cached=3000, products=6000, rate=200,
+# A full collection of such a heap takes some 50 ms, and comes every four seconds.
+SMALL = Options(pathlib.Path(os.environ["RTGC_BUILDDIR"]), cached=3000, products=6000, rate=400,
                 warmup=0, python=sys.executable)
-# Judged by the benchmark, on a quiet machine: a test has no limits in seconds.
-TIMED = ("back_s",)
+# Judged by the benchmark: a test has no limits in seconds, and in a small heap the garbage that
+# CPython's own policy lets gather is a large part.
+NOT_HERE = ("back_s", "rss_ratio")
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("HAPROXY") == "no", reason="haproxy is not installed")
@@ -27,5 +28,5 @@ def test_nobody_suffers(name, tmp_path):
     result = faults.scenario(name, SMALL, tmp_path / "run", lambda text: None)
     assert result["requests"] > 0
     assert result["own_collections"] >= SMALL.replicas
-    limits = {key: limit for _, key, limit in faults.GOALS if key not in TIMED}
+    limits = {key: limit for _, key, limit in faults.GOALS if key not in NOT_HERE}
     assert {key: result[key] for key in limits if result[key] > limits[key]} == {}, result

@@ -40,9 +40,9 @@ def full(pauses, begin_ns=0, end_ns=float("inf")):
             and pause.end_ns > begin_ns and pause.begin_ns < end_ns]
 
 
-def most_at_once(pauses, resolution_ns=None):
-    """The greatest number of pauses that overlap. Sharing no more than one tick of the clock is
-    no overlap: with such a clock, one that begins when another ends cannot be told from it."""
+def _levels(pauses, resolution_ns):
+    """(instant, how many pause from then on). Sharing no more than one tick of the clock is no
+    overlap: with such a clock, one that begins when another ends cannot be told from it."""
     if resolution_ns is None:
         resolution_ns = round(time.clock_getres(time.CLOCK_MONOTONIC) * 1e9)
     edges = []
@@ -50,11 +50,25 @@ def most_at_once(pauses, resolution_ns=None):
         edges.append((pause.begin_ns, 1))
         edges.append((max(pause.begin_ns + 1, pause.end_ns - resolution_ns), -1))
     edges.sort()  # at one instant, the end comes before the next beginning
-    most = present = 0
-    for _, change in edges:
+    present = 0
+    for instant, change in edges:
         present += change
-        most = max(most, present)
-    return most
+        yield instant, present
+
+
+def most_at_once(pauses, resolution_ns=None):
+    """The greatest number of pauses that overlap."""
+    return max((level for _, level in _levels(pauses, resolution_ns)), default=0)
+
+
+def crowded_until(pauses, limit, resolution_ns=None):
+    """The last instant at which more than `limit` paused at once; None when there was none."""
+    last, before = None, 0
+    for instant, level in _levels(pauses, resolution_ns):
+        if before > limit:
+            last = instant
+        before = level
+    return last
 
 
 def longest_ms(pauses):

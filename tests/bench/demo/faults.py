@@ -41,7 +41,7 @@ GOALS = (
     ("replicas without a full collection of their own", "uncollected", 0),
     ("most memory after / before the fault", "rss_ratio", 1.3),
     ("until coordination is back, s", "back_s", 5),
-    ("full collections at once, once it is back", "paused_max_after", MAX_CONCURRENT),
+    ("full collections at once, once windows are used", "paused_max_after", MAX_CONCURRENT),
 )
 
 
@@ -67,7 +67,8 @@ class Scenario:
         return wait_until(ask, what, timeout, interval=interval)
 
     def windows_used(self):
-        """Full collections in windows, by the daemon's own count; None when it is silent."""
+        """Collections in windows by heap, by the daemon's own count; None while not every
+        replica is under a daemon that answers."""
         try:
             heaps = self.cluster.heaps()
         except OSError:
@@ -76,8 +77,19 @@ class Scenario:
             return None
         if any(heap["state"] == "lost" for heap in heaps):
             return None
-        return sum(heap["collections"]["major"] - heap["forced"] - heap["uncoordinated"]
-                   for heap in heaps)
+        return {heap["name"]: heap["collections"]["major"] - heap["forced"] - heap["uncoordinated"]
+                for heap in heaps}
+
+    def wait_windows(self, what, each=1):
+        """Until every replica has used so many windows more."""
+        self.wait(lambda: self.windows_used() is not None, "the heaps to be supervised")
+        before = self.windows_used() or {}
+
+        def used():
+            now = self.windows_used()
+            return now and all(now[name] >= before.get(name, 0) + each for name in now)
+
+        self.wait(used, what)
 
     def pauses_since(self, instant_ns):
         return [pause for pause in
@@ -87,8 +99,7 @@ class Scenario:
     def normal_service(self):
         """Under load until windows are used as they should be."""
         self.progress("load, waiting for windows")
-        start = self.windows_used() or 0
-        self.wait(lambda: (self.windows_used() or 0) > start, "windows to be used")
+        self.wait_windows("windows to be used")
 
     def strike(self):
         self.progress("waiting for the moment")
@@ -129,14 +140,20 @@ class Scenario:
             self.cluster.daemon.signal(signal.SIGCONT)
         self.help_ns = time.monotonic_ns()
         self.wait(lambda: self.windows_used() is not None, "the heaps to be supervised")
-        used = self.windows_used()
-        self.result["back_s"] = since_s(self.help_ns)
-        back_ns = time.monotonic_ns()
+        self.result["supervised_s"] = since_s(self.help_ns)
         self.progress("waiting for windows")
-        wanted = used + 2 * len(self.cluster.replicas)
-        self.wait(lambda: (self.windows_used() or 0) >= wanted, "windows to be used again")
+        self.wait_windows("windows to be used again")
+        settled_ns = time.monotonic_ns()
         self.result["windows_again_s"] = since_s(self.help_ns)
-        return back_ns
+        self.wait_windows("windows to be used once more")
+        return settled_ns
+
+    def back_s(self):
+        """From the daemon's return until every heap was supervised, and for the last time more
+        paused at once than may."""
+        pauses = self.pauses_since(self.help_ns)
+        crowded = check_pauses.crowded_until(pauses, MAX_CONCURRENT) or self.help_ns
+        return max(self.result["supervised_s"], (crowded - self.help_ns) / 1e9)
 
     def run(self):
         cluster, result = self.cluster, self.result
@@ -146,7 +163,7 @@ class Scenario:
             self.normal_service()
             self.strike()
             self.alone()
-            back_ns = self.help()
+            settled_ns = self.help()
             self.progress("stopping")
             self.wait(lambda: not cluster.drained(), "no server to be drained")
             self.load.signal(signal.SIGTERM)
@@ -158,7 +175,8 @@ class Scenario:
         result["requests"] = load["sent"]
         result["max_ms"] = load["max_ms"]
         result["rss_ratio"] = rss.most(self.fault_ns, end_ns) / rss.most(begin_ns, self.fault_ns)
-        result["paused_max_after"] = check_pauses.most_at_once(self.pauses_since(back_ns))
+        result["paused_max_after"] = check_pauses.most_at_once(self.pauses_since(settled_ns))
+        result["back_s"] = self.back_s()
         return result
 
 

@@ -50,7 +50,8 @@ def compare(before, after, pauses):
             and pause.end_ns <= after["end_ns"]]
     counted = after["majors"] - before["majors"]
     return {"collections_counted": counted, "collections_recorded": [len(least), len(most)],
-            "counts_agree": len(least) <= counted <= len(most), "status": after["status"]}
+            "counts_agree": len(least) <= counted <= len(most),
+            "status_before": before["status"], "status_after": after["status"]}
 
 
 def wait_for_load(cluster, load, seconds, progress):
@@ -95,8 +96,8 @@ def measure(run, options, directory, progress):
         "paused_max": check_pauses.most_at_once(check_pauses.full(recorded, load_ns, end_ns)),
         "rss_start_bytes": rss.at(begin_ns),
         "rss_end_bytes": rss.at(end_ns),
-        "forced": after and after["status"]["forced"],
-        "over_limit": after and after["status"]["over_limit"],
+        **{key: after and after["status"][key] - before["status"][key]
+           for key in ("forced", "over_limit")},
     }
     assert tuple(figures) == KEYS
     return Measured(run, figures, load, after and compare(before, after, recorded),

@@ -92,6 +92,16 @@ def checks_table(found):
                      f"{check['value']:>8g}  (goal: at most {check['limit']:g})" for check in found)
 
 
+def start_up(rounds):
+    """What the filling of the caches took, before the load that the table is about."""
+    counts = [one.daemon["status_before"] for one in rounds.get("rtgcd", ())]
+    if not counts:
+        return []
+    forced, over = (sum(count[key] for count in counts) for key in ("forced", "over_limit"))
+    return [f"While the replicas filled their caches, before any load: {forced} forced, "
+            f"{over} over the limit (not in the table)."]
+
+
 def noise(rounds):
     """How late the load program itself was: the machine's own unrest, in every latency here."""
     late = {name: statistics.median(one.load["send_lag_p999_ms"] for one in measured)

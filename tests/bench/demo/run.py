@@ -106,7 +106,8 @@ def main():
     runs = {run: report.median([one.figures for one in measured])
             for run, measured in rounds.items()}
     found = report.checks(runs, rounds)
-    text = "\n\n".join([report.table(runs), report.checks_table(found), report.noise(rounds)])
+    remarks = "\n".join([*report.start_up(rounds), report.noise(rounds)])
+    text = "\n\n".join([report.table(runs), report.checks_table(found), remarks])
     print(text)
     (directory / "table.txt").write_text(text + "\n")
     document = report.document(runs, rounds, found, options, machine)
