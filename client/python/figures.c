@@ -12,7 +12,6 @@
 #define MSEC	     1000000ULL
 #define RSS_NS_BYTES (50 * MSEC)   /* between two looks when the unit is bytes */
 #define RSS_NS	     (1000 * MSEC) /* and when RSS is for information only */
-#define MIN_ROOM     (16ULL << 20) /* bytes left between a full heap and its moved budget */
 
 static struct {
 	uint64_t allocated; /* since the heap was opened */
@@ -26,7 +25,8 @@ void figures_init(void)
 {
 	memset(&figures, 0, sizeof(figures));
 	figures.page = sysconf(_SC_PAGESIZE);
-	heap.used = heap.live = heap.budget = heap.grown = 0;
+	heap.used = heap.live = heap.grown = 0;
+	heap.budget = heap.byte_budget;
 }
 
 /* No descriptor is kept: programs that become daemons close those they do not know. */
@@ -63,7 +63,6 @@ static void read_figures(uint64_t max_age_ns)
 	read_rss(max_age_ns);
 	if (heap.byte_budget) {
 		heap.used = heap.live = figures.rss;
-		heap.budget = figures.moved ? figures.moved : heap.byte_budget;
 	} else {
 		gcstate_figures(&now);
 		heap.used = now.pending;
@@ -86,7 +85,7 @@ enum rtgc_verdict figures_publish(struct rtgc *r)
 		.allocated = figures.allocated,
 		.live = heap.live,
 		.rss_bytes = figures.rss,
-		.budget = heap.budget,
+		.budget = heap.byte_budget ? 0 : heap.budget,
 	};
 	return rtgc_publish(r, &now);
 }
@@ -103,15 +102,20 @@ void figures_result(uint64_t collected, struct rtgc_result *ret)
 	uint64_t freed = collected;
 
 	if (heap.byte_budget) {
-		uint64_t room;
-
 		read_rss(0);
-		room = figures.rss / 16 > MIN_ROOM ? figures.rss / 16 : MIN_ROOM;
-		figures.moved =
-			figures.rss + room > heap.byte_budget ? figures.rss + room : 0;
 		freed = figures.begin_rss > figures.rss ? figures.begin_rss - figures.rss
 							: 0;
 	}
 	read_figures(RSS_NS);
 	*ret = (struct rtgc_result){.freed = freed, .used = heap.used, .live = heap.live};
+}
+
+void figures_collected(struct rtgc *r)
+{
+	struct rtgc_status status;
+
+	if (!heap.byte_budget)
+		return;
+	rtgc_status(r, &status);
+	heap.budget = status.budget;
 }

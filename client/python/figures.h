@@ -2,12 +2,11 @@
 /*
  * What the heap looks like, in its unit, and telling it to the library.
  *
- * Objects: used is what has grown old since the last full collection, the budget a
- * quarter of what survived that one (CPython's own rule), at least HEAP_MIN_OBJECTS.
- * Bytes: used is the resident set, read from /proc at most every 50 ms. A collection need
- * not give memory back to the system; when it leaves the heap close to its budget or
- * beyond, the budget moves up to what is left plus a sixteenth, so that the process does
- * not collect for ever.
+ * Objects: used is what has grown old since the last full collection, the budget a quarter
+ * of what survived that one (CPython's own rule), at least HEAP_MIN_OBJECTS. Bytes: used is
+ * the resident set, read from /proc at most every 50 ms. A collection need not give memory
+ * back to the system; when it leaves the heap close to its budget or beyond, the library
+ * raises the budget above what is left.
  *
  * Threads: with the GIL.
  */
@@ -24,5 +23,7 @@ enum rtgc_verdict figures_publish(struct rtgc *r);
 /* A full collection begins, and has ended having found so many objects unreachable. */
 void figures_begin(void);
 void figures_result(uint64_t collected, struct rtgc_result *ret);
+/* rtgc_end() or rtgc_record() was told: what is the budget now? */
+void figures_collected(struct rtgc *r);
 
 #endif

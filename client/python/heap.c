@@ -186,6 +186,7 @@ static void noticed_end(struct rtgc *r, uint64_t collected)
 	else if (heap.noticed.supervised)
 		rtgc_record(r, RTGC_MAJOR, RTGC_UNCOORDINATED, record.begin_ns,
 			    record.end_ns, &result);
+	figures_collected(r);
 	heap.noticed.begin_ns = 0;
 	record_add(&record);
 	if (record_wanted())
@@ -254,16 +255,12 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	struct rtgc *r = heap.rtgc;
 	struct rtgc_result result;
 	struct record record;
-	int outcome;
 
 	if (!r || heap.mine || gcstate_collecting() || !gcstate_enabled())
 		return false;
 	if (heap.critical && cause != RTGC_FORCED)
 		return false;
-	outcome = rtgc_begin(r, RTGC_MAJOR, cause, window ? window->id : 0);
-	if (outcome == RTGC_E_UNFIT)
-		rtgc_decline(r);
-	if (outcome != 0)
+	if (rtgc_begin(r, RTGC_MAJOR, cause, window ? window->id : 0) != 0)
 		return false;
 	heap.mine = true;
 	heap.mine_ended = false;
@@ -279,6 +276,7 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	if (heap.rtgc != r)
 		return true; /* a finalizer ended the supervision */
 	record_add(&record);
+	figures_collected(r);
 	figures_publish(r);
 	helper_kick();
 	return true;
@@ -359,6 +357,18 @@ static int listen(bool on)
 	return result ? 0 : -1;
 }
 
+static void name_with_pid(char ret[HEAP_NAME_SIZE])
+{
+	char end[16];
+	int keep = HEAP_NAME_SIZE - 1 - snprintf(end, sizeof(end), "-%d", (int)getpid());
+
+	if ((int)strlen(heap.name) < keep)
+		keep = (int)strlen(heap.name);
+	while (keep > 0 && (heap.name[keep] & 0xc0) == 0x80)
+		keep--; /* not in the middle of a character */
+	snprintf(ret, HEAP_NAME_SIZE, "%.*s%s", keep, heap.name, end);
+}
+
 static void learn_name(void)
 {
 	struct rtgc_status status;
@@ -375,12 +385,12 @@ void heap_init(void)
 
 int heap_open(const struct heap_options *options)
 {
-	char runtime[32];
+	char runtime[32], name[HEAP_NAME_SIZE];
 	struct rtgc_options o = {
 		.size = sizeof(o),
 		.flags = RTGC_THREAD | RTGC_QUIETS | RTGC_MARKS,
 		.service = options->service,
-		.heap = options->name,
+		.heap = options->name ? options->name : name,
 		.runtime = runtime,
 		.unit = options->byte_budget ? RTGC_BYTES : RTGC_OBJECTS,
 		.kinds = KINDS,
@@ -391,7 +401,9 @@ int heap_open(const struct heap_options *options)
 	int error;
 
 	snprintf(runtime, sizeof(runtime), "cpython %.20s", PY_VERSION);
-	snprintf(heap.name, sizeof(heap.name), "%s", options->name ? options->name : "");
+	snprintf(heap.name, sizeof(heap.name), "%s",
+		 options->name ? options->name : options->program);
+	name_with_pid(name);
 	heap.byte_budget = options->byte_budget;
 	heap.changes = heap.events = 0;
 	heap.dormant = heap.waking = heap.at_ceiling = false;
@@ -459,21 +471,14 @@ void heap_after_fork_child(void)
 
 void heap_wake(void)
 {
-	char name[HEAP_NAME_SIZE], end[16];
-	int keep;
+	char name[HEAP_NAME_SIZE];
 
 	if (!heap.rtgc || !heap.dormant)
 		return;
 	heap.dormant = false;
-	keep = (int)sizeof(name) - 1 - snprintf(end, sizeof(end), "-%d", (int)getpid());
-	if ((int)strlen(heap.name) < keep)
-		keep = (int)strlen(heap.name);
-	while (keep > 0 && (heap.name[keep] & 0xc0) == 0x80)
-		keep--; /* not in the middle of a character */
-	snprintf(name, sizeof(name), "%.*s%s", keep, heap.name, end);
-	/* Without a connection the child stays with CPython's own policy: nothing is
-	 * lost. */
-	rtgc_reopen(heap.rtgc, heap.name[0] ? name : NULL);
+	name_with_pid(name);
+	/* Without a connection the child stays with CPython's own policy: nothing is lost. */
+	rtgc_reopen(heap.rtgc, name);
 	learn_name();
 	helper_start();
 	figures_publish(heap.rtgc);

@@ -41,7 +41,7 @@ struct heap {
 	struct rtgc *_Atomic rtgc; /* NULL: not supervised */
 	unsigned long main_thread;
 	PyObject *callback;	   /* ours in gc.callbacks */
-	char name[HEAP_NAME_SIZE]; /* as the program gave it; "": PROGRAM-PID */
+	char name[HEAP_NAME_SIZE]; /* what a child's name begins with: ours, or PROGRAM */
 	uint64_t byte_budget;	   /* 0: the heap is counted in objects */
 	atomic_bool taken;	   /* full collections are the daemon's to place */
 	atomic_bool closed;	   /* the library's thread must not touch anything more */
@@ -81,8 +81,9 @@ struct heap {
 extern struct heap heap;
 
 struct heap_options {
-	const char *service, *name; /* NULL: as in struct rtgc_options */
-	uint64_t byte_budget;	    /* 0: objects, by CPython's own rule */
+	const char *service, *program;
+	const char *name;     /* NULL: PROGRAM-PID */
+	uint64_t byte_budget; /* 0: objects, by CPython's own rule */
 };
 
 void heap_init(void);

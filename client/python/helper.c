@@ -13,8 +13,9 @@
 #include "client/python/heap.h"
 #include "client/python/record.h"
 
-#define MSEC	 1000000ULL
-#define GRACE_NS (20 * MSEC) /* for the main thread to run a pending call, unless in C \
+#define MSEC 1000000ULL
+#define GRACE_NS \
+	(20 * MSEC) /* for the main thread to run a pending call, unless in C \
 			      */
 
 #if PY_VERSION_HEX >= 0x030d0000

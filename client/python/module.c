@@ -10,7 +10,8 @@
 #include "client/python/helper.h"
 #include "client/python/rest.h"
 
-#define MAX_S 9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
+#define MAX_S \
+	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
 		   */
 
 static PyObject *generation_name; /* "generation" */
@@ -58,14 +59,15 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service", "heap", "budget", "main_thread", NULL};
+	static char *names[] = {"service", "heap",	  "program",
+				"budget",  "main_thread", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
 	unsigned long main_thread;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "zzKk:open", names,
-					 &options.service, &options.name, &budget,
-					 &main_thread))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsKk:open", names,
+					 &options.service, &options.name,
+					 &options.program, &budget, &main_thread))
 		return NULL;
 	options.byte_budget = budget;
 	heap.main_thread = main_thread;
@@ -335,7 +337,7 @@ static PyMethodDef methods[] = {
 	{"on_gc", (PyCFunction)(void (*)(void))on_gc, METH_FASTCALL,
 	 "on_gc(phase, info)\n--\n\nrtgc's entry in gc.callbacks."},
 	{"open", (PyCFunction)(void (*)(void))open_heap, METH_VARARGS | METH_KEYWORDS,
-	 "open(service, heap, budget, main_thread)\n--\n\nBegin to supervise."},
+	 "open(service, heap, program, budget, main_thread)\n--\n\nBegin to supervise."},
 	{"close", close_heap, METH_NOARGS, "close()\n--\n\nEnd it."},
 	{"after_fork_child", after_fork_child, METH_NOARGS,
 	 "after_fork_child()\n--\n\nLeave the parent's connection."},

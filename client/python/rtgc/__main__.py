@@ -98,7 +98,8 @@ def why_absent(path):
     return None
 
 
-def supervise(options):
+def supervise(options, program):
+    rtgc._supervise._program = os.path.basename(program.rstrip("/"))
     try:
         rtgc.supervise(**options)
     except (ValueError, TypeError) as error:
@@ -237,7 +238,7 @@ def main():
         sys.argv[:] = ["-m", *rest[2:]]
     else:
         sys.argv[:] = rest
-    supervise(options)
+    supervise(options, rest[1] if rest[0] == "-m" else rest[0])
     try:
         if rest[0] == "-m":
             run_module(rest[1])

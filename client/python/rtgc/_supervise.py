@@ -6,12 +6,25 @@ import functools
 import os
 import select
 import selectors
+import sys
 import threading
 
 from . import _rtgc
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _given = None  # what supervise() was called with
+_program = None  # the program's name, where sys.argv does not tell it
+
+
+def program_name():
+    """What the service, and the heap before its PID, are called by default."""
+    name = _program or os.path.basename(sys.argv[0] if hasattr(sys, "argv") else "")
+    if name in ("", "-", "-c", "-m"):
+        name = os.path.basename(sys.executable or "") or "python"
+    if name.endswith(".py") and name != ".py":
+        name = name[:-3]
+    name = "".join(c if c.isprintable() else "?" for c in name)
+    return name.encode("utf-8", "replace")[:48].decode("utf-8", "ignore")
 
 
 def parse_budget(budget):
@@ -64,6 +77,17 @@ def _install():
     atexit.register(_rtgc.close)
 
 
+def _open(given):
+    program = program_name()
+    _rtgc.open(
+        service=given[0] or os.environ.get("RTGC_SERVICE") or program,
+        heap=given[2] or os.environ.get("RTGC_HEAP"),
+        program=program,
+        budget=given[1],
+        main_thread=threading.main_thread().ident,
+    )
+
+
 def supervise(service=None, budget=None, heap=None):
     """Take over the full collections of this process.
 
@@ -84,17 +108,19 @@ def supervise(service=None, budget=None, heap=None):
     if _given is not None and _rtgc.status()["state"] != "unsupervised":
         if given in (_given, (None, 0, None)):
             return
-        given = tuple(new or old for new, old in zip(given, _given))
+        given = tuple(
+            old if new in (None, "", 0) else new for new, old in zip(given, _given)
+        )
         if given == _given:
             return
         _rtgc.close()
     _install()
-    _rtgc.open(
-        service=given[0],
-        heap=given[2],
-        budget=given[1],
-        main_thread=threading.main_thread().ident,
-    )
+    try:
+        _open(given)
+    except BaseException:
+        if _given is not None:
+            _open(_given)
+        raise
     _given = given
 
 
