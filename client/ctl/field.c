@@ -62,6 +62,11 @@ struct human field_time(const json_t *object, const char *key)
 					  : nothing;
 }
 
+struct human field_measured(const json_t *object, const char *key)
+{
+	return field_int(object, key, 0) != 0 ? field_time(object, key) : nothing;
+}
+
 struct human field_bytes(const json_t *object, const char *key)
 {
 	return field_present(object, key) ? human_bytes(amount(object, key)) : nothing;

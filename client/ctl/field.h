@@ -21,6 +21,8 @@ const char *field_text(const json_t *object, const char *key); /* "-" when absen
 struct human field_count(const json_t *object, const char *key);
 struct human field_id(const json_t *object, const char *key); /* all digits */
 struct human field_time(const json_t *object, const char *key);
+/* A measured span: also "-" when it is 0, which means that nothing was measured yet. */
+struct human field_measured(const json_t *object, const char *key);
 struct human field_bytes(const json_t *object, const char *key);
 /* In the unit that the heap declares. */
 struct human field_amount(const json_t *object, const char *key, bool bytes);

@@ -97,8 +97,8 @@ static void put_row(struct table *table, const json_t *heap)
 	table_cell(table, state_tone(state), "%s", state);
 	put_amounts(table, heap);
 	table_cell(table, TONE_PLAIN, "%s", field_time(predicted, "major").text);
-	table_cell(table, TONE_PLAIN, "%s", field_time(heap, "pause_p99_us").text);
-	table_cell(table, TONE_PLAIN, "%s", field_time(heap, "pause_max_us").text);
+	table_cell(table, TONE_PLAIN, "%s", field_measured(heap, "pause_p99_us").text);
+	table_cell(table, TONE_PLAIN, "%s", field_measured(heap, "pause_max_us").text);
 	table_cell(table, TONE_PLAIN, "%s",
 		   human_count((uint64_t)field_sum(heap, "collections")).text);
 	table_cell(table, field_int(heap, "forced", 0) > 0 ? TONE_BAD : TONE_PLAIN, "%s",

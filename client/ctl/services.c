@@ -54,7 +54,7 @@ static void put_row(struct table *table, const json_t *service)
 	else
 		table_cell(table, tone, "%lld%%",
 			   (long long)(use / 10 + (use % 10 >= 5)));
-	table_cell(table, TONE_PLAIN, "%s", field_time(service, "wait_p99_us").text);
+	table_cell(table, TONE_PLAIN, "%s", field_measured(service, "wait_p99_us").text);
 	table_cell(table, TONE_PLAIN, "%s", field_count(service, "windows").text);
 	table_cell(table, field_int(service, "forced", 0) > 0 ? TONE_BAD : TONE_PLAIN,
 		   "%s", field_count(service, "forced").text);

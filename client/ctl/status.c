@@ -46,7 +46,7 @@ static void put_status(const struct screen *screen, const json_t *status)
 	       field_count(status, "max_concurrent").text);
 	put_label(screen, "decisions");
 	printf("%s, p99 %s\n", field_count(status, "decisions").text,
-	       field_time(status, "decision_p99_us").text);
+	       field_measured(status, "decision_p99_us").text);
 	put_label(screen, "trouble");
 	put_trouble(screen, status, "forced", TONE_BAD, "forced, ");
 	put_trouble(screen, status, "over_limit", TONE_BAD, "over limit, ");
