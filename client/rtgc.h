@@ -128,8 +128,10 @@ struct rtgc_options {
 	uint32_t kinds; /* 1 << enum rtgc_kind for each kind it can run; 0: majors only */
 	/* The most the heap may reach; 0: the service's, or what the figures say. */
 	uint64_t budget;
-	/* Called by the library's thread, or inside rtgc_dispatch(). Must not call
-	 * rtgc_close(). */
+	/*
+	 * Called by the library's thread (on a stack of 256 KiB), or inside
+	 * rtgc_dispatch(). May make any call but rtgc_close(), and must not fork.
+	 */
 	void (*notify)(struct rtgc *r, uint32_t events, void *userdata);
 	void *userdata;
 };
@@ -232,8 +234,9 @@ static inline bool rtgc_pending(const struct rtgc *r)
 }
 
 /*
- * At rest after RTGC_PREPARE: the window may open now. More than once is harmless. 0 or
- * RTGC_E_NO_WINDOW.
+ * At rest after RTGC_PREPARE: the window may open now. More than once is harmless, and so
+ * where the daemon has the process drained elsewhere (at a balancer): the window opens
+ * when it is. 0 or RTGC_E_NO_WINDOW.
  */
 int rtgc_quiet(struct rtgc *r);
 /* Hands the announced or open window back unused. 0 or RTGC_E_NO_WINDOW. */

@@ -68,7 +68,9 @@ int rtgc_quiet(struct rtgc *r)
 	pthread_mutex_lock(&r->lock);
 	if (!atomic_load(&r->alone) && read_window(r, &w)) {
 		frame.quiet.window = w.window.window;
-		if (w.state == PAGE_ANNOUNCED && r->quieted != w.window.window &&
+		/* A process that is drained elsewhere would open its window too early. */
+		if (w.state == PAGE_ANNOUNCED && w.drain &&
+		    r->quieted != w.window.window &&
 		    (atomic_load(&r->caps) & WIRE_CAP_QUIET)) {
 			r->quieted = w.window.window;
 			link_send(&r->link, &frame);

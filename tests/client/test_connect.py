@@ -2,6 +2,7 @@
 """Coming together and parting: with a peer that speaks the protocol by hand."""
 
 import os
+import signal
 
 import agent as a
 import peer as p
@@ -199,6 +200,26 @@ def test_socket_only_asks_and_is_answered(peer):
             assert beat["frame"] == "HEARTBEAT"
             client.send("HEARTBEAT", at=beat["at"])
         assert agent.check() == "run"
+
+
+def test_own_absence_is_not_the_daemons(peer):
+    """A program that was stopped has not asked, and so cannot have been answered."""
+    stale = 200_000_000
+    with a.Agent(peer.path, a.SOCKET_ONLY) as agent:
+        client = connected(peer, agent, False, stale=stale)
+        client.receive("HEARTBEAT")
+        agent.proc.send_signal(signal.SIGSTOP)
+        os.waitpid(agent.proc.pid, os.WUNTRACED)
+        stopped = p.now()
+        while p.now() < stopped + 2 * stale:
+            os.waitpid(agent.proc.pid, os.WUNTRACED | os.WNOHANG)
+        while p.select.select([client.socket], [], [], 0)[0]:
+            client.receive()
+        agent.proc.send_signal(signal.SIGCONT)
+        beat = client.receive("HEARTBEAT")
+        client.send("HEARTBEAT", at=beat["at"])
+        assert agent.status()["supervised"] == 1
+        assert agent.events == []
 
 
 @pytest.mark.parametrize("every", [0, p.NEVER])

@@ -230,6 +230,18 @@ def test_quiet_only_if_asked_for(peer):
 
 
 @MODES
+def test_not_quiet_where_it_is_drained_elsewhere(peer, pages):
+    with a.Agent(peer.path, flags(pages, a.QUIETS)) as agent:
+        client = connected(peer, agent, pages)
+        client.announce(4, drain=0)
+        agent.wait("announced")
+        assert agent.check() == "prepare"
+        assert agent.call("quiet") == 0
+        assert agent.call("decline") == 0
+        assert "QUIET" not in [f["frame"] for f in client.frames_until("DECLINE")]
+
+
+@MODES
 def test_outside_of_windows(peer, pages):
     with a.Agent(peer.path, flags(pages)) as agent:
         client = connected(peer, agent, pages)
