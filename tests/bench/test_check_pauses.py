@@ -11,7 +11,7 @@ DEMO = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "demo")
 sys.path.insert(0, DEMO)
 
 import check_pauses  # noqa: E402
-from check_pauses import Pause, crowded_until, full, longest_ms, most_at_once  # noqa: E402
+from check_pauses import Pause, crowded_until, full, longest_ms, most_at_once, stops  # noqa: E402
 
 MS = 1_000_000
 
@@ -58,6 +58,13 @@ def test_only_full_collections_inside_the_time_count():
     assert [pause.begin_ns for pause in full(recorded, 9, 31)] == [0, 15, 30]
 
 
+def test_long_young_collections_stop_the_process_too():
+    recorded = [Pause(1, 0, 10 * MS, 2, 0), Pause(1, 20 * MS, 69 * MS, 1, 0),
+                Pause(1, 80 * MS, 130 * MS, 1, 0), Pause(1, 140 * MS, 200 * MS, 0, 0)]
+    assert [pause.begin_ns // MS for pause in stops(recorded)] == [0, 80, 140]
+    assert [pause.begin_ns // MS for pause in stops(recorded, 10 * MS, 140 * MS)] == [80]
+
+
 @pytest.mark.parametrize("limit, expected", [(0, 60), (1, 50), (2, 40), (3, None)])
 def test_crowded_until(limit, expected):
     recorded = pauses((0, 40), (10, 30), (20, 50), (35, 60))
@@ -97,12 +104,11 @@ def test_a_broken_record_is_refused(tmp_path, line):
 
 
 def test_what_the_recorder_writes_of_a_real_process(tmp_path):
-    program = "import gc; gc.collect(); gc.collect(1); gc.collect(0); gc.collect()"
+    program = "import gc; gc.disable(); [gc.collect(n) for n in (2, 1, 0, 2)]"
     subprocess.run([sys.executable, "-c", program], check=True,
-                   env={**os.environ, "RECORD_DIR": str(tmp_path), "RECORD_GENERATION": "1",
+                   env={**os.environ, "RECORD_DIR": str(tmp_path),
                         "PYTHONPATH": os.path.join(DEMO, "recorder")})
     recorded = check_pauses.read_records(tmp_path)
-    asked = [pause.generation for pause in recorded]
-    assert asked == [2, 1, 2]
+    assert [pause.generation for pause in recorded] == [2, 1, 0, 2]
     assert all(a.end_ns <= b.begin_ns for a, b in zip(recorded, recorded[1:]))
     assert most_at_once(full(recorded)) == 1

@@ -46,8 +46,8 @@ def test_the_whole_demo(tmp_path):
         assert name in done.stdout
     runs = written["runs"]
     assert runs["off"]["paused_max"] == 0 and runs["off"]["longest_pause_ms"] == 0
-    assert runs["default"]["longest_pause_ms"] > 0
-    assert runs["rtgcd"]["paused_max"] == 1 and runs["rtgcd"]["longest_pause_ms"] > 0
+    assert runs["default"]["paused_max"] > 0 and runs["default"]["longest_pause_ms"] > 0
+    assert runs["rtgcd"]["paused_max"] > 0 and runs["rtgcd"]["longest_pause_ms"] > 0
     # Limits in time are for the benchmark; counts hold on any machine.
     counts = {check["name"]: check["value"] for check in written["checks"]
               if isinstance(check["value"], int)}
@@ -74,9 +74,9 @@ def figures(**changes):
             "over_limit": 0, **changes}
 
 
-def measured(errors=0, agree=True, pauses=(1,)):
+def measured(errors=0, agree=True, pauses=(1,), full_at_once=1):
     return types.SimpleNamespace(load={"errors": errors}, daemon={"counts_agree": agree},
-                                 pauses=list(pauses))
+                                 pauses=list(pauses), full_at_once=full_at_once)
 
 
 GOOD = {"default": figures(p999_ms=300.0, max_ms=500.0, forced=None, over_limit=None),
@@ -97,7 +97,6 @@ def test_goals_that_are_met():
     ({"p999_ms": 10.1}, "p99.9, rtgcd / default"),
     ({"max_ms": 25.1}, "max, rtgcd / default"),
     ({"rss_end_bytes": 111}, "RSS at the end, rtgcd / default"),
-    ({"paused_max": 2}, "full collections at once, rtgcd"),
     ({"forced": 1}, "forced, rtgcd"),
     ({"over_limit": 1}, "over limit, rtgcd"),
 ])
@@ -108,6 +107,7 @@ def test_each_goal_can_be_missed(change, expected):
 def test_what_no_round_may_show():
     assert missed(GOOD, errors=1) == ["failed requests, all runs"]
     assert len(missed(GOOD, agree=False)) == 1
+    assert missed(GOOD, full_at_once=2) == ["full collections at once, rtgcd"]
     assert missed(GOOD, pauses=()) == ["rounds without a full collection, rtgcd"]
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 
 FULL = 2  # CPython's oldest generation: a collection of it walks the whole heap
+LONG_NS = 50_000_000  # a collection of a young generation that stops the process so long counts too
 
 Pause = collections.namedtuple("Pause", "pid begin_ns end_ns generation collected")
 
@@ -37,6 +38,14 @@ def read_records(directory):
 def full(pauses, begin_ns=0, end_ns=float("inf")):
     """The full collections among them that touch [begin, end)."""
     return [pause for pause in pauses if pause.generation == FULL
+            and pause.end_ns > begin_ns and pause.begin_ns < end_ns]
+
+
+def stops(pauses, begin_ns=0, end_ns=float("inf")):
+    """The full collections, and the younger ones as long as some: with a high threshold a young
+    generation is large."""
+    return [pause for pause in pauses
+            if (pause.generation == FULL or pause.end_ns - pause.begin_ns >= LONG_NS)
             and pause.end_ns > begin_ns and pause.begin_ns < end_ns]
 
 

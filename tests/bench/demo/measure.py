@@ -25,9 +25,9 @@ class Measured:
     load: dict  # what rtgc-load printed
     daemon: dict  # what rtgcd counted, held against the records; None without it
     requests: list  # (intended_ns, latency_ns, status)
-    pauses: list  # full collections, as the processes recorded them
+    pauses: list  # full collections and long young ones, as the processes recorded them
     names: dict  # of the processes, by pid
-    rss: list  # (instant in ns, bytes of all)
+    full_at_once: int  # full collections, from the first request on
 
 
 def look(cluster):
@@ -86,19 +86,22 @@ def measure(run, options, directory, progress):
         progress("stopping")
         names = {replica.pid: name for name, replica in cluster.replicas.items()}
         cluster.stop_replicas()
-    recorded = check_pauses.full(check_pauses.read_records(directory / "records"))
+    recorded = check_pauses.read_records(directory / "records")
+    full = check_pauses.full(recorded)
     begin_ns, end_ns = load["begin_ns"], load["end_ns"]
-    measured = check_pauses.full(recorded, begin_ns, end_ns)
     figures = {
         **{key: load[key] for key in ("p50_ms", "p99_ms", "p999_ms", "max_ms")},
-        "longest_pause_ms": check_pauses.longest_ms(measured),
-        # The warm-up counts here: a limit is a limit at all times.
-        "paused_max": check_pauses.most_at_once(check_pauses.full(recorded, load_ns, end_ns)),
+        "longest_pause_ms": check_pauses.longest_ms(
+            [pause for pause in recorded if begin_ns <= pause.begin_ns < end_ns]),
+        "paused_max": check_pauses.most_at_once(check_pauses.stops(recorded, begin_ns, end_ns)),
         "rss_start_bytes": rss.at(begin_ns),
         "rss_end_bytes": rss.at(end_ns),
         **{key: after and after["status"][key] - before["status"][key]
            for key in ("forced", "over_limit")},
     }
     assert tuple(figures) == KEYS
-    return Measured(run, figures, load, after and compare(before, after, recorded),
-                    read_series(series), measured, names, rss.samples)
+    return Measured(
+        run, figures, load, after and compare(before, after, full), read_series(series),
+        check_pauses.stops(recorded, begin_ns, end_ns), names,
+        # The warm-up counts here: a limit is a limit at all times.
+        check_pauses.most_at_once(check_pauses.full(recorded, load_ns, end_ns)))

@@ -8,6 +8,8 @@ os.environ.setdefault("MPLCONFIGDIR", tempfile.gettempdir())
 
 import matplotlib  # noqa: E402
 
+import check_pauses  # noqa: E402
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
@@ -59,10 +61,11 @@ def _latency(axes, measured, colour, end_s, limits):
 def _title(axes, name, measured):
     figures = measured.figures
     axes.set_title(name, loc="left", fontsize=12, fontweight="bold", color=INK, pad=8)
+    full = len(check_pauses.full(measured.pauses))
     said = "no full collection"
-    if measured.pauses:
-        said = (f"{len(measured.pauses)} full collections, longest "
-                f"{_round(figures['longest_pause_ms'])} ms, at most {figures['paused_max']} at once")
+    if full:
+        said = (f"{full} full collections, longest {_round(figures['longest_pause_ms'])} ms, "
+                f"at most {figures['paused_max']} at once")
     axes.set_title(said, loc="right", fontsize=9.5, color=FAINT, pad=8)
 
 

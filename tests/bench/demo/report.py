@@ -72,7 +72,8 @@ def checks(runs, rounds):
         ]
     if ours:
         found += [
-            _at_most("full collections at once, rtgcd", ours["paused_max"], MAX_CONCURRENT),
+            _at_most("full collections at once, rtgcd",
+                     max(one.full_at_once for one in rounds["rtgcd"]), MAX_CONCURRENT),
             _at_most("forced, rtgcd", ours["forced"], 0),
             _at_most("over limit, rtgcd", ours["over_limit"], 0),
         ]

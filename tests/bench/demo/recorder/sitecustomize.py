@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Put on PYTHONPATH in every run of the demo: the process's own record of its full collections.
+"""Put on PYTHONPATH in every run of the demo: the process's own record of its collections.
 
 RECORD_DIR   where the record goes, PID.pauses: lines of
              begin_ns,end_ns,generation,collected (CLOCK_MONOTONIC), flushed once a second
              and at the end
-RECORD_GENERATION  the lowest generation recorded (2)
 GC_POLICY    what the operator of this run has chosen: default, off (the collector is switched
              off) or freeze (on SIGUSR1, once the service is up: collect, freeze, and raise the
              first threshold; answered by a line on stdout)
@@ -26,9 +25,8 @@ FIELDS = 4
 
 
 class Recorder:
-    def __init__(self, directory, lowest):
+    def __init__(self, directory):
         self.file = open(os.path.join(directory, f"{os.getpid()}.pauses"), "w")
-        self.lowest = lowest
         # Allocated now: a callback of the collector is no place to allocate.
         self.rows = array.array("q", bytes(8 * FIELDS * CAPACITY))
         self.filled = 0
@@ -37,8 +35,6 @@ class Recorder:
         self.stop = threading.Event()
 
     def on_collection(self, phase, info):
-        if info["generation"] < self.lowest:
-            return
         if phase == "start":
             self.began = time.monotonic_ns()
             return
@@ -87,7 +83,7 @@ def freeze_now(signum, frame):
 def main():
     directory = os.environ.get("RECORD_DIR")
     if directory:
-        Recorder(directory, int(os.environ.get("RECORD_GENERATION", "2"))).start()
+        Recorder(directory).start()
     policy = os.environ.get("GC_POLICY", "default")
     if policy == "off":
         gc.disable()
