@@ -60,20 +60,21 @@ static void put_row(struct table *table, const json_t *decision, bool bytes)
 static void put_heap(const struct screen *screen, const json_t *heap, bool bytes)
 {
 	const json_t *predicted = json_object_get(heap, "predicted_pause_us");
-	bool bound = field_int(heap, "budget", 0) > 0;
+	int64_t start = field_int(heap, "latest_start_us", FIELD_ABSENT);
+	bool bound = field_int(heap, "budget", 0) > 0,
+	     past = start < 0 && start > INT64_MIN;
 
 	screen_line(screen, TONE_TITLE, "%s (heap %s of service %s, pid %s)",
 		    field_text(heap, "name"), field_id(heap, "id").text,
 		    field_text(heap, "service"), field_id(heap, "pid").text);
 	screen_line(screen, TONE_PLAIN,
-		    "%s: %s of %s used, latest start %s%s, pause expected %s",
+		    "%s: %s of %s used, latest start %s%s%s, pause expected %s",
 		    field_text(heap, "state"), field_amount(heap, "used", bytes).text,
 		    bound ? field_amount(heap, "budget", bytes).text : "no budget",
-		    field_present(heap, "latest_start_us") ? "in " : "not in sight",
-		    field_present(heap, "latest_start_us")
-			    ? field_time(heap, "latest_start_us").text
-			    : "",
-		    field_time(predicted, "major").text);
+		    start == FIELD_ABSENT || start < 0 ? "" : "in ",
+		    start == FIELD_ABSENT ? "not in sight"
+					  : human_time(past ? -start : start).text,
+		    past ? " ago" : "", field_time(predicted, "major").text);
 }
 
 /* What the reasons above mean: each once, in the order they first come. */

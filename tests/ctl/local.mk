@@ -10,6 +10,7 @@ tests_ctl_test_text_LDADD = $(JANSSON_LIBS) $(CMOCKA_LIBS)
 ctl_tests = \
 	tests/ctl/test_ctl.py \
 	tests/ctl/test_hostile.py \
-	tests/ctl/test_installed.py
+	tests/ctl/test_installed.py \
+	tests/ctl/test_readme.py
 TESTS += tests/ctl/test_text $(ctl_tests)
 EXTRA_DIST += tests/ctl/answering.py tests/ctl/joined.py tests/ctl/screen.py $(ctl_tests)
