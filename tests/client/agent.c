@@ -19,7 +19,7 @@
 #define WORDS 16
 
 static struct rtgc *heap;
-static bool threaded, forked;
+static bool threaded, forked, manual;
 
 static void notify(struct rtgc *r, uint32_t events, void *userdata)
 {
@@ -198,6 +198,8 @@ static bool call(char *const *words, int n)
 		answer((int64_t)rtgc_now());
 	else if (!strcmp(what, "dispatch"))
 		answer(rtgc_dispatch(heap));
+	else if (!strcmp(what, "manual")) /* 1: only dispatches when it is told to */
+		manual = number(words, n, 1), answer(0);
 	else if (!strcmp(what, "fd"))
 		answer(rtgc_fd(heap));
 	else if (!strcmp(what, "reopen"))
@@ -249,7 +251,8 @@ int main(void)
 	while (more) {
 		struct pollfd fds[] = {
 			{.fd = STDIN_FILENO, .events = POLLIN},
-			{.fd = heap && !threaded ? rtgc_fd(heap) : -1, .events = POLLIN},
+			{.fd = heap && !threaded && !manual ? rtgc_fd(heap) : -1,
+			 .events = POLLIN},
 		};
 
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)

@@ -103,16 +103,20 @@ def test_closed(peer, pages, thread):
         client = connected(peer, agent, pages, epoch=7)
         client.open(4)
         agent.wait("open")
+        assert agent.begin(cause=a.IN_WINDOW, window=4) == 0
+        assert agent.end(1, 2, 3) == 0
+        client.open(5)
+        agent.wait("open")
         client.close()
         agent.wait("alone")
         assert agent.check() == "alone"
         assert not agent.pending()
-        assert agent.begin(cause=a.IN_WINDOW, window=4) == a.CLOSED
+        assert agent.begin(cause=a.IN_WINDOW, window=5) == a.CLOSED
         status = agent.status()
         assert (status["supervised"], status["epoch"], status["missed"]) == (0, 0, 1)
         client = connected(peer, agent, pages, epoch=8)
         assert (client.hello["prev_epoch"], client.hello["prev_window"]) == (7, 0)
-        assert agent.begin(cause=a.IN_WINDOW, window=4) == a.CLOSED
+        assert agent.begin(cause=a.IN_WINDOW, window=5) == a.CLOSED
         assert (agent.status()["epoch"], agent.status()["connects"]) == (8, 2)
         # Another daemon counts its windows from the start.
         client.open(4)
@@ -141,6 +145,23 @@ def test_closed_in_the_middle_of_a_collection(peer, pages):
         end = client.receive()
         assert (end["frame"], end["window"]) == ("END", 4)
         assert agent.status()["in_window"] == 1
+
+
+def test_closed_unnoticed(peer):
+    """Told into a connection that is closed: no signal, and alone as soon as it is looked."""
+    with a.Agent(peer.path) as agent:
+        client = connected(peer, agent)
+        client.open(4)
+        agent.wait("open")
+        agent.call("manual", 1)
+        client.close()
+        assert agent.begin(cause=a.IN_WINDOW, window=4) == 0
+        assert agent.end(1, 2, 3) == 0
+        assert agent.status()["supervised"] == 1
+        assert agent.call("dispatch") == 0
+        agent.wait("alone")
+        agent.call("manual", 0)
+        connected(peer, agent)
 
 
 def test_collection_that_ends_while_alone(peer):

@@ -143,6 +143,23 @@ def test_window(peer, pages, thread):
         assert status["last_pause"] == status["max_pause"] == end["end"] - end["begin"]
 
 
+def test_used_before_its_frame_is_read(peer):
+    """The page is faster than the socket."""
+    with a.Agent(peer.path) as agent:
+        client = connected(peer, agent)
+        agent.call("manual", 1)
+        client.open(4)
+        assert agent.begin(cause=a.IN_WINDOW, window=4) == 0
+        assert agent.end(1, 2, 3) == 0
+        agent.call("dispatch")
+        client.revoke(4)
+        client.announce(5)
+        agent.call("dispatch")
+        assert agent.events == ["announced"]
+        status = agent.status()
+        assert (status["opened"], status["windows_used"], status["missed"]) == (1, 1, 0)
+
+
 @MODES
 def test_window_in_the_future(peer, pages):
     with a.Agent(peer.path, flags(pages, a.THREAD, a.QUIETS)) as agent:
