@@ -30,9 +30,8 @@ void figures_init(void)
 }
 
 /* No descriptor is kept: programs that become daemons close those they do not know. */
-static void read_rss(uint64_t max_age_ns)
+static void read_rss(uint64_t now, uint64_t max_age_ns)
 {
-	uint64_t now = rtgc_now();
 	char text[128];
 	ssize_t n;
 	int fd;
@@ -57,21 +56,23 @@ static void read_rss(uint64_t max_age_ns)
 
 static void read_figures(uint64_t max_age_ns)
 {
-	struct gcstate_figures now;
-	uint64_t before = heap.used;
+	struct gcstate_figures objects;
+	uint64_t before = heap.used, now = rtgc_now();
 
-	read_rss(max_age_ns);
+	read_rss(now, max_age_ns);
 	if (heap.byte_budget) {
 		heap.used = heap.live = figures.rss;
 	} else {
-		gcstate_figures(&now);
-		heap.used = now.pending;
-		heap.live = now.total + now.pending;
-		heap.budget = now.total / 4;
+		gcstate_figures(&objects);
+		heap.used = objects.pending;
+		heap.live = objects.total + objects.pending;
+		heap.budget = objects.total / 4;
 		if (heap.budget < HEAP_MIN_OBJECTS)
 			heap.budget = HEAP_MIN_OBJECTS;
 	}
 	heap.grown = heap.used > before ? heap.used - before : 0;
+	heap.grown_ns = now - heap.looked_ns;
+	heap.looked_ns = now;
 	figures.allocated += heap.grown;
 }
 
@@ -93,7 +94,7 @@ enum rtgc_verdict figures_publish(struct rtgc *r)
 void figures_begin(void)
 {
 	if (heap.byte_budget)
-		read_rss(0);
+		read_rss(rtgc_now(), 0);
 	figures.begin_rss = figures.rss;
 }
 
@@ -102,7 +103,7 @@ void figures_result(uint64_t collected, struct rtgc_result *ret)
 	uint64_t freed = collected;
 
 	if (heap.byte_budget) {
-		read_rss(0);
+		read_rss(rtgc_now(), 0);
 		freed = figures.begin_rss > figures.rss ? figures.begin_rss - figures.rss
 							: 0;
 	}

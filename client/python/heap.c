@@ -200,19 +200,24 @@ static int wake_pending(void *unused)
 }
 
 /*
- * A window is in force, and at the present rate the budget is used up within a few
- * collections of the middle generation: too soon to wait for the program to come to rest.
+ * A window is in force, and at the present rate the ceiling is reached before the program
+ * is asked to take it: too soon to wait for it to come to rest. The ceiling is noticed at
+ * the end of a collection of the middle generation; half the time until then is for safety.
  */
 static void hurry(struct rtgc *r)
 {
 	uint64_t room = heap.budget > heap.used ? heap.budget - heap.used : 0;
-	enum rtgc_verdict verdict = rtgc_check(r, RTGC_NEVER, NULL);
+	struct rtgc_window window;
+	enum rtgc_verdict verdict = rtgc_check(r, RTGC_NEVER, &window);
+	uint64_t ceiling_ns;
 
-	if (heap.critical)
+	if (heap.critical || !heap.grown)
 		return;
-	if (verdict == RTGC_PREPARE && room / 16 < heap.grown)
+	ceiling_ns = heap.looked_ns + (room / heap.grown + 1) * heap.grown_ns / 2;
+	if (verdict == RTGC_PREPARE && ceiling_ns < window.opens_ns + window.predicted_ns)
 		rtgc_quiet(r);
-	else if ((verdict == RTGC_MAY || verdict == RTGC_MUST) && room / 4 < heap.grown)
+	else if ((verdict == RTGC_MAY || verdict == RTGC_MUST) &&
+		 ceiling_ns < heap_latest(&window))
 		heap_collect_soon();
 }
 
@@ -301,9 +306,11 @@ bool heap_checkpoint(uint64_t until_ns)
 	}
 }
 
-bool heap_late(const struct rtgc_window *window, uint64_t now)
+uint64_t heap_latest(const struct rtgc_window *window)
 {
-	return now + 2 * window->predicted_ns >= window->closes_ns;
+	uint64_t need = 2 * window->predicted_ns;
+
+	return window->closes_ns > need ? window->closes_ns - need : 0;
 }
 
 static int collect_pending(void *unused)
@@ -312,7 +319,9 @@ static int collect_pending(void *unused)
 	if (heap.rtgc && heap.at_ceiling)
 		heap_collect(RTGC_FORCED, NULL);
 	else
-		heap_checkpoint(RTGC_NEVER);
+		heap_checkpoint(atomic_load(&heap.rest) == HEAP_RESTS_UNTIL
+					? atomic_load(&heap.rest_until)
+					: RTGC_NEVER);
 	return 0;
 }
 

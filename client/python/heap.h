@@ -63,11 +63,12 @@ struct heap {
 	} noticed; /* a collection somebody else runs */
 
 	uint64_t used, live, budget; /* as published last, in the heap's unit */
-	uint64_t grown; /* used has grown so much between the last two looks */
+	uint64_t looked_ns;	     /* when */
+	uint64_t grown, grown_ns;    /* by so much, in so long, since the look before */
 
 	/* The main thread at rest; the selector is borrowed from the call in progress. */
-	_Atomic int rest;	     /* enum heap_rest */
-	_Atomic uint64_t rests;	     /* how often the main thread came to rest */
+	_Atomic int rest;   /* enum heap_rest */
+	atomic_bool hooked; /* it comes by our hooks: a program with a loop that waits */
 	_Atomic uint64_t rest_until; /* HEAP_RESTS_UNTIL */
 	PyObject *selector;	     /* HEAP_RESTS_EPOLL */
 	int wake_fd, wake_epoll; /* what the helper put into that selector; -1: none */
@@ -110,8 +111,8 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window);
  * before until_ns. True: it collected.
  */
 bool heap_checkpoint(uint64_t until_ns);
-/* The window is so near its end that a collection must begin now or never. */
-bool heap_late(const struct rtgc_window *window, uint64_t now);
+/* From then on a collection begins in the window at once, or it comes to nothing. */
+uint64_t heap_latest(const struct rtgc_window *window);
 /* Has the main thread collect at its next safe point. Without the GIL, from any thread.
  */
 void heap_collect_soon(void);

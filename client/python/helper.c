@@ -53,14 +53,22 @@ static bool enter_python(PyGILState_STATE *ret)
 	return false;
 }
 
-static void collect_here(uint64_t until_ns)
+/*
+ * Collects in this thread, if the main thread is still where it was seen. False: it has
+ * moved while we waited for the GIL, look again.
+ */
+static bool collect_here(int rest, uint64_t until_ns)
 {
 	PyGILState_STATE state;
+	bool same;
 
 	if (!enter_python(&state))
-		return;
-	heap_checkpoint(until_ns);
+		return true;
+	same = atomic_load(&heap.rest) == rest;
+	if (same)
+		heap_checkpoint(until_ns);
 	PyGILState_Release(state);
+	return same;
 }
 
 /*
@@ -115,18 +123,10 @@ static void wake_main(void)
 /* ---- What to do about a window
  * --------------------------------------------------------- */
 
-static uint64_t latest(const struct rtgc_window *window)
-{
-	uint64_t need = 2 * window->predicted_ns;
-
-	return window->closes_ns > need ? window->closes_ns - need : 0;
-}
-
 /* The main thread works: only a pressing window interrupts it, and late. */
-static uint64_t offer_to_busy(const struct rtgc_window *window, uint64_t now)
+static uint64_t offer_to_busy(const struct rtgc_window *window, int rest, uint64_t now)
 {
-	bool hooked = atomic_load(&heap.rests) != 0;
-	uint64_t at = hooked ? latest(window) : now;
+	uint64_t at = atomic_load(&heap.hooked) ? heap_latest(window) : now;
 
 	if (now < at)
 		return at;
@@ -137,15 +137,15 @@ static uint64_t offer_to_busy(const struct rtgc_window *window, uint64_t now)
 	if (now < helper.asked_ns + GRACE_NS)
 		return helper.asked_ns + GRACE_NS;
 	/* It is blocked in C with the GIL given up: nobody else will. */
-	collect_here(RTGC_NEVER);
-	return RTGC_NEVER;
+	return collect_here(rest, RTGC_NEVER) ? RTGC_NEVER : now;
 }
 
 /* An open window. Returns when to look again. */
 static uint64_t offer(const struct rtgc_window *window, bool must, uint64_t now)
 {
-	uint64_t again = must && now < latest(window) ? latest(window) : RTGC_NEVER;
-	int rest = atomic_load(&heap.rest);
+	uint64_t again =
+		must && now < heap_latest(window) ? heap_latest(window) : RTGC_NEVER;
+	int seen = atomic_load(&heap.rest), rest = seen;
 
 	if (rest == HEAP_RESTS_UNTIL ? now >= atomic_load(&heap.rest_until)
 				     : heap.in_flight)
@@ -157,15 +157,18 @@ static uint64_t offer(const struct rtgc_window *window, bool must, uint64_t now)
 		helper.woken = true;
 		return again;
 	case HEAP_RESTS_UNTIL:
-		collect_here(atomic_load(&heap.rest_until));
-		return again;
+		/*
+		 * A main thread that runs makes the pending call before it gives the GIL up
+		 * to us. One that sleeps has given it up already.
+		 */
+		heap_collect_soon();
+		return collect_here(seen, atomic_load(&heap.rest_until)) ? again : now;
 	case HEAP_RESTS_POLL:
-		if (now < latest(window))
-			return latest(window);
-		collect_here(RTGC_NEVER);
-		return RTGC_NEVER;
+		if (now < heap_latest(window))
+			return heap_latest(window);
+		return collect_here(seen, RTGC_NEVER) ? RTGC_NEVER : now;
 	default:
-		return must ? offer_to_busy(window, now) : RTGC_NEVER;
+		return must ? offer_to_busy(window, seen, now) : RTGC_NEVER;
 	}
 }
 

@@ -261,6 +261,8 @@ static PyObject *window_dict(struct rtgc *r)
 static PyObject *status(PyObject *module, PyObject *unused)
 {
 	struct rtgc *r = heap.rtgc;
+	/* Not what the library has just learnt: what holds for the collector by now. */
+	bool supervised = atomic_load(&heap.taken);
 	struct rtgc_status now;
 	PyObject *window;
 
@@ -278,9 +280,9 @@ static PyObject *status(PyObject *module, PyObject *unused)
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
 		"s:K,s:i,s:s}",
 		"state",
-		now.supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
-			       : rtgc_verdict_name(RTGC_ALONE),
-		"supervised", now.supervised ? Py_True : Py_False, "service", now.service,
+		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
+			   : rtgc_verdict_name(RTGC_ALONE),
+		"supervised", supervised ? Py_True : Py_False, "service", now.service,
 		"heap", now.heap, "heap_id", NUMBER(now.heap_id), "epoch",
 		NUMBER(now.epoch), "unit", heap.byte_budget ? "bytes" : "objects", "used",
 		NUMBER(heap.used), "budget", NUMBER(heap.budget), "live",
@@ -291,8 +293,8 @@ static PyObject *status(PyObject *module, PyObject *unused)
 		"uncoordinated", NUMBER(now.uncoordinated), "connects",
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
 		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
-		atomic_load(&heap.taken) ? atomic_load(&heap.own) : gcstate_threshold(),
-		"refused", now.refused);
+		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
+		now.refused);
 #undef NUMBER
 }
 
@@ -366,11 +368,39 @@ static PyMethodDef methods[] = {
 	{0},
 };
 
+/* Runs once in each interpreter that imports it; gcstate_init() refuses all but the main. */
+static int execute(PyObject *module)
+{
+	static bool ready;
+
+	if (gcstate_init() < 0)
+		return -1;
+	if (!ready) {
+		generation_name = PyUnicode_InternFromString("generation");
+		collected_name = PyUnicode_InternFromString("collected");
+		if (!generation_name || !collected_name)
+			return -1;
+		heap_init();
+		ready = true;
+	}
+	if (rest_add(module) < 0)
+		return -1;
+	return PyModule_AddStringConstant(module, "version", rtgc_version());
+}
+
+static PyModuleDef_Slot slots[] = {
+	{Py_mod_exec, (void *)execute},
+#ifdef Py_mod_multiple_interpreters
+	{Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+	{0, NULL},
+};
+
 static struct PyModuleDef definition = {
 	PyModuleDef_HEAD_INIT,
 	.m_name = "rtgc._rtgc",
-	.m_size = -1,
 	.m_methods = methods,
+	.m_slots = slots,
 };
 
 /* CPython asks for it by name. */
@@ -378,22 +408,5 @@ PyMODINIT_FUNC PyInit__rtgc(void);
 
 PyMODINIT_FUNC PyInit__rtgc(void)
 {
-	PyObject *module;
-
-	if (gcstate_init() < 0)
-		return NULL;
-	generation_name = PyUnicode_InternFromString("generation");
-	collected_name = PyUnicode_InternFromString("collected");
-	if (!generation_name || !collected_name)
-		return NULL;
-	module = PyModule_Create(&definition);
-	if (!module)
-		return NULL;
-	if (rest_add(module) < 0 ||
-	    PyModule_AddStringConstant(module, "version", rtgc_version()) < 0) {
-		Py_DECREF(module);
-		return NULL;
-	}
-	heap_init();
-	return module;
+	return PyModuleDef_Init(&definition);
 }

@@ -137,9 +137,6 @@ static void come_to_rest(struct rtgc *r, const struct call *call)
 	atomic_store_explicit(&heap.rest,
 			      call->rest->wakeable ? HEAP_RESTS_EPOLL : HEAP_RESTS_POLL,
 			      memory_order_release);
-	atomic_store_explicit(&heap.rests,
-			      atomic_load_explicit(&heap.rests, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
 	rtgc_idle(r, RTGC_NEVER);
 }
 
@@ -185,7 +182,7 @@ static void use_last_moment(struct rtgc *r)
 	struct rtgc_window window;
 
 	if (rtgc_check(r, RTGC_NEVER, &window) == RTGC_MUST &&
-	    heap_late(&window, rtgc_now()))
+	    rtgc_now() >= heap_latest(&window))
 		heap_collect(RTGC_IN_WINDOW, &window);
 }
 
@@ -263,6 +260,7 @@ static PyObject *rest_call(PyObject *self, PyObject *const *args, size_t nargsf,
 	if (!r || PyThread_get_thread_ident() != heap.main_thread || heap.critical ||
 	    !read_timeout(&call))
 		return plain(&call);
+	atomic_store_explicit(&heap.hooked, true, memory_order_relaxed);
 	if (heap.dormant)
 		heap_wake();
 	if (call.timeout_ns > 0 && !heap.in_flight)
