@@ -128,7 +128,10 @@ def test_explain_says_who_holds_the_slot(daemon):
         one.begin(one.window())
         one.settle()
         # A budget lasts 400 s, so the guard is 10 s: due, and not yet past its last call.
-        two.grow(10**6 - 24750, rate=2500)
+        two.grow(10**6 - 22500, rate=2500)
+        daemon.wait(lambda d: any(decision["reason"] == "slot-busy" for decision in
+                                  d.call("Explain", heap="two")["decisions"]),
+                    "the second one has to wait")
         done = run("explain", "two", control=daemon.control)
     assert done.returncode == 0, done.stderr
     held = [row for row in rows(done.stdout.split("\n\n")[1]) if row["REASON"] == "slot-busy"]

@@ -15,7 +15,9 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests"))
+sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests", "python"))
 import harness  # noqa: E402
+from program import environment  # noqa: E402
 from screen import run  # noqa: E402
 
 SOURCE = pathlib.Path(os.environ["RTGC_SRCDIR"])
@@ -68,7 +70,7 @@ def test_commands_of_rtgcctl():
     assert len(ours) >= 4
     with harness.Daemon() as daemon:
         app = subprocess.Popen([PYTHON, "-m", "rtgc", "--heap", "checkout-1", "-"], text=True,
-                               stdin=subprocess.PIPE, env=daemon.env())
+                               stdin=subprocess.PIPE, env=environment(daemon.env()))
         app.stdin.write(APP)
         app.stdin.close()
         try:
@@ -102,12 +104,12 @@ def test_a_daemon_of_ones_own():
         script = "\n".join([line, exports, "rtgcctl -j status"]).replace("/tmp/my/", folder + "/my/")
         env = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}"}
         done = subprocess.run(["sh", "-e", "-c", script], env=env, stdout=subprocess.PIPE, text=True)
+        assert done.returncode == 0
         pid = json.loads(done.stdout)["pid"]
         gone = os.pidfd_open(pid)
         os.kill(pid, 15)
         assert select.select([gone], [], [], 60)[0]
         os.close(gone)
-    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("how", ["command", "lines"])
@@ -122,7 +124,7 @@ def test_a_supervised_program(tmp_path, how):
         (tmp_path / "app.py").write_text(shown + APP)
         command = [PYTHON, "app.py"]
     with harness.Daemon() as daemon:
-        app = subprocess.Popen(command, cwd=tmp_path, env=daemon.env())
+        app = subprocess.Popen(command, cwd=tmp_path, env=environment(daemon.env()))
         try:
             daemon.wait(lambda d: d.heaps(), "the program has joined")
             heap, = daemon.heaps()
