@@ -3,7 +3,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import types
@@ -48,11 +47,10 @@ def test_the_whole_demo(tmp_path):
     assert runs["off"]["paused_max"] == 0 and runs["off"]["longest_pause_ms"] == 0
     assert runs["default"]["paused_max"] > 0 and runs["default"]["longest_pause_ms"] > 0
     assert runs["rtgcd"]["paused_max"] > 0 and runs["rtgcd"]["longest_pause_ms"] > 0
-    # Limits in time are for the benchmark; counts hold on any machine.
-    counts = {check["name"]: check["value"] for check in written["checks"]
-              if isinstance(check["value"], int)}
+    # Limits in time are for the benchmark; these counts hold on any machine, however loaded.
+    counts = {check["name"]: check["value"] for check in written["checks"]}
     assert counts["failed requests, all runs"] == 0
-    assert counts["over limit, rtgcd"] == 0
+    assert counts["full collections at once, rtgcd"] <= 1 + runs["rtgcd"]["over_limit"]
     assert [one["rtgcd"]["rtgcd"]["counts_agree"] for one in written["rounds"]] == [True]
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "mine.txt").read_text() == "not the demo's"

@@ -142,7 +142,8 @@ class Cluster:
         return self.stack.__exit__(*exception)
 
     def spawn(self, name, argv, env=None, pass_fds=()):
-        process = Process(name, [str(arg) for arg in argv], self.logs / f"{name}.log", env, pass_fds)
+        log = self.logs / f"{name}.log"
+        process = Process(name, [str(arg) for arg in argv], log, env, pass_fds)
         self.stack.callback(process.stop)
         return process
 

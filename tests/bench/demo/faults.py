@@ -144,6 +144,7 @@ class Scenario:
         self.progress("waiting for windows")
         self.wait_windows("windows to be used again")
         settled_ns = time.monotonic_ns()
+        self.over_limit = self.cluster.call("GetStatus")["over_limit"]
         self.result["windows_again_s"] = since_s(self.help_ns)
         self.wait_windows("windows to be used once more")
         return settled_ns
@@ -155,6 +156,15 @@ class Scenario:
         crowded = check_pauses.crowded_until(pauses, MAX_CONCURRENT) or self.help_ns
         return max(self.result["supervised_s"], (crowded - self.help_ns) / 1e9)
 
+    def left_drained(self):
+        """With the daemon ended, so that no server is drained for a window of now."""
+        self.cluster.daemon.stop()
+        try:
+            wait_until(lambda: not self.cluster.drained(), "no server to be drained", EVENT_TIMEOUT)
+        except Failure:
+            return len(self.cluster.drained())
+        return 0
+
     def run(self):
         cluster, result = self.cluster, self.result
         self.load = cluster.start_load(seconds=LOAD_SECONDS)
@@ -165,15 +175,16 @@ class Scenario:
             self.alone()
             settled_ns = self.help()
             self.progress("stopping")
-            self.wait(lambda: not cluster.drained(), "no server to be drained")
             self.load.signal(signal.SIGTERM)
             load = cluster.finish_load(self.load)
             end_ns = time.monotonic_ns()
-        result["left_drained"] = len(cluster.drained())
+        result["over_limit_after"] = cluster.call("GetStatus")["over_limit"] - self.over_limit
+        result["left_drained"] = self.left_drained()
         cluster.stop_replicas()
         result["failed_requests"] = load["errors"]
         result["requests"] = load["sent"]
         result["max_ms"] = load["max_ms"]
+        result["send_lag_max_ms"] = load["send_lag_max_ms"]
         result["rss_ratio"] = rss.most(self.fault_ns, end_ns) / rss.most(begin_ns, self.fault_ns)
         result["paused_max_after"] = check_pauses.most_at_once(self.pauses_since(settled_ns))
         result["back_s"] = self.back_s()

@@ -42,7 +42,8 @@ def table(runs):
     for name, figures in runs.items():
         milliseconds = [f"{figures[key]:.1f}" for key in KEYS[:5]]
         megabytes = [f"{figures[key] / MB:.0f}" for key in ("rss_start_bytes", "rss_end_bytes")]
-        counts = ["-" if figures[key] is None else figures[key] for key in ("forced", "over_limit")]
+        counts = ["-" if figures[key] is None else figures[key]
+                  for key in ("forced", "over_limit")]
         lines.append(row([name, *milliseconds, figures["paused_max"], *megabytes, *counts]))
     return "\n".join(lines)
 
