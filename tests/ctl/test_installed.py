@@ -51,6 +51,13 @@ def test_the_service_is_confined(units):
     assert done.returncode == 0, done.stdout
 
 
+def test_the_drain_guard_is_asked_before_it_is_killed(units):
+    """However the daemon ends: KillMode=mixed would leave drained servers drained."""
+    text = pathlib.Path(units[1]).read_text()
+    assert re.search(r"^KillMode=control-group$", text, re.M)
+    assert re.search(r"^WatchdogSignal=SIGTERM$", text, re.M)
+
+
 def test_the_built_unit_names_the_installed_daemon():
     text = (BUILD / "systemd" / "rtgcd.service").read_text()
     assert re.search(r"^ExecStart=/\S*/rtgcd --foreground$", text, re.M)
