@@ -25,7 +25,7 @@ KEYS = {"p50_ms", "p99_ms", "p999_ms", "max_ms", "longest_pause_ms", "paused_max
 def demo(results, *args):
     return subprocess.run(
         [sys.executable, os.path.join(DEMO, "run.py"), "--build", BUILD, "--results", results,
-         "--cached", "1500", "--products", "3000", "--rate", "400", "--warmup", "0.5",
+         "--cached", "1500", "--products", "15000", "--rate", "200", "--warmup", "0.5",
          "--seconds", "6", *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
 

@@ -68,6 +68,7 @@ class Options:
     warmup: float = 4
     seconds: float = 30
     seed: int = 1
+    timeout: float = 10  # of a request
     python: str = sys.executable
     haproxy: str = dataclasses.field(
         default_factory=lambda: os.environ.get("HAPROXY") or shutil.which(
@@ -262,7 +263,8 @@ class Cluster:
         options = self.options
         argv = [options.build / "tests" / "bench" / "rtgc-load", "--rate", options.rate,
                 "--warmup", options.warmup, "--seconds", seconds or options.seconds,
-                "--keys", options.products, "--seed", options.seed]
+                "--keys", options.products, "--seed", options.seed,
+                "--timeout", options.timeout]
         if series:
             argv += ["--series", series]
         return self.spawn("load", [*argv, f"http://127.0.0.1:{self.port}/page/%k"])

@@ -23,7 +23,7 @@ from cluster import MAX_CONCURRENT, Cluster, Options, RssSampler
 from processes import Failure, wait_until
 from run import Progress
 
-LOAD_SECONDS = 3600  # longer than any scenario: it is told to stop
+LOAD_SECONDS = 900  # longer than any scenario: it is told to stop
 EVENT_TIMEOUT = 120
 POLL = 0.002
 
@@ -167,7 +167,7 @@ class Scenario:
 
     def run(self):
         cluster, result = self.cluster, self.result
-        self.load = cluster.start_load(seconds=LOAD_SECONDS)
+        self.load = cluster.start_load(LOAD_SECONDS, cluster.logs / "requests.csv")
         with RssSampler(list(cluster.replicas.values())) as rss:
             begin_ns = time.monotonic_ns()
             self.normal_service()
