@@ -24,10 +24,16 @@
 
 nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 {
+	nsec_t start;
+
 	if (!h->in_service.linked)
 		return h->latest_start;
-	return nsec_min(demand_start_of(&h->service->demand, &h->in_service),
-			demand_start_of(&s->demand, &h->in_host));
+	start = nsec_min(demand_start_of(&h->service->demand, &h->in_service),
+			 demand_start_of(&s->demand, &h->in_host));
+	if (h->in_rivals.linked)
+		start = nsec_min(start, demand_start_of(&h->service->rivals->demand,
+							&h->in_rivals));
+	return start;
 }
 
 void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
@@ -81,6 +87,9 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 	}
 	demand_set(&h->service->demand, &h->in_service, latest, h->span, load);
 	demand_set(&s->demand, &h->in_host, latest, h->span, load);
+	if (h->service->rivals)
+		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
+			   load);
 }
 
 /* From here on it is let through even over the limit. */
@@ -138,11 +147,22 @@ static uint64_t slot_holder(const struct supervisor *s, const struct heap *h, bo
 /* Says once why it must wait. */
 static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	bool host = h->service->taken < h->service->config.max_concurrent;
-	enum reason busy = host ? REASON_HOST_BUSY : REASON_SLOT_BUSY;
+	const struct heap *rival = rivals_holder(s, h->service);
+	enum reason busy = REASON_NONE;
+	uint64_t holder = 0;
 
-	if (h->reason != busy)
-		decide_record(s, h, busy, slot_holder(s, h, host), now);
+	if (h->service->taken >= h->service->config.max_concurrent) {
+		busy = REASON_SLOT_BUSY;
+		holder = slot_holder(s, h, false);
+	} else if (rival) {
+		busy = REASON_RIVAL_BUSY;
+		holder = rival->id;
+	} else if (s->taken >= s->max_concurrent) {
+		busy = REASON_HOST_BUSY;
+		holder = slot_holder(s, h, true);
+	}
+	if (busy != REASON_NONE && h->reason != busy)
+		decide_record(s, h, busy, holder, now);
 }
 
 static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
@@ -158,8 +178,7 @@ static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
 	if (h->wanting_since == NSEC_NEVER)
 		h->wanting_since = now;
 	check_eligible(s, h->service);
-	if (list_empty(&h->service->eligible) || s->taken >= s->max_concurrent)
-		explain_wait(s, h, now);
+	explain_wait(s, h, now);
 }
 
 /* Figures may be old when a heap seems due: a page can be read at once. */
@@ -199,12 +218,23 @@ static void settle(struct supervisor *s, struct demand *d, struct timer *timer,
 	timers_arm(&s->timers, timer, start);
 }
 
+void decide_due_host(struct supervisor *s, nsec_t now)
+{
+	settle(s, &s->demand, &s->timer, offsetof(struct heap, in_host), now);
+}
+
+void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now)
+{
+	settle(s, &rivals->demand, &rivals->timer, offsetof(struct heap, in_rivals), now);
+}
+
 void decide_due(struct supervisor *s, struct service *service, nsec_t now)
 {
-	if (service)
-		settle(s, &service->demand, &service->timer,
-		       offsetof(struct heap, in_service), now);
-	settle(s, &s->demand, &s->timer, offsetof(struct heap, in_host), now);
+	settle(s, &service->demand, &service->timer, offsetof(struct heap, in_service),
+	       now);
+	if (service->rivals)
+		decide_due_rivals(s, service->rivals, now);
+	decide_due_host(s, now);
 }
 
 void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
@@ -231,6 +261,8 @@ void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 	list_unlink(&h->waiting);
 	demand_remove(&h->service->demand, &h->in_service);
 	demand_remove(&s->demand, &h->in_host);
+	if (h->service->rivals)
+		demand_remove(&h->service->rivals->demand, &h->in_rivals);
 	timers_arm(&s->timers, &h->timer, NSEC_NEVER);
 	check_eligible(s, h->service);
 	decide_due(s, h->service, now);
@@ -277,6 +309,8 @@ static struct heap *most_pressing(const struct supervisor *s)
 		struct service *service = list_entry(l, struct service, eligible);
 		struct heap *h = list_entry(service->waiting.next, struct heap, waiting);
 
+		if (rivals_holder(s, service))
+			continue;
 		if (!best || h->in_host.deadline < best->in_host.deadline)
 			best = h;
 	}
@@ -288,6 +322,8 @@ void decide_dispatch(struct supervisor *s, nsec_t now)
 	while (s->taken < s->max_concurrent && !list_empty(&s->eligible)) {
 		struct heap *h = most_pressing(s);
 
+		if (!h)
+			break; /* rivals hold the slots */
 		if (better_after_deadline(h, now))
 			h->retry_at = h->deadline;
 		else
@@ -305,14 +341,17 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 	    slack < nsec_add(end, SLACK_MARGIN) ||
 	    heap_used_at(h, now) < heap_budget(h) / SLACK_SHARE ||
 	    service->taken >= service->config.max_concurrent ||
-	    s->taken >= s->max_concurrent)
+	    s->taken >= s->max_concurrent || rivals_holder(s, service))
 		return;
 	/* With h out of the way: could those that share its slots still start in time? */
 	demand_remove(&service->demand, &h->in_service);
 	demand_remove(&s->demand, &h->in_host);
+	if (service->rivals)
+		demand_remove(&service->rivals->demand, &h->in_rivals);
 	if ((service->config.max_concurrent - service->taken >= 2 ||
 	     demand_start_by(&service->demand) >= end) &&
-	    (s->max_concurrent - s->taken >= 2 || demand_start_by(&s->demand) >= end))
+	    (s->max_concurrent - s->taken >= 2 || demand_start_by(&s->demand) >= end) &&
+	    (!service->rivals || demand_start_by(&service->rivals->demand) >= end))
 		lease_grant_slack(s, h, slack, now);
 	decide_heap(s, h, now);
 }

@@ -45,7 +45,8 @@ struct heap {
 	struct list holding;   /* in the host's, while it holds one */
 	struct list directing; /* while its directive has changed and was not told */
 	struct heap *hash_next;
-	struct demand_node in_service, in_host; /* among those it shares slots with */
+	struct demand_node in_service, in_host,
+		in_rivals; /* among those it shares slots with */
 	struct timer timer;
 	struct service *service;
 

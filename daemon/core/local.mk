@@ -9,6 +9,7 @@ libcore_la_SOURCES = \
 	daemon/core/lease.c \
 	daemon/core/look.c \
 	daemon/core/predict.c daemon/core/predict.h \
+	daemon/core/rivals.c daemon/core/rivals.h \
 	daemon/core/reason.c daemon/core/reason.h \
 	daemon/core/service.c daemon/core/service.h \
 	daemon/core/state.h \

@@ -9,11 +9,15 @@
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
 
+struct rivals;
+
 struct service {
 	struct list all;
 	struct list heaps;
-	struct list waiting;  /* its heaps that want a slot, by deadline */
-	struct list eligible; /* in the host's, while some wait and a slot is free */
+	struct list waiting;   /* its heaps that want a slot, by deadline */
+	struct list eligible;  /* in the host's, while some wait and a slot is free */
+	struct rivals *rivals; /* NULL: it has none */
+	struct list among_rivals;
 	struct demand demand;
 	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;

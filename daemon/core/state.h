@@ -13,12 +13,14 @@
 
 #include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
+#include "daemon/core/rivals.h"
 #include "daemon/core/service.h"
 
 struct supervisor {
 	struct core_service_config defaults, *configs;
 	size_t n_configs;
 	unsigned max_concurrent;
+	bool any_rivals; /* some section has NeverWith= */
 
 	struct list heaps; /* by rising id */
 	struct list services;
@@ -56,8 +58,10 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now);
 void decide_forget(struct supervisor *s, struct heap *h, nsec_t now);
 /* A limit or a policy has changed. */
 void decide_service(struct supervisor *s, struct service *service, nsec_t now);
-/* The first of a demand (NULL: of the host's) may have become due. */
+/* The first of a demand may have become due: of a service's and all it is part of, of the host's. */
 void decide_due(struct supervisor *s, struct service *service, nsec_t now);
+void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now);
+void decide_due_host(struct supervisor *s, nsec_t now);
 /* Gives free slots to those that wait, the most pressing first. */
 void decide_dispatch(struct supervisor *s, nsec_t now);
 /* h has declared slack: collect early if that is worth it and hurts nobody. */

@@ -117,6 +117,9 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	s->n_configs = config->n_services;
 	s->defaults = config->defaults;
 	s->max_concurrent = config->max_concurrent;
+	s->any_rivals = false;
+	for (size_t i = 0; i < s->n_configs; i++)
+		s->any_rivals |= configs[i].never_with[0][0] != '\0';
 	demand_resize(&s->demand, s->max_concurrent);
 	return 0;
 }
@@ -178,6 +181,13 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 		memcpy(name, service->config.name, sizeof(name));
 		service->config = *config_of(s, name);
 		memcpy(service->config.name, name, sizeof(name));
+		rivals_leave(s, service);
+	}
+	list_for_each (l, &s->services) {
+		struct service *service = list_entry(l, struct service, all);
+
+		/* Out of memory: its rivals are not foreseen, but still kept apart. */
+		(void)rivals_join(s, service, now);
 		decide_service(s, service, now);
 	}
 	decide_dispatch(s, now);
@@ -195,6 +205,17 @@ struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id)
 	while (h && h->id != id)
 		h = h->hash_next;
 	return h;
+}
+
+static void drop_service_if_empty(struct supervisor *s, struct service *service)
+{
+	if (service->n_heaps > 0)
+		return;
+	rivals_leave(s, service);
+	timers_arm(&s->timers, &service->timer, NSEC_NEVER);
+	timers_remove_owner(&s->timers);
+	s->n_services--;
+	service_free(service);
 }
 
 static int find_service(struct supervisor *s, uint32_t uid, const char *name, nsec_t now,
@@ -220,18 +241,13 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 	}
 	list_append(&s->services, &service->all);
 	s->n_services++;
+	r = rivals_join(s, service, now);
+	if (r < 0) {
+		drop_service_if_empty(s, service);
+		return r;
+	}
 	*ret = service;
 	return 0;
-}
-
-static void drop_service_if_empty(struct supervisor *s, struct service *service)
-{
-	if (service->n_heaps > 0)
-		return;
-	timers_arm(&s->timers, &service->timer, NSEC_NEVER);
-	timers_remove_owner(&s->timers);
-	s->n_services--;
-	service_free(service);
 }
 
 /* The slot that the same process still holds by a connection it has lost. */
@@ -417,8 +433,11 @@ static void timer_fired(struct supervisor *s, struct timer *timer, nsec_t now)
 	case TIMER_SERVICE:
 		decide_due(s, list_entry(timer, struct service, timer), now);
 		break;
+	case TIMER_RIVALS:
+		decide_due_rivals(s, list_entry(timer, struct rivals, timer), now);
+		break;
 	case TIMER_HOST:
-		decide_due(s, NULL, now);
+		decide_due_host(s, now);
 		break;
 	}
 }

@@ -40,6 +40,8 @@ enum core_drain {
 	DRAIN_EXTERNAL, /* the edge drains it at a balancer and reports EVENT_DRAINED */
 };
 
+#define CORE_RIVALS_MAX 4
+
 struct core_service_config {
 	char name[WIRE_NAME_MAX];
 	enum core_policy policy;
@@ -49,6 +51,8 @@ struct core_service_config {
 				    none */
 	nsec_t lead, max_defer;
 	unsigned min_yield_permille;
+	char never_with[CORE_RIVALS_MAX]
+		       [WIRE_NAME_MAX]; /* services, of any user; "" = none */
 };
 
 struct core_config {

@@ -523,6 +523,13 @@ static void check(struct sim *sim)
 		if (held[i] > sim->services[i].max_concurrent + excused)
 			broken(sim, "I-2", "%u windows in a service with %u slots",
 			       held[i], sim->services[i].max_concurrent);
+	for (unsigned i = 0; i < sim->config.n_services; i++)
+		for (unsigned j = 0; j < sim->config.n_services; j++)
+			if (i != j && held[i] && held[j] && !excused &&
+			    strcmp(sim->services[i].never_with[0],
+				   sim->services[j].name) == 0)
+				broken(sim, "I-2", "services %u and %u pause together", i,
+				       j);
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
 		const struct sim_heap *h = &sim->heap[i];
 
@@ -711,6 +718,9 @@ void sim_populate(struct sim *sim)
 		sim->services[i].lead = 1 + sim_random(sim, 300 * MS);
 		if (sim_random(sim, 4) == 0)
 			sim->services[i].max_defer = 1 + sim_random(sim, SEC);
+		if (sim_random(sim, 4) == 0)
+			snprintf(sim->services[i].never_with[0], WIRE_NAME_MAX, "s%u",
+				 (unsigned)sim_random(sim, SIM_SERVICES_MAX));
 	}
 	sim->n_heaps = 1 + (unsigned)sim_random(sim, 16);
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
