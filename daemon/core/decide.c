@@ -122,8 +122,9 @@ static void arm(struct supervisor *s, struct heap *h, nsec_t now)
 
 static void check_eligible(struct supervisor *s, struct service *service)
 {
+	bool together = service->config.policy == POLICY_TOGETHER;
 	bool eligible = !list_empty(&service->waiting) &&
-			service->taken < service->config.max_concurrent;
+			service->taken < (together ? 1 : service->config.max_concurrent);
 
 	if (eligible == !list_empty(&service->eligible))
 		return;
@@ -187,6 +188,19 @@ static bool needs_look(const struct heap *h, nsec_t now)
 	return (h->caps & WIRE_CAP_PAGE) && nsec_add(h->looked_at, LOOK_FRESH) < now;
 }
 
+/* Policy=observe: what would have been decided, then the window all the same. */
+static void observe(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct service *service = h->service;
+
+	if (service->observed >= service->config.max_concurrent) {
+		service->would_wait++;
+		decide_record(s, h, REASON_WOULD_WAIT, 0, now);
+	}
+	h->wanting_since = now;
+	lease_grant_observed(s, h, now);
+}
+
 static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	nsec_t worth = heap_worth_from(h);
@@ -197,6 +211,8 @@ static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 	} else if (needs_look(h, now)) {
 		h->look_until = nsec_add(now, LOOK_PATIENCE);
 		action_append(s, ACTION_LOOK, h);
+	} else if (h->service->config.policy == POLICY_OBSERVE) {
+		observe(s, h, now);
 	} else {
 		wait_in_order(s, h, now);
 	}
@@ -282,7 +298,10 @@ void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 		h->look_until = 0;
 		h->looked_at = now;
 	}
-	if (!list_empty(&h->waiting) && must_at(h) <= now) {
+	if (!list_empty(&h->waiting) && must_at(h) <= now &&
+	    h->service->config.policy == POLICY_TOGETHER) {
+		round_start(s, h->service, true, now);
+	} else if (!list_empty(&h->waiting) && must_at(h) <= now) {
 		lease_grant(s, h,
 			    h->last_call <= now ? REASON_OVER_LIMIT : REASON_DEFERRED,
 			    true, now);
@@ -309,7 +328,9 @@ static struct heap *most_pressing(const struct supervisor *s)
 		struct service *service = list_entry(l, struct service, eligible);
 		struct heap *h = list_entry(service->waiting.next, struct heap, waiting);
 
-		if (rivals_holder(s, service))
+		if (rivals_holder(s, service) ||
+		    (service->config.policy == POLICY_TOGETHER &&
+		     !round_fits(s, service)))
 			continue;
 		if (!best || h->in_host.deadline < best->in_host.deadline)
 			best = h;
@@ -323,8 +344,10 @@ void decide_dispatch(struct supervisor *s, nsec_t now)
 		struct heap *h = most_pressing(s);
 
 		if (!h)
-			break; /* rivals hold the slots */
-		if (better_after_deadline(h, now))
+			break; /* rivals hold the slots, or a round needs more of them */
+		if (h->service->config.policy == POLICY_TOGETHER)
+			round_start(s, h->service, false, now);
+		else if (better_after_deadline(h, now))
 			h->retry_at = h->deadline;
 		else
 			lease_grant(s, h, REASON_DUE, false, now);
@@ -336,6 +359,10 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	struct service *service = h->service;
 	nsec_t end = nsec_add(now, h->predicted), slack = h->slack_until;
+
+	/* Policy=idle takes an idle application at its word, however long that lasts. */
+	if (slack == NSEC_NEVER && service->config.policy == POLICY_IDLE)
+		slack = nsec_add(now, lease_span(h->predicted));
 
 	if (!can_collect(h) || slack == NSEC_NEVER || h->retry_at > now ||
 	    slack < nsec_add(end, SLACK_MARGIN) ||

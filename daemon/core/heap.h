@@ -29,6 +29,7 @@ struct lease {
 	uint8_t kind;
 	bool must, over_limit;
 	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
+	bool slot;     /* it counts against the limits: all but those of Policy=observe */
 	nsec_t announced, opens_by, opens, closes, predicted, begin;
 	enum reason reason; /* why it was granted */
 };

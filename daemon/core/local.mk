@@ -11,6 +11,7 @@ libcore_la_SOURCES = \
 	daemon/core/predict.c daemon/core/predict.h \
 	daemon/core/rivals.c daemon/core/rivals.h \
 	daemon/core/reason.c daemon/core/reason.h \
+	daemon/core/round.c \
 	daemon/core/service.c daemon/core/service.h \
 	daemon/core/state.h \
 	daemon/core/supervisor.c daemon/core/supervisor.h \

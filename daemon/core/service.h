@@ -26,7 +26,11 @@ struct service {
 
 	unsigned taken; /* slots: windows announced, open or in use */
 	unsigned paused_now, paused_max;
+	unsigned observed; /* windows that hold no slot: Policy=observe */
 	uint64_t windows, forced, over_limit;
+	uint64_t
+		would_wait; /* Policy=observe: windows that another policy had held back */
+	uint64_t dropped_out;	/* Policy=together: members that missed their round */
 	struct histogram waits; /* from wanting to begin */
 	nsec_t drain_typical;	/* announce to open, an upper estimate; 0: not known */
 	nsec_t since, busy;	/* utilisation: slot time used since then */

@@ -6,6 +6,7 @@
  *   decide.c      who must get a slot by when, and who gets one now
  *   direct.c      what heaps are told to report when
  *   lease.c       the life of a window: announced, open, in use, over
+ *   round.c       Policy=together: one window for all members
  *   look.c        what the control socket shows
  */
 #ifndef RTGCD_CORE_STATE_H
@@ -80,11 +81,25 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now);
 /* Tells those for whom that has changed, each once. */
 void direct_flush(struct supervisor *s);
 
+/* ---- round.c ---- */
+/* May the service's round start now, within the limits? */
+bool round_fits(const struct supervisor *s, const struct service *service);
+/* One window for all members that have something to free. */
+void round_start(struct supervisor *s, struct service *service, bool over_limit,
+		 nsec_t now);
+
 /* ---- lease.c ---- */
 void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 		 bool over_limit, nsec_t now);
 /* An open window for an application that has slack until closes. */
 void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now);
+/* Policy=observe: at once, on no slot. */
+void lease_grant_observed(struct supervisor *s, struct heap *h, nsec_t now);
+/* Policy=together: open in [opens, closes) for all members. */
+void lease_grant_together(struct supervisor *s, struct heap *h, nsec_t opens,
+			  nsec_t closes, bool over_limit, nsec_t now);
+/* How long a window is for that pause. */
+nsec_t lease_span(nsec_t pause);
 void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now);
 int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
 		nsec_t now);

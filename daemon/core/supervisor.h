@@ -180,7 +180,9 @@ struct core_service {
 	enum core_policy policy;
 	unsigned max_concurrent, heaps, paused_now, paused_max;
 	uint64_t windows, forced, over_limit;
-	nsec_t wait_p99;	       /* from wanting to begin */
+	uint64_t would_wait;  /* Policy=observe: windows it would have held back */
+	uint64_t dropped_out; /* Policy=together: members that missed their round */
+	nsec_t wait_p99;      /* from wanting to begin */
 	unsigned utilization_permille; /* of its slots */
 };
 
@@ -221,6 +223,7 @@ struct core_window {
 	} state;
 	uint8_t kind;
 	bool must, over_limit;
+	bool slot; /* counts against the limits: all but those of Policy=observe */
 	nsec_t announced, opens, closes, predicted, begin; /* begin: 0 until it began */
 	enum reason reason;
 };
