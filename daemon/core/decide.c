@@ -256,6 +256,8 @@ void decide_due(struct supervisor *s, struct service *service, nsec_t now)
 void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	heap_estimate(h);
+	budget_update(s, h);
+	heap_estimate(h);
 	/* Whether it must wait is found out anew, with the latest figures. */
 	list_unlink(&h->waiting);
 	h->worth_at = 0;
@@ -275,6 +277,7 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	list_unlink(&h->waiting);
+	budget_forget(s, h);
 	demand_remove(&h->service->demand, &h->in_service);
 	demand_remove(&s->demand, &h->in_host);
 	if (h->service->rivals)

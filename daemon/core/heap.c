@@ -72,13 +72,35 @@ struct heap *heap_free(struct heap *h)
 	return NULL;
 }
 
+enum core_budget heap_budget_from(const struct heap *h)
+{
+	if (h->own_budget)
+		return BUDGET_OWN;
+	if (h->assigned)
+		return BUDGET_SHARED;
+	if (h->report.budget)
+		return BUDGET_RUNTIME;
+	if (h->unit == WIRE_BYTES && h->service->config.budget_bytes)
+		return BUDGET_SERVICE;
+	return BUDGET_NONE;
+}
+
 uint64_t heap_budget(const struct heap *h)
 {
-	if (h->report.budget)
+	switch (heap_budget_from(h)) {
+	case BUDGET_NONE:
+		break;
+	case BUDGET_OWN:
+		/* A heap that outgrew it says so: its client has raised the ceiling. */
+		return nsec_max(h->own_budget, h->report.budget);
+	case BUDGET_SHARED:
+		return h->assigned;
+	case BUDGET_RUNTIME:
 		return h->report.budget;
-	if (h->own_budget)
-		return h->own_budget;
-	return h->unit == WIRE_BYTES ? h->service->config.budget_bytes : 0;
+	case BUDGET_SERVICE:
+		return h->service->config.budget_bytes;
+	}
+	return 0;
 }
 
 double heap_rate(const struct heap *h)
@@ -226,6 +248,18 @@ enum core_state heap_state(const struct heap *h)
 	if (h->lease.state == LEASE_ANNOUNCED)
 		return HEAP_DRAINING;
 	return list_empty(&h->waiting) ? HEAP_IDLE : HEAP_WANTING;
+}
+
+const char *core_budget_name(enum core_budget budget)
+{
+	static const char *const names[] = {
+		[BUDGET_NONE] = "none",	      [BUDGET_OWN] = "own",
+		[BUDGET_SHARED] = "shared",   [BUDGET_RUNTIME] = "runtime",
+		[BUDGET_SERVICE] = "service",
+	};
+
+	return (unsigned)budget < sizeof(names) / sizeof(*names) ? names[budget]
+								 : "unknown";
 }
 
 const char *core_state_name(enum core_state state)

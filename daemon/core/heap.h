@@ -8,6 +8,7 @@
 #define RTGCD_CORE_HEAP_H
 
 #include "client/wire/list.h"
+#include "daemon/core/budget.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/predict.h"
@@ -61,6 +62,8 @@ struct heap {
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
+	uint64_t assigned;	   /* its share of MemoryBudget=; 0: none */
+	struct budget_part part;
 	struct rate rate;
 	nsec_t slack_until; /* the application declared nothing due before; 0: no slack */
 	nsec_t deadline;    /* NSEC_NEVER: none */
@@ -101,6 +104,7 @@ struct heap *heap_free(struct heap *h);
 
 /* The budget in force, in the heap's unit; 0: none. */
 uint64_t heap_budget(const struct heap *h);
+enum core_budget heap_budget_from(const struct heap *h);
 double heap_rate(const struct heap *h);
 /* Takes figures; absurd ones are clipped, figures older than those known are dropped. */
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
+	daemon/core/admit.c daemon/core/admit.h \
+	daemon/core/budget.c daemon/core/budget.h \
 	daemon/core/decide.c \
 	daemon/core/demand.c daemon/core/demand.h \
 	daemon/core/direct.c \

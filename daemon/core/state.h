@@ -21,6 +21,7 @@ struct supervisor {
 	struct core_service_config defaults, *configs;
 	size_t n_configs;
 	unsigned max_concurrent;
+	struct budget_pool pool;
 	bool any_rivals; /* some section has NeverWith= */
 
 	struct list heaps; /* by rising id */

@@ -117,6 +117,7 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	s->n_configs = config->n_services;
 	s->defaults = config->defaults;
 	s->max_concurrent = config->max_concurrent;
+	s->pool.total_bytes = (double)config->memory_budget;
 	s->any_rivals = false;
 	for (size_t i = 0; i < s->n_configs; i++)
 		s->any_rivals |= configs[i].never_with[0][0] != '\0';
