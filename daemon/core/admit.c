@@ -51,9 +51,10 @@ void admit_answer(const struct admit *a, unsigned slots, struct core_admission *
 		.schedulable = now <= 1 || slots >= a->heaps,
 		.rate_headroom_permille = now > 0.001 ? (unsigned)(1000 / now) : 1000000,
 	};
-	while (needs < a->heaps && taken(a, needs) > 1)
+	/* A little more than just enough: rates are never the same twice. */
+	while (needs < a->heaps && taken(a, needs) > (needs > slots ? 0.8 : 1))
 		needs++;
-	while (needs > 1 && taken(a, needs - 1) <= 1)
+	while (needs > 1 && needs <= slots && taken(a, needs - 1) <= 0.8)
 		needs--;
 	ret->needs_concurrent = needs;
 }

@@ -23,11 +23,17 @@ static struct budget_part part_of(const struct heap *h)
 {
 	double unit = bytes_per_unit(h),
 	       pause = (double)h->predicted / (double)NSEC_PER_SEC;
+	/* Objects are reported with the new ones among them, which may be garbage. */
+	uint64_t new =
+		h->unit == WIRE_OBJECTS ? nsec_min(h->report.used, h->report.live) : 0;
 
 	if (unit == 0)
 		return (struct budget_part){0};
+	/* The part of the pause that room makes rarer: what walking the new ones costs stays. */
+	if (h->report.live > 0)
+		pause *= (double)(h->report.live - new) / (double)h->report.live;
 	return (struct budget_part){
-		.live_bytes = (double)h->report.live * unit,
+		.live_bytes = (double)(h->report.live - new) * unit,
 		.weight = sqrt((heap_rate(h) * unit + 1) * pause),
 	};
 }

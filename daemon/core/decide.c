@@ -10,7 +10,7 @@
  * Every heap with a deadline in sight has a node in the demand of its service and of the host.
  * The first node of each that is not load yet has a timer. When it fires the heap is asked
  * for fresh figures, then waits (in order of deadline) or gets a slot; from then on its node
- * is load to the others. So an event costs the tree's O(log n), not a look at every heap.
+ * is work to the others. So an event costs the tree's O(log n), not a look at every heap.
  */
 #include "daemon/core/state.h"
 
@@ -24,12 +24,13 @@
 
 nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 {
-	nsec_t start;
+	nsec_t start = h->latest_start;
 
 	if (!h->in_service.linked)
-		return h->latest_start;
-	start = nsec_min(demand_start_of(&h->service->demand, &h->in_service),
-			 demand_start_of(&s->demand, &h->in_host));
+		return start;
+	/* (Its own deadline is not asked of a node that is load, so it is minded here.) */
+	start = nsec_min(start, demand_start_of(&h->service->demand, &h->in_service));
+	start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
 	if (h->in_rivals.linked)
 		start = nsec_min(start, demand_start_of(&h->service->rivals->demand,
 							&h->in_rivals));
@@ -74,22 +75,23 @@ bool can_collect(const struct heap *h)
 /* Puts what h demands, or holds, where those see it that share its slots. */
 static void place(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	bool load = h->retry_at > now || h->worth_at > now || h->look_until ||
-		    !list_empty(&h->waiting);
+	enum demand_role role = !list_empty(&h->waiting)		 ? DEMAND_WAITING
+				: h->retry_at > now || h->worth_at > now ? DEMAND_LOAD
+									 : DEMAND_FREE;
 	nsec_t lead = nsec_sub(h->span, h->predicted);
 	nsec_t latest = NSEC_NEVER;
 
 	if (h->lease.state != LEASE_NONE) {
-		load = true;
+		role = DEMAND_LOAD;
 		latest = h->lease.announced;
 	} else if (can_collect(h) && h->latest_start != NSEC_NEVER) {
 		latest = h->latest_start > lead ? h->latest_start - lead : 0;
 	}
-	demand_set(&h->service->demand, &h->in_service, latest, h->span, load);
-	demand_set(&s->demand, &h->in_host, latest, h->span, load);
+	demand_set(&h->service->demand, &h->in_service, latest, h->span, role);
+	demand_set(&s->demand, &h->in_host, latest, h->span, role);
 	if (h->service->rivals)
 		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
-			   load);
+			   role);
 }
 
 /* From here on it is let through even over the limit. */
@@ -112,9 +114,7 @@ static void arm(struct supervisor *s, struct heap *h, nsec_t now)
 	else if (!can_collect(h))
 		at = NSEC_NEVER;
 	else if (!list_empty(&h->waiting))
-		at = must_at(h);
-	else if (h->look_until)
-		at = h->look_until;
+		at = h->look_until ? h->look_until : must_at(h);
 	else if (h->retry_at > now || h->worth_at > now)
 		at = nsec_max(h->retry_at, h->worth_at);
 	timers_arm(&s->timers, &h->timer, at == NSEC_NEVER ? at : nsec_max(at, now + 1));
@@ -162,7 +162,7 @@ static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 		busy = REASON_HOST_BUSY;
 		holder = slot_holder(s, h, true);
 	}
-	if (busy != REASON_NONE && h->reason != busy)
+	if (busy != REASON_NONE && h->reason != busy && !h->look_until)
 		decide_record(s, h, busy, holder, now);
 }
 
@@ -209,8 +209,10 @@ static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 		/* Only so early because of those it shares slots with: there is nothing to free yet. */
 		h->worth_at = worth;
 	} else if (needs_look(h, now)) {
+		/* It keeps its turn meanwhile: nobody less pressing gets ahead of it. */
 		h->look_until = nsec_add(now, LOOK_PATIENCE);
 		action_append(s, ACTION_LOOK, h);
+		wait_in_order(s, h, now);
 	} else if (h->service->config.policy == POLICY_OBSERVE) {
 		observe(s, h, now);
 	} else {
@@ -259,12 +261,14 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	budget_update(s, h);
 	heap_estimate(h);
 	/* Whether it must wait is found out anew, with the latest figures. */
-	list_unlink(&h->waiting);
+	if (!h->look_until || !can_collect(h)) {
+		list_unlink(&h->waiting);
+		h->look_until = 0;
+	}
 	h->worth_at = 0;
 	place(s, h, now);
 	decide_due(s, h->service, now);
-	if (list_empty(&h->waiting) && can_collect(h) && !h->look_until &&
-	    h->retry_at <= now) {
+	if (list_empty(&h->waiting) && can_collect(h) && h->retry_at <= now) {
 		h->wanting_since = NSEC_NEVER;
 		if (h->reason == REASON_NONE)
 			h->reason = REASON_NOT_DUE;
@@ -331,7 +335,7 @@ static struct heap *most_pressing(const struct supervisor *s)
 		struct service *service = list_entry(l, struct service, eligible);
 		struct heap *h = list_entry(service->waiting.next, struct heap, waiting);
 
-		if (rivals_holder(s, service) ||
+		if (h->look_until || rivals_holder(s, service) ||
 		    (service->config.policy == POLICY_TOGETHER &&
 		     !round_fits(s, service)))
 			continue;

@@ -196,6 +196,9 @@ void heap_estimate(struct heap *h)
 					   time_to_allocate(h, budget - h->report.used));
 	guard = time_to_allocate(h, budget) / GUARD_SHARE;
 	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
+	/* At an unknown rate, nearly full is as good as full. */
+	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
+		h->exhaustion = nsec_add(h->report.at, guard);
 	h->latest_start = nsec_sub(h->exhaustion, guard);
 	h->last_call = nsec_sub(h->exhaustion, guard / 2);
 }
@@ -224,6 +227,9 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 	h->collections[end->kind]++;
 	if (end->kind == WIRE_MAJOR)
 		h->yield_last = end->freed;
+	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */
+	if (h->rate.at)
+		h->rate.at = nsec_min(nsec_add(h->rate.at, pause), now);
 	if (finish >= h->report.at) {
 		h->report.at = finish;
 		h->report.used = end->used;

@@ -337,6 +337,9 @@ static int drained(struct supervisor *s, struct heap *h, uint64_t window,
 {
 	if (h->lease.state == LEASE_NONE || h->lease.id != window)
 		return CORE_E_WINDOW;
+	/* At rest or not: while a balancer still sends to it, only the balancer's word counts. */
+	if (reason == REASON_QUIET && !heap_waits_for_quiet(h))
+		return 0;
 	if (h->lease.state == LEASE_ANNOUNCED)
 		lease_open(s, h, reason, now);
 	return 0;

@@ -109,6 +109,7 @@ static void fill_report(const struct sim_heap *h, struct wire_report *report)
 				       .used = (uint64_t)h->used,
 				       .allocated = (uint64_t)h->allocated,
 				       .live = (uint64_t)(h->live + h->used),
+				       .rss_bytes = (uint64_t)(h->live + h->used),
 				       .budget = h->spec.budget};
 }
 
@@ -265,6 +266,10 @@ static void apply(struct sim *sim, struct sim_heap *h, const struct action *a)
 	switch (a->type) {
 	case ACTION_DIRECT:
 		h->watermark = a->directive.watermark;
+		if (a->directive.budget) {
+			advance(sim, h);
+			h->budget = a->directive.budget;
+		}
 		h->report_by = a->directive.report_by;
 		break;
 	case ACTION_ANNOUNCE:
@@ -343,6 +348,7 @@ static void die_and_start_again(struct sim *sim, struct sim_heap *h)
 		leave(sim, h);
 	*h = (struct sim_heap){.spec = spec, .at = sim->now, .live = (double)spec.live};
 	h->quiet_at = h->begin_at = h->end_at = h->resume_at = NSEC_NEVER;
+	h->budget = spec.budget ? spec.budget : spec.live / 4 + 1;
 	change_rate(sim, h);
 	join(sim, h, 0, 0);
 	report(sim, h);
@@ -540,7 +546,9 @@ static void check(struct sim *sim)
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
 		const struct sim_heap *h = &sim->heap[i];
 
-		if (h->used > (double)h->spec.budget * 1.001 + 2)
+		/* (A budget that was lowered just now is enforced by its next event.) */
+		if (h->used > (double)h->budget * 1.001 + 2 && h->at < sim->now &&
+		    !h->collecting)
 			broken(sim, "I-1", "heap %u is past its ceiling",
 			       (unsigned)h->id);
 	}
@@ -586,7 +594,7 @@ static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap *
 				&best, ret_what, ret);
 		if (!h->stopped)
 			earlier(h->report_by, WATERMARK, h, &best, ret_what, ret);
-		earlier(when_used_reaches(h, (double)h->spec.budget), CEILING, h, &best,
+		earlier(when_used_reaches(h, (double)h->budget), CEILING, h, &best,
 			ret_what, ret);
 		earlier(h->quiet_at, QUIET, h, &best, ret_what, ret);
 		earlier(h->begin_at, BEGIN, h, &best, ret_what, ret);
@@ -757,6 +765,13 @@ void sim_start(struct sim *sim)
 		abort();
 	for (unsigned i = 0; i < sim->n_heaps; i++)
 		die_and_start_again(sim, &sim->heap[i]);
+}
+
+void sim_configure(struct sim *sim)
+{
+	if (supervisor_configure(sim->core, &sim->config, sim->now) < 0)
+		abort();
+	drain_actions(sim);
 }
 
 bool sim_finish(struct sim *sim)

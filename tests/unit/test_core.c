@@ -115,6 +115,17 @@ static void first_figures_are_asked_for(void **state)
 	assert_in_range(world_find(w, ACTION_DIRECT, 1)->directive.watermark, 100, 500);
 }
 
+/* It connects nearly full and allocates no more: no watermark would ever be crossed. */
+static void nearly_full_heap_of_unknown_rate_gets_a_window(void **state)
+{
+	struct world *w = *state;
+
+	world_join(w, 1, "a", PAGE);
+	world_report(w, 1, 990);
+	world_until(w, w->now + SEC);
+	assert_non_null(world_find(w, ACTION_OPEN, 1));
+}
+
 static void looks_before_it_decides(void **state)
 {
 	struct world *w = *state;
@@ -379,6 +390,10 @@ static void every_drain_is_undone(void **state)
 
 		assert_false(
 			a->announce.drain); /* the balancer does it, not the client */
+		e.type = EVENT_QUIET;
+		e.quiet.window = window;
+		assert_int_equal(world_event(w, &e), 0);
+		assert_null(world_find(w, ACTION_OPEN, 0));
 		assert_int_equal(world_count(w, ACTION_DRAIN), 1);
 		assert_int_equal(world_find(w, ACTION_DRAIN, 1)->revoke.window, window);
 		e.type = how == UNDRAINABLE ? EVENT_UNDRAINABLE : EVENT_DRAINED;
@@ -876,6 +891,7 @@ int main(void)
 		T(quiet_heap_is_left_alone),
 		T(watermarks_are_few_and_ahead),
 		T(first_figures_are_asked_for),
+		T(nearly_full_heap_of_unknown_rate_gets_a_window),
 		T(looks_before_it_decides),
 		T(unanswered_look_falls_back_to_extrapolation),
 		T(nothing_is_collected_before_it_is_worth_it),
