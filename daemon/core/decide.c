@@ -10,7 +10,7 @@
  * Every heap with a deadline in sight has a node in the demand of its service and of the host.
  * The first node of each that is not load yet has a timer. When it fires the heap is asked
  * for fresh figures, then waits (in order of deadline) or gets a slot; from then on its node
- * is load to the others. So an event costs the tree's O(log n), not a look at every heap.
+ * is work to the others. So an event costs the tree's O(log n), not a look at every heap.
  */
 #include "daemon/core/state.h"
 
@@ -24,10 +24,17 @@
 
 nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 {
+	nsec_t start = h->latest_start;
+
 	if (!h->in_service.linked)
-		return h->latest_start;
-	return nsec_min(demand_start_of(&h->service->demand, &h->in_service),
-			demand_start_of(&s->demand, &h->in_host));
+		return start;
+	/* (Its own deadline is not asked of a node that is load, so it is minded here.) */
+	start = nsec_min(start, demand_start_of(&h->service->demand, &h->in_service));
+	start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
+	if (h->in_rivals.linked)
+		start = nsec_min(start, demand_start_of(&h->service->rivals->demand,
+							&h->in_rivals));
+	return start;
 }
 
 void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
@@ -68,19 +75,23 @@ bool can_collect(const struct heap *h)
 /* Puts what h demands, or holds, where those see it that share its slots. */
 static void place(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	bool load = h->retry_at > now || h->worth_at > now || h->look_until ||
-		    !list_empty(&h->waiting);
+	enum demand_role role = !list_empty(&h->waiting)		 ? DEMAND_WAITING
+				: h->retry_at > now || h->worth_at > now ? DEMAND_LOAD
+									 : DEMAND_FREE;
 	nsec_t lead = nsec_sub(h->span, h->predicted);
 	nsec_t latest = NSEC_NEVER;
 
 	if (h->lease.state != LEASE_NONE) {
-		load = true;
+		role = DEMAND_LOAD;
 		latest = h->lease.announced;
 	} else if (can_collect(h) && h->latest_start != NSEC_NEVER) {
 		latest = h->latest_start > lead ? h->latest_start - lead : 0;
 	}
-	demand_set(&h->service->demand, &h->in_service, latest, h->span, load);
-	demand_set(&s->demand, &h->in_host, latest, h->span, load);
+	demand_set(&h->service->demand, &h->in_service, latest, h->span, role);
+	demand_set(&s->demand, &h->in_host, latest, h->span, role);
+	if (h->service->rivals)
+		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
+			   role);
 }
 
 /* From here on it is let through even over the limit. */
@@ -103,9 +114,7 @@ static void arm(struct supervisor *s, struct heap *h, nsec_t now)
 	else if (!can_collect(h))
 		at = NSEC_NEVER;
 	else if (!list_empty(&h->waiting))
-		at = must_at(h);
-	else if (h->look_until)
-		at = h->look_until;
+		at = h->look_until ? h->look_until : must_at(h);
 	else if (h->retry_at > now || h->worth_at > now)
 		at = nsec_max(h->retry_at, h->worth_at);
 	timers_arm(&s->timers, &h->timer, at == NSEC_NEVER ? at : nsec_max(at, now + 1));
@@ -113,8 +122,9 @@ static void arm(struct supervisor *s, struct heap *h, nsec_t now)
 
 static void check_eligible(struct supervisor *s, struct service *service)
 {
+	bool together = service->config.policy == POLICY_TOGETHER;
 	bool eligible = !list_empty(&service->waiting) &&
-			service->taken < service->config.max_concurrent;
+			service->taken < (together ? 1 : service->config.max_concurrent);
 
 	if (eligible == !list_empty(&service->eligible))
 		return;
@@ -138,11 +148,22 @@ static uint64_t slot_holder(const struct supervisor *s, const struct heap *h, bo
 /* Says once why it must wait. */
 static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	bool host = h->service->taken < h->service->config.max_concurrent;
-	enum reason busy = host ? REASON_HOST_BUSY : REASON_SLOT_BUSY;
+	const struct heap *rival = rivals_holder(s, h->service);
+	enum reason busy = REASON_NONE;
+	uint64_t holder = 0;
 
-	if (h->reason != busy)
-		decide_record(s, h, busy, slot_holder(s, h, host), now);
+	if (h->service->taken >= h->service->config.max_concurrent) {
+		busy = REASON_SLOT_BUSY;
+		holder = slot_holder(s, h, false);
+	} else if (rival) {
+		busy = REASON_RIVAL_BUSY;
+		holder = rival->id;
+	} else if (s->taken >= s->max_concurrent) {
+		busy = REASON_HOST_BUSY;
+		holder = slot_holder(s, h, true);
+	}
+	if (busy != REASON_NONE && h->reason != busy && !h->look_until)
+		decide_record(s, h, busy, holder, now);
 }
 
 static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
@@ -158,14 +179,26 @@ static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
 	if (h->wanting_since == NSEC_NEVER)
 		h->wanting_since = now;
 	check_eligible(s, h->service);
-	if (list_empty(&h->service->eligible) || s->taken >= s->max_concurrent)
-		explain_wait(s, h, now);
+	explain_wait(s, h, now);
 }
 
 /* Figures may be old when a heap seems due: a page can be read at once. */
 static bool needs_look(const struct heap *h, nsec_t now)
 {
 	return (h->caps & WIRE_CAP_PAGE) && nsec_add(h->looked_at, LOOK_FRESH) < now;
+}
+
+/* Policy=observe: what would have been decided, then the window all the same. */
+static void observe(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct service *service = h->service;
+
+	if (service->observed >= service->config.max_concurrent) {
+		service->would_wait++;
+		decide_record(s, h, REASON_WOULD_WAIT, 0, now);
+	}
+	h->wanting_since = now;
+	lease_grant_observed(s, h, now);
 }
 
 static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
@@ -176,8 +209,12 @@ static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 		/* Only so early because of those it shares slots with: there is nothing to free yet. */
 		h->worth_at = worth;
 	} else if (needs_look(h, now)) {
+		/* It keeps its turn meanwhile: nobody less pressing gets ahead of it. */
 		h->look_until = nsec_add(now, LOOK_PATIENCE);
 		action_append(s, ACTION_LOOK, h);
+		wait_in_order(s, h, now);
+	} else if (h->service->config.policy == POLICY_OBSERVE) {
+		observe(s, h, now);
 	} else {
 		wait_in_order(s, h, now);
 	}
@@ -199,24 +236,39 @@ static void settle(struct supervisor *s, struct demand *d, struct timer *timer,
 	timers_arm(&s->timers, timer, start);
 }
 
+void decide_due_host(struct supervisor *s, nsec_t now)
+{
+	settle(s, &s->demand, &s->timer, offsetof(struct heap, in_host), now);
+}
+
+void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now)
+{
+	settle(s, &rivals->demand, &rivals->timer, offsetof(struct heap, in_rivals), now);
+}
+
 void decide_due(struct supervisor *s, struct service *service, nsec_t now)
 {
-	if (service)
-		settle(s, &service->demand, &service->timer,
-		       offsetof(struct heap, in_service), now);
-	settle(s, &s->demand, &s->timer, offsetof(struct heap, in_host), now);
+	settle(s, &service->demand, &service->timer, offsetof(struct heap, in_service),
+	       now);
+	if (service->rivals)
+		decide_due_rivals(s, service->rivals, now);
+	decide_due_host(s, now);
 }
 
 void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	heap_estimate(h);
+	budget_update(s, h);
+	heap_estimate(h);
 	/* Whether it must wait is found out anew, with the latest figures. */
-	list_unlink(&h->waiting);
+	if (!h->look_until || !can_collect(h)) {
+		list_unlink(&h->waiting);
+		h->look_until = 0;
+	}
 	h->worth_at = 0;
 	place(s, h, now);
 	decide_due(s, h->service, now);
-	if (list_empty(&h->waiting) && can_collect(h) && !h->look_until &&
-	    h->retry_at <= now) {
+	if (list_empty(&h->waiting) && can_collect(h) && h->retry_at <= now) {
 		h->wanting_since = NSEC_NEVER;
 		if (h->reason == REASON_NONE)
 			h->reason = REASON_NOT_DUE;
@@ -229,8 +281,11 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	list_unlink(&h->waiting);
+	budget_forget(s, h);
 	demand_remove(&h->service->demand, &h->in_service);
 	demand_remove(&s->demand, &h->in_host);
+	if (h->service->rivals)
+		demand_remove(&h->service->rivals->demand, &h->in_rivals);
 	timers_arm(&s->timers, &h->timer, NSEC_NEVER);
 	check_eligible(s, h->service);
 	decide_due(s, h->service, now);
@@ -250,7 +305,10 @@ void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 		h->look_until = 0;
 		h->looked_at = now;
 	}
-	if (!list_empty(&h->waiting) && must_at(h) <= now) {
+	if (!list_empty(&h->waiting) && must_at(h) <= now &&
+	    h->service->config.policy == POLICY_TOGETHER) {
+		round_start(s, h->service, true, now);
+	} else if (!list_empty(&h->waiting) && must_at(h) <= now) {
 		lease_grant(s, h,
 			    h->last_call <= now ? REASON_OVER_LIMIT : REASON_DEFERRED,
 			    true, now);
@@ -277,6 +335,10 @@ static struct heap *most_pressing(const struct supervisor *s)
 		struct service *service = list_entry(l, struct service, eligible);
 		struct heap *h = list_entry(service->waiting.next, struct heap, waiting);
 
+		if (h->look_until || rivals_holder(s, service) ||
+		    (service->config.policy == POLICY_TOGETHER &&
+		     !round_fits(s, service)))
+			continue;
 		if (!best || h->in_host.deadline < best->in_host.deadline)
 			best = h;
 	}
@@ -288,7 +350,11 @@ void decide_dispatch(struct supervisor *s, nsec_t now)
 	while (s->taken < s->max_concurrent && !list_empty(&s->eligible)) {
 		struct heap *h = most_pressing(s);
 
-		if (better_after_deadline(h, now))
+		if (!h)
+			break; /* rivals hold the slots, or a round needs more of them */
+		if (h->service->config.policy == POLICY_TOGETHER)
+			round_start(s, h->service, false, now);
+		else if (better_after_deadline(h, now))
 			h->retry_at = h->deadline;
 		else
 			lease_grant(s, h, REASON_DUE, false, now);
@@ -301,18 +367,25 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 	struct service *service = h->service;
 	nsec_t end = nsec_add(now, h->predicted), slack = h->slack_until;
 
+	/* Policy=idle takes an idle application at its word, however long that lasts. */
+	if (slack == NSEC_NEVER && service->config.policy == POLICY_IDLE)
+		slack = nsec_add(now, lease_span(h->predicted));
+
 	if (!can_collect(h) || slack == NSEC_NEVER || h->retry_at > now ||
 	    slack < nsec_add(end, SLACK_MARGIN) ||
 	    heap_used_at(h, now) < heap_budget(h) / SLACK_SHARE ||
 	    service->taken >= service->config.max_concurrent ||
-	    s->taken >= s->max_concurrent)
+	    s->taken >= s->max_concurrent || rivals_holder(s, service))
 		return;
 	/* With h out of the way: could those that share its slots still start in time? */
 	demand_remove(&service->demand, &h->in_service);
 	demand_remove(&s->demand, &h->in_host);
+	if (service->rivals)
+		demand_remove(&service->rivals->demand, &h->in_rivals);
 	if ((service->config.max_concurrent - service->taken >= 2 ||
 	     demand_start_by(&service->demand) >= end) &&
-	    (s->max_concurrent - s->taken >= 2 || demand_start_by(&s->demand) >= end))
+	    (s->max_concurrent - s->taken >= 2 || demand_start_by(&s->demand) >= end) &&
+	    (!service->rivals || demand_start_by(&service->rivals->demand) >= end))
 		lease_grant_slack(s, h, slack, now);
 	decide_heap(s, h, now);
 }

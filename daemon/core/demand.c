@@ -10,7 +10,7 @@
 #define NONE	     INT64_MAX
 
 struct summary { /* of a run of nodes, in order of deadline */
-	uint32_t count, waiting;
+	uint32_t count, free;
 	int64_t sum, longest, slack, latest;
 };
 
@@ -25,11 +25,11 @@ static struct summary of_node(const struct demand_node *n)
 {
 	return (struct summary){
 		.count = 1,
-		.waiting = !n->load,
+		.free = n->role == DEMAND_FREE,
 		.sum = n->share,
 		.longest = n->span,
-		.slack = n->load ? NONE : n->deadline - n->share,
-		.latest = n->load ? NONE : n->deadline - n->span,
+		.slack = n->role == DEMAND_LOAD ? NONE : n->deadline - n->share,
+		.latest = n->role == DEMAND_LOAD ? NONE : n->deadline - n->span,
 	};
 }
 
@@ -37,15 +37,15 @@ static struct summary of_tree(const struct demand_node *n)
 {
 	if (!n)
 		return empty;
-	return (struct summary){n->count,   n->waiting, n->sum,
-				n->longest, n->slack,	n->latest};
+	return (struct summary){n->count,   n->free,  n->sum,
+				n->longest, n->slack, n->latest};
 }
 
 static struct summary join(struct summary a, struct summary b)
 {
 	return (struct summary){
 		.count = a.count + b.count,
-		.waiting = a.waiting + b.waiting,
+		.free = a.free + b.free,
 		.sum = a.sum + b.sum,
 		.longest = a.longest > b.longest ? a.longest : b.longest,
 		.slack = least(a.slack, b.slack == NONE ? NONE : b.slack - a.sum),
@@ -58,7 +58,7 @@ static void refresh(struct demand_node *n)
 	struct summary s = join(join(of_tree(n->left), of_node(n)), of_tree(n->right));
 
 	n->count = s.count;
-	n->waiting = s.waiting;
+	n->free = s.free;
 	n->sum = s.sum;
 	n->longest = s.longest;
 	n->slack = s.slack;
@@ -160,7 +160,7 @@ void demand_init(struct demand *d, unsigned slots)
 }
 
 void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t span,
-		bool load)
+		enum demand_role role)
 {
 	int64_t length = span < (nsec_t)SPAN_MAX ? (int64_t)span : SPAN_MAX;
 	nsec_t deadline = nsec_add(latest, (nsec_t)length);
@@ -171,10 +171,10 @@ void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t s
 		return;
 	}
 	when = deadline < (nsec_t)DEADLINE_MAX ? (int64_t)deadline : DEADLINE_MAX;
-	if (n->linked && n->deadline == when && n->span == length && n->load == load)
+	if (n->linked && n->deadline == when && n->span == length && n->role == role)
 		return;
 	if (n->linked && n->deadline == when) {
-		n->load = load;
+		n->role = role;
 		n->span = length;
 		n->share = (length + d->slots - 1) / d->slots;
 		refresh_up(n);
@@ -185,7 +185,7 @@ void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t s
 	n->deadline = when;
 	n->span = length;
 	n->share = (length + d->slots - 1) / d->slots;
-	n->load = load;
+	n->role = role;
 	insert(d, n);
 }
 
@@ -209,45 +209,61 @@ struct demand_node *demand_first(const struct demand *d)
 {
 	struct demand_node *n = d->root;
 
-	if (!n || n->waiting == 0)
+	if (!n || n->free == 0)
 		return NULL;
 	for (;;) {
-		if (n->left && n->left->waiting)
+		if (n->left && n->left->free)
 			n = n->left;
-		else if (!n->load)
+		else if (n->role == DEMAND_FREE)
 			return n;
 		else
 			n = n->right;
 	}
 }
 
-/* By when a run of nodes must start, all of it on the demand's slots. */
-static nsec_t start_by(const struct demand *d, struct summary s)
+/* The node and all behind it. */
+static struct summary from(const struct demand_node *node)
 {
+	struct summary s = join(of_node(node), of_tree(node->right));
+
+	for (const struct demand_node *n = node; n->parent; n = n->parent)
+		if (n->parent->left == n)
+			s = join(s, join(of_node(n->parent), of_tree(n->parent->right)));
+	return s;
+}
+
+/* By when that run of nodes must start on the demand's slots, `before` being the work ahead of it. */
+static nsec_t start_by(const struct demand *d, struct summary s, struct summary before)
+{
+	struct summary all = join(before, s);
 	int64_t start = s.latest;
 
-	if (s.waiting == 0)
+	if (s.latest == NONE)
 		return NSEC_NEVER;
-	if (s.count > d->slots) {
-		int64_t others = s.longest - s.longest / d->slots;
+	if (all.count > d->slots) {
+		int64_t others = all.longest - all.longest / d->slots;
 
-		start = least(start, s.slack - others);
+		start = least(start, s.slack - before.sum - others);
 	}
 	return start > 0 ? (nsec_t)start : 0;
 }
 
 nsec_t demand_start_by(const struct demand *d)
 {
-	return start_by(d, of_tree(d->root));
+	const struct demand_node *first = demand_first(d);
+	struct summary s, before = of_tree(d->root);
+
+	if (!first)
+		return NSEC_NEVER;
+	s = from(first);
+	before.count -= s.count;
+	before.sum -= s.sum;
+	before.slack = before.latest = NONE;
+	return start_by(d, s, before);
 }
 
 nsec_t demand_start_of(const struct demand *d, const struct demand_node *node)
 {
-	struct summary s = join(of_node(node), of_tree(node->right));
-
 	assert(node->linked);
-	for (const struct demand_node *n = node; n->parent; n = n->parent)
-		if (n->parent->left == n)
-			s = join(s, join(of_node(n->parent), of_tree(n->parent->right)));
-	return start_by(d, s);
+	return start_by(d, from(node), empty);
 }

@@ -23,14 +23,20 @@
 
 #include "client/wire/nsec.h"
 
+enum demand_role {
+	DEMAND_FREE, /* not yet due */
+	DEMAND_WAITING, /* due, has no slot yet: its deadline counts, it is not asked for again */
+	DEMAND_LOAD, /* has a slot, or asks for none just now: work, but no deadline to keep */
+};
+
 struct demand_node {
 	struct demand_node *left, *right, *parent;
 	bool linked;
-	bool load; /* it has a slot or waits for one: counted as work, its deadline is not */
+	enum demand_role role;
 	uint32_t priority;
-	uint32_t count, waiting; /* of the subtree; waiting: those that are not load */
+	uint32_t count, free;	       /* of the subtree */
 	int64_t deadline, span, share; /* share: span divided by the slots */
-	/* Of the subtree. slack: min of deadline - sum of shares up to it, over those not load. */
+	/* Of the subtree. slack: min of deadline - sum of shares up to it, loads left out. */
 	int64_t sum, longest, slack, latest;
 };
 
@@ -42,13 +48,16 @@ struct demand {
 void demand_init(struct demand *d, unsigned slots);
 /* Adds the node, or moves it. latest: the latest start if it were alone; NSEC_NEVER takes it out. */
 void demand_set(struct demand *d, struct demand_node *node, nsec_t latest, nsec_t span,
-		bool load);
+		enum demand_role role);
 void demand_remove(struct demand *d, struct demand_node *node);
 /* Takes another number of slots: O(n log n). */
 void demand_resize(struct demand *d, unsigned slots);
-/* The node with the earliest deadline that is not load, or NULL. */
+/* The free node with the earliest deadline, or NULL. */
 struct demand_node *demand_first(const struct demand *d);
-/* By when that one, and so the set, must start; NSEC_NEVER when there is none; 0: too late already. */
+/*
+ * By when that one must start, so that it and all with later deadlines are in time; whatever is
+ * waiting or holds a slot before it goes first. NSEC_NEVER: there is none; 0: too late already.
+ */
 nsec_t demand_start_by(const struct demand *d);
 /* By when this one must start, given all with later deadlines. */
 nsec_t demand_start_of(const struct demand *d, const struct demand_node *node);

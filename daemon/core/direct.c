@@ -34,7 +34,9 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	struct wire_directive d = {
 		.watermark = UINT64_MAX,
 		.report_by = NSEC_NEVER,
-		.budget = h->report.budget || h->own_budget ? 0 : budget,
+		.budget = h->assigned			      ? h->assigned
+			  : h->report.budget || h->own_budget ? 0
+							      : budget,
 	};
 
 	if (h->looked_at == 0) {

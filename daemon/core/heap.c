@@ -72,13 +72,35 @@ struct heap *heap_free(struct heap *h)
 	return NULL;
 }
 
+enum core_budget heap_budget_from(const struct heap *h)
+{
+	if (h->own_budget)
+		return BUDGET_OWN;
+	if (h->assigned)
+		return BUDGET_SHARED;
+	if (h->report.budget)
+		return BUDGET_RUNTIME;
+	if (h->unit == WIRE_BYTES && h->service->config.budget_bytes)
+		return BUDGET_SERVICE;
+	return BUDGET_NONE;
+}
+
 uint64_t heap_budget(const struct heap *h)
 {
-	if (h->report.budget)
+	switch (heap_budget_from(h)) {
+	case BUDGET_NONE:
+		break;
+	case BUDGET_OWN:
+		/* A heap that outgrew it says so: its client has raised the ceiling. */
+		return nsec_max(h->own_budget, h->report.budget);
+	case BUDGET_SHARED:
+		return h->assigned;
+	case BUDGET_RUNTIME:
 		return h->report.budget;
-	if (h->own_budget)
-		return h->own_budget;
-	return h->unit == WIRE_BYTES ? h->service->config.budget_bytes : 0;
+	case BUDGET_SERVICE:
+		return h->service->config.budget_bytes;
+	}
+	return 0;
 }
 
 double heap_rate(const struct heap *h)
@@ -174,6 +196,9 @@ void heap_estimate(struct heap *h)
 					   time_to_allocate(h, budget - h->report.used));
 	guard = time_to_allocate(h, budget) / GUARD_SHARE;
 	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
+	/* At an unknown rate, nearly full is as good as full. */
+	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
+		h->exhaustion = nsec_add(h->report.at, guard);
 	h->latest_start = nsec_sub(h->exhaustion, guard);
 	h->last_call = nsec_sub(h->exhaustion, guard / 2);
 }
@@ -202,6 +227,9 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 	h->collections[end->kind]++;
 	if (end->kind == WIRE_MAJOR)
 		h->yield_last = end->freed;
+	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */
+	if (h->rate.at)
+		h->rate.at = nsec_min(nsec_add(h->rate.at, pause), now);
 	if (finish >= h->report.at) {
 		h->report.at = finish;
 		h->report.used = end->used;
@@ -226,6 +254,18 @@ enum core_state heap_state(const struct heap *h)
 	if (h->lease.state == LEASE_ANNOUNCED)
 		return HEAP_DRAINING;
 	return list_empty(&h->waiting) ? HEAP_IDLE : HEAP_WANTING;
+}
+
+const char *core_budget_name(enum core_budget budget)
+{
+	static const char *const names[] = {
+		[BUDGET_NONE] = "none",	      [BUDGET_OWN] = "own",
+		[BUDGET_SHARED] = "shared",   [BUDGET_RUNTIME] = "runtime",
+		[BUDGET_SERVICE] = "service",
+	};
+
+	return (unsigned)budget < sizeof(names) / sizeof(*names) ? names[budget]
+								 : "unknown";
 }
 
 const char *core_state_name(enum core_state state)

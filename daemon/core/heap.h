@@ -8,6 +8,7 @@
 #define RTGCD_CORE_HEAP_H
 
 #include "client/wire/list.h"
+#include "daemon/core/budget.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/predict.h"
@@ -29,6 +30,7 @@ struct lease {
 	uint8_t kind;
 	bool must, over_limit;
 	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
+	bool slot;     /* it counts against the limits: all but those of Policy=observe */
 	nsec_t announced, opens_by, opens, closes, predicted, begin;
 	enum reason reason; /* why it was granted */
 };
@@ -45,7 +47,8 @@ struct heap {
 	struct list holding;   /* in the host's, while it holds one */
 	struct list directing; /* while its directive has changed and was not told */
 	struct heap *hash_next;
-	struct demand_node in_service, in_host; /* among those it shares slots with */
+	struct demand_node in_service, in_host,
+		in_rivals; /* among those it shares slots with */
 	struct timer timer;
 	struct service *service;
 
@@ -59,6 +62,8 @@ struct heap {
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
+	uint64_t assigned;	   /* its share of MemoryBudget=; 0: none */
+	struct budget_part part;
 	struct rate rate;
 	nsec_t slack_until; /* the application declared nothing due before; 0: no slack */
 	nsec_t deadline;    /* NSEC_NEVER: none */
@@ -99,6 +104,7 @@ struct heap *heap_free(struct heap *h);
 
 /* The budget in force, in the heap's unit; 0: none. */
 uint64_t heap_budget(const struct heap *h);
+enum core_budget heap_budget_from(const struct heap *h);
 double heap_rate(const struct heap *h);
 /* Takes figures; absurd ones are clipped, figures older than those known are dropped. */
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);

@@ -27,13 +27,18 @@
 #define RETRY_FIRST	    (20 * NSEC_PER_MSEC)
 #define RETRY_DOUBLINGS_MAX 6
 
-static nsec_t max_span(nsec_t pause)
+nsec_t lease_span(nsec_t pause)
 {
 	return nsec_add(TOLERANCE_MIN, nsec_add(pause * 2, pause / 2));
 }
 
 static void take_slot(struct supervisor *s, struct heap *h)
 {
+	h->lease.slot = h->service->config.policy != POLICY_OBSERVE;
+	if (!h->lease.slot) {
+		h->service->observed++;
+		return;
+	}
 	h->service->taken++;
 	s->taken++;
 	list_append(&s->holders, &h->holding);
@@ -61,7 +66,23 @@ static void pause_ended(struct supervisor *s, struct heap *h)
 	s->paused_now--;
 }
 
-/* Frees the slot. With an action the client is told (REVOKE) or the edge alone (CLOSE).
+static void free_slot(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct service *service = h->service;
+
+	if (!h->lease.slot) {
+		assert(service->observed > 0);
+		service->observed--;
+		return;
+	}
+	assert(service->taken > 0 && s->taken > 0);
+	service->taken--;
+	s->taken--;
+	list_unlink(&h->holding);
+	service->busy += nsec_sub(now, h->lease.announced);
+}
+
+/* Ends the window. With an action the client is told (REVOKE) or the edge alone (CLOSE).
  */
 static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 		   enum reason reason, nsec_t now)
@@ -69,11 +90,8 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	struct lease *l = &h->lease;
 	struct wire_revoke over = {.window = l->id, .reason = reason};
 
-	assert(l->state != LEASE_NONE && h->service->taken > 0 && s->taken > 0);
-	h->service->taken--;
-	s->taken--;
-	list_unlink(&h->holding);
-	h->service->busy += nsec_sub(now, l->announced);
+	assert(l->state != LEASE_NONE);
+	free_slot(s, h, now);
 	action_append(s, type, h)->revoke = over;
 	if (l->draining)
 		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
@@ -128,7 +146,7 @@ void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 		lease_open(s, h, lead ? REASON_LEAD_OVER : REASON_NO_DRAIN, now);
 		return;
 	}
-	l->closes = nsec_add(l->opens_by, max_span(l->predicted));
+	l->closes = nsec_add(l->opens_by, lease_span(l->predicted));
 	action_append(s, ACTION_ANNOUNCE, h)->announce = (struct wire_announce){
 		.window = l->id,
 		.opens_by = l->opens_by,
@@ -144,10 +162,28 @@ void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 	timers_arm(&s->timers, &h->timer, l->opens_by);
 }
 
+void lease_grant_observed(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	start(s, h, REASON_OBSERVED, now);
+	h->lease.must = true;
+	lease_open(s, h, REASON_OBSERVED, now);
+}
+
+void lease_grant_together(struct supervisor *s, struct heap *h, nsec_t opens,
+			  nsec_t closes, bool over_limit, nsec_t now)
+{
+	start(s, h, REASON_TOGETHER, now);
+	h->lease.must = true;
+	h->lease.over_limit = over_limit;
+	h->lease.opens = opens;
+	h->lease.closes = closes;
+	lease_open(s, h, REASON_TOGETHER, now);
+}
+
 void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now)
 {
 	start(s, h, REASON_SLACK, now);
-	h->lease.closes = nsec_min(closes, nsec_add(now, max_span(h->predicted)));
+	h->lease.closes = nsec_min(closes, nsec_add(now, lease_span(h->predicted)));
 	lease_open(s, h, REASON_SLACK, now);
 }
 
@@ -160,9 +196,9 @@ void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t
 	    reason == REASON_LEAD_OVER)
 		service_drained_in(h->service, nsec_sub(now, l->announced));
 	l->state = LEASE_OPEN;
-	l->opens = now;
-	if (l->must)
-		l->closes = nsec_add(now, max_span(l->predicted));
+	l->opens = nsec_max(l->opens, now);
+	if (l->must && l->closes < nsec_add(l->opens, lease_span(l->predicted)))
+		l->closes = nsec_add(l->opens, lease_span(l->predicted));
 	s->windows_granted++;
 	h->service->windows++;
 	decide_record(s, h, reason, 0, now);
@@ -322,6 +358,8 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		h->declined++;
 	if (reason == REASON_EXPIRED)
 		h->expired++;
+	if (h->service->config.policy == POLICY_TOGETHER && reason != REASON_MOOT)
+		h->service->dropped_out++;
 	if (reason != REASON_MOOT)
 		retry_later(h, now);
 	finish(s, h, ACTION_REVOKE, reason, now);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
+	daemon/core/admit.c daemon/core/admit.h \
+	daemon/core/budget.c daemon/core/budget.h \
 	daemon/core/decide.c \
 	daemon/core/demand.c daemon/core/demand.h \
 	daemon/core/direct.c \
@@ -9,7 +11,9 @@ libcore_la_SOURCES = \
 	daemon/core/lease.c \
 	daemon/core/look.c \
 	daemon/core/predict.c daemon/core/predict.h \
+	daemon/core/rivals.c daemon/core/rivals.h \
 	daemon/core/reason.c daemon/core/reason.h \
+	daemon/core/round.c \
 	daemon/core/service.c daemon/core/service.h \
 	daemon/core/state.h \
 	daemon/core/supervisor.c daemon/core/supervisor.h \

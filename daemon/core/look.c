@@ -2,10 +2,16 @@
 /* What the control socket shows: copies, so that no caller can hold on to the state. */
 #include <string.h>
 
+#include "daemon/core/admit.h"
 #include "daemon/core/state.h"
 
 void supervisor_status(const struct supervisor *s, struct core_status *ret)
 {
+	struct admit admit;
+
+	admit_init(&admit);
+	list_for_each (l, &s->heaps)
+		admit_add(&admit, list_entry(l, struct heap, all));
 	*ret = (struct core_status){
 		.heaps = (unsigned)s->n_heaps,
 		.services = s->n_services,
@@ -20,6 +26,7 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 		.over_limit = s->over_limit,
 		.decisions = s->decisions,
 	};
+	admit_answer(&admit, s->max_concurrent, &ret->admission);
 }
 
 /* Heaps are listed by rising id. Where the one before is still there, the next is its
@@ -48,6 +55,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.unit = h->unit,
 		.used = h->report.used,
 		.budget = heap_budget(h),
+		.budget_from = heap_budget_from(h),
 		.live = h->report.live,
 		.alloc_rate_per_s = (uint64_t)heap_rate(h),
 		.rss_bytes = h->report.rss_bytes,
@@ -101,6 +109,7 @@ static void show_window(const struct heap *h, struct core_window *ret)
 		.kind = l->kind,
 		.must = l->must,
 		.over_limit = l->over_limit,
+		.slot = l->slot,
 		.announced = l->announced,
 		.opens = l->state == LEASE_ANNOUNCED ? l->opens_by : l->opens,
 		.closes = l->closes,
@@ -128,6 +137,7 @@ bool supervisor_window_after(const struct supervisor *s, uint64_t after,
 bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			struct core_service *ret)
 {
+	struct admit admit;
 	list_for_each (l, &s->services) {
 		const struct service *service = list_entry(l, struct service, all);
 		double slots = (double)service->config.max_concurrent *
@@ -145,11 +155,17 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			.windows = service->windows,
 			.forced = service->forced,
 			.over_limit = service->over_limit,
+			.would_wait = service->would_wait,
+			.dropped_out = service->dropped_out,
 			.wait_p99 = histogram_quantile(&service->waits, 990),
 			.utilization_permille =
 				(unsigned)((double)service->busy / slots * 1000),
 		};
 		memcpy(ret->name, service->config.name, sizeof(ret->name));
+		admit_init(&admit);
+		list_for_each (heap, &service->heaps)
+			admit_add(&admit, list_entry(heap, struct heap, siblings));
+		admit_answer(&admit, service->config.max_concurrent, &ret->admission);
 		return true;
 	}
 	return false;

@@ -14,9 +14,16 @@
 	  "the latest start, moved up for those that share the slot, is near")           \
 	X(REASON_SLACK, "slack",                                                         \
 	  "the heap declared slack long enough for its predicted pause")                 \
+	X(REASON_TOGETHER, "together",                                                   \
+	  "a member of its service was due, and all collect together")                   \
+	X(REASON_OBSERVED, "observed", "Policy=observe: every window opens at once")     \
+	X(REASON_WOULD_WAIT, "would-wait",                                               \
+	  "Policy=observe: under another policy it would have waited for a slot")        \
 	X(REASON_DEFERRED, "deferred", "it wanted to collect for MaxDefer")              \
 	X(REASON_SLOT_BUSY, "slot-busy", "every slot of the service was taken")          \
 	X(REASON_HOST_BUSY, "host-busy", "every slot of the host was taken")             \
+	X(REASON_RIVAL_BUSY, "rival-busy",                                               \
+	  "a service it must never pause with held a slot")                              \
 	X(REASON_OVER_LIMIT, "over-limit",                                               \
 	  "its last call came with every slot taken: memory goes before latency")        \
 	X(REASON_DRAINED, "drained", "the balancer reported no current session")         \

@@ -30,6 +30,7 @@ int service_new(const struct core_service_config *config, const char *name, uint
 	list_init(&service->heaps);
 	list_init(&service->waiting);
 	list_init(&service->eligible);
+	list_init(&service->among_rivals);
 	service->timer.owner = TIMER_SERVICE;
 	service->uid = uid;
 	service->since = now;
@@ -45,6 +46,7 @@ struct service *service_free(struct service *service)
 	if (service) {
 		list_unlink(&service->all);
 		list_unlink(&service->eligible);
+		list_unlink(&service->among_rivals);
 	}
 	free(service);
 	return NULL;

@@ -9,11 +9,15 @@
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
 
+struct rivals;
+
 struct service {
 	struct list all;
 	struct list heaps;
-	struct list waiting;  /* its heaps that want a slot, by deadline */
-	struct list eligible; /* in the host's, while some wait and a slot is free */
+	struct list waiting;   /* its heaps that want a slot, by deadline */
+	struct list eligible;  /* in the host's, while some wait and a slot is free */
+	struct rivals *rivals; /* NULL: it has none */
+	struct list among_rivals;
 	struct demand demand;
 	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;
@@ -22,7 +26,11 @@ struct service {
 
 	unsigned taken; /* slots: windows announced, open or in use */
 	unsigned paused_now, paused_max;
+	unsigned observed; /* windows that hold no slot: Policy=observe */
 	uint64_t windows, forced, over_limit;
+	uint64_t
+		would_wait; /* Policy=observe: windows that another policy had held back */
+	uint64_t dropped_out;	/* Policy=together: members that missed their round */
 	struct histogram waits; /* from wanting to begin */
 	nsec_t drain_typical;	/* announce to open, an upper estimate; 0: not known */
 	nsec_t since, busy;	/* utilisation: slot time used since then */

@@ -6,6 +6,7 @@
  *   decide.c      who must get a slot by when, and who gets one now
  *   direct.c      what heaps are told to report when
  *   lease.c       the life of a window: announced, open, in use, over
+ *   round.c       Policy=together: one window for all members
  *   look.c        what the control socket shows
  */
 #ifndef RTGCD_CORE_STATE_H
@@ -13,12 +14,15 @@
 
 #include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
+#include "daemon/core/rivals.h"
 #include "daemon/core/service.h"
 
 struct supervisor {
 	struct core_service_config defaults, *configs;
 	size_t n_configs;
 	unsigned max_concurrent;
+	struct budget_pool pool;
+	bool any_rivals; /* some section has NeverWith= */
 
 	struct list heaps; /* by rising id */
 	struct list services;
@@ -56,8 +60,10 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now);
 void decide_forget(struct supervisor *s, struct heap *h, nsec_t now);
 /* A limit or a policy has changed. */
 void decide_service(struct supervisor *s, struct service *service, nsec_t now);
-/* The first of a demand (NULL: of the host's) may have become due. */
+/* The first of a demand may have become due: of a service's and all it is part of, of the host's. */
 void decide_due(struct supervisor *s, struct service *service, nsec_t now);
+void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now);
+void decide_due_host(struct supervisor *s, nsec_t now);
 /* Gives free slots to those that wait, the most pressing first. */
 void decide_dispatch(struct supervisor *s, nsec_t now);
 /* h has declared slack: collect early if that is worth it and hurts nobody. */
@@ -76,11 +82,25 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now);
 /* Tells those for whom that has changed, each once. */
 void direct_flush(struct supervisor *s);
 
+/* ---- round.c ---- */
+/* May the service's round start now, within the limits? */
+bool round_fits(const struct supervisor *s, const struct service *service);
+/* One window for all members that have something to free. */
+void round_start(struct supervisor *s, struct service *service, bool over_limit,
+		 nsec_t now);
+
 /* ---- lease.c ---- */
 void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 		 bool over_limit, nsec_t now);
 /* An open window for an application that has slack until closes. */
 void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now);
+/* Policy=observe: at once, on no slot. */
+void lease_grant_observed(struct supervisor *s, struct heap *h, nsec_t now);
+/* Policy=together: open in [opens, closes) for all members. */
+void lease_grant_together(struct supervisor *s, struct heap *h, nsec_t opens,
+			  nsec_t closes, bool over_limit, nsec_t now);
+/* How long a window is for that pause. */
+nsec_t lease_span(nsec_t pause);
 void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now);
 int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
 		nsec_t now);

@@ -117,6 +117,10 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	s->n_configs = config->n_services;
 	s->defaults = config->defaults;
 	s->max_concurrent = config->max_concurrent;
+	s->pool.total_bytes = (double)config->memory_budget;
+	s->any_rivals = false;
+	for (size_t i = 0; i < s->n_configs; i++)
+		s->any_rivals |= configs[i].never_with[0][0] != '\0';
 	demand_resize(&s->demand, s->max_concurrent);
 	return 0;
 }
@@ -178,6 +182,13 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 		memcpy(name, service->config.name, sizeof(name));
 		service->config = *config_of(s, name);
 		memcpy(service->config.name, name, sizeof(name));
+		rivals_leave(s, service);
+	}
+	list_for_each (l, &s->services) {
+		struct service *service = list_entry(l, struct service, all);
+
+		/* Out of memory: its rivals are not foreseen, but still kept apart. */
+		(void)rivals_join(s, service, now);
 		decide_service(s, service, now);
 	}
 	decide_dispatch(s, now);
@@ -195,6 +206,17 @@ struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id)
 	while (h && h->id != id)
 		h = h->hash_next;
 	return h;
+}
+
+static void drop_service_if_empty(struct supervisor *s, struct service *service)
+{
+	if (service->n_heaps > 0)
+		return;
+	rivals_leave(s, service);
+	timers_arm(&s->timers, &service->timer, NSEC_NEVER);
+	timers_remove_owner(&s->timers);
+	s->n_services--;
+	service_free(service);
 }
 
 static int find_service(struct supervisor *s, uint32_t uid, const char *name, nsec_t now,
@@ -220,18 +242,13 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 	}
 	list_append(&s->services, &service->all);
 	s->n_services++;
+	r = rivals_join(s, service, now);
+	if (r < 0) {
+		drop_service_if_empty(s, service);
+		return r;
+	}
 	*ret = service;
 	return 0;
-}
-
-static void drop_service_if_empty(struct supervisor *s, struct service *service)
-{
-	if (service->n_heaps > 0)
-		return;
-	timers_arm(&s->timers, &service->timer, NSEC_NEVER);
-	timers_remove_owner(&s->timers);
-	s->n_services--;
-	service_free(service);
 }
 
 /* The slot that the same process still holds by a connection it has lost. */
@@ -320,6 +337,9 @@ static int drained(struct supervisor *s, struct heap *h, uint64_t window,
 {
 	if (h->lease.state == LEASE_NONE || h->lease.id != window)
 		return CORE_E_WINDOW;
+	/* At rest or not: while a balancer still sends to it, only the balancer's word counts. */
+	if (reason == REASON_QUIET && !heap_waits_for_quiet(h))
+		return 0;
 	if (h->lease.state == LEASE_ANNOUNCED)
 		lease_open(s, h, reason, now);
 	return 0;
@@ -417,8 +437,11 @@ static void timer_fired(struct supervisor *s, struct timer *timer, nsec_t now)
 	case TIMER_SERVICE:
 		decide_due(s, list_entry(timer, struct service, timer), now);
 		break;
+	case TIMER_RIVALS:
+		decide_due_rivals(s, list_entry(timer, struct rivals, timer), now);
+		break;
 	case TIMER_HOST:
-		decide_due(s, NULL, now);
+		decide_due_host(s, now);
 		break;
 	}
 }

@@ -40,6 +40,8 @@ enum core_drain {
 	DRAIN_EXTERNAL, /* the edge drains it at a balancer and reports EVENT_DRAINED */
 };
 
+#define CORE_RIVALS_MAX 4
+
 struct core_service_config {
 	char name[WIRE_NAME_MAX];
 	enum core_policy policy;
@@ -49,10 +51,14 @@ struct core_service_config {
 				    none */
 	nsec_t lead, max_defer;
 	unsigned min_yield_permille;
+	char never_with[CORE_RIVALS_MAX]
+		       [WIRE_NAME_MAX]; /* services, of any user; "" = none */
 };
 
 struct core_config {
 	unsigned max_concurrent; /* on this host, all services; >= 1 */
+	uint64_t
+		memory_budget; /* bytes shared by heaps that bring no budget; 0: not shared */
 	/* Also the settings of a service that has no section of its own (its name is "").
 	 */
 	struct core_service_config defaults;
@@ -163,11 +169,24 @@ bool supervisor_next_action(struct supervisor *s, struct action *ret);
 /* ---- Looking (for the control socket; no state changes)
  * ---------------------------------- */
 
+/* Do the collections fit into the slots, before one misses? */
+struct core_admission {
+	unsigned heaps; /* that collect at all */
+	bool schedulable;
+	unsigned needs_concurrent; /* slots that would do, at the rates and pauses seen */
+	nsec_t pause,
+		period; /* the longest; the shortest (NSEC_NEVER: all stand still) */
+	unsigned load_permille; /* of the slots */
+	unsigned
+		rate_headroom_permille; /* at that multiple of the present rates it just fits */
+};
+
 struct core_status {
 	unsigned heaps, services;
 	unsigned windows_open; /* announced or open or in use */
 	unsigned paused_now, paused_max, max_concurrent;
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
+	struct core_admission admission; /* of the host: all heaps on its slots */
 };
 
 struct core_service {
@@ -176,8 +195,11 @@ struct core_service {
 	enum core_policy policy;
 	unsigned max_concurrent, heaps, paused_now, paused_max;
 	uint64_t windows, forced, over_limit;
-	nsec_t wait_p99;	       /* from wanting to begin */
-	unsigned utilization_permille; /* of its slots */
+	uint64_t would_wait;  /* Policy=observe: windows it would have held back */
+	uint64_t dropped_out; /* Policy=together: members that missed their round */
+	nsec_t wait_p99;      /* from wanting to begin */
+	unsigned utilization_permille; /* of its slots, measured */
+	struct core_admission admission;
 };
 
 enum core_state {
@@ -190,6 +212,14 @@ enum core_state {
 	HEAP_LOST,
 };
 
+enum core_budget { /* where a heap's budget comes from */
+	BUDGET_NONE,
+	BUDGET_OWN,	/* the program's user gave it */
+	BUDGET_SHARED,	/* its share of MemoryBudget= */
+	BUDGET_RUNTIME, /* the runtime's own rule */
+	BUDGET_SERVICE, /* Budget= of its service */
+};
+
 struct core_heap {
 	uint64_t id;
 	char name[WIRE_NAME_MAX], service[WIRE_NAME_MAX], runtime[WIRE_RUNTIME_MAX];
@@ -198,6 +228,7 @@ struct core_heap {
 	enum core_state state;
 	uint8_t unit;
 	uint64_t used, budget, live, alloc_rate_per_s, rss_bytes;
+	enum core_budget budget_from;
 	nsec_t exhaustion, latest_start; /* instants; NSEC_NEVER: not in sight */
 	nsec_t predicted[WIRE_KINDS];	 /* 0: this kind cannot be run */
 	uint64_t collections[WIRE_KINDS];
@@ -217,6 +248,7 @@ struct core_window {
 	} state;
 	uint8_t kind;
 	bool must, over_limit;
+	bool slot; /* counts against the limits: all but those of Policy=observe */
 	nsec_t announced, opens, closes, predicted, begin; /* begin: 0 until it began */
 	enum reason reason;
 };
@@ -252,6 +284,7 @@ unsigned supervisor_explain(const struct supervisor *s, uint64_t heap,
 			    struct core_decision ret[CORE_DECISIONS]);
 
 const char *core_policy_name(enum core_policy policy);
+const char *core_budget_name(enum core_budget budget);
 const char *core_state_name(enum core_state state);
 
 #endif

@@ -14,6 +14,7 @@
 enum timer_owner {
 	TIMER_HEAP,
 	TIMER_SERVICE,
+	TIMER_RIVALS,
 	TIMER_HOST,
 };
 

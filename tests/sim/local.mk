@@ -6,3 +6,9 @@ check_PROGRAMS += tests/sim/test_sim
 TESTS += tests/sim/test_sim
 tests_sim_test_sim_SOURCES = tests/sim/test_sim.c $(SIM_SOURCES)
 tests_sim_test_sim_LDADD = libcore.la -lm
+
+check_PROGRAMS += tests/sim/test_claims
+TESTS += tests/sim/test_claims
+tests_sim_test_claims_SOURCES = tests/sim/test_claims.c $(SIM_SOURCES)
+tests_sim_test_claims_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_sim_test_claims_LDADD = libcore.la $(CMOCKA_LIBS) -lm

@@ -109,6 +109,7 @@ static void fill_report(const struct sim_heap *h, struct wire_report *report)
 				       .used = (uint64_t)h->used,
 				       .allocated = (uint64_t)h->allocated,
 				       .live = (uint64_t)(h->live + h->used),
+				       .rss_bytes = (uint64_t)(h->live + h->used),
 				       .budget = h->spec.budget};
 }
 
@@ -233,7 +234,7 @@ static void end(struct sim *sim, struct sim_heap *h)
 
 static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_window *w)
 {
-	if (w->opens > sim->now || w->closes <= sim->now)
+	if (w->opens > sim->now + 5 * MS || w->closes <= sim->now)
 		broken(sim, "I-5", "a window opens at a wrong time");
 	if (h->window && h->window != w->window)
 		broken(sim, "I-3", "heap %u got a window before the last one was over",
@@ -246,7 +247,7 @@ static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_windo
 	h->predicted = w->predicted;
 	h->quiet_at = NSEC_NEVER;
 	h->begin_at = h->stopped || h->dead || h->lost ? NSEC_NEVER
-						       : sim->now + h->spec.safe_point;
+						       : w->opens + h->spec.safe_point;
 }
 
 static void on_over(struct sim *sim, struct sim_heap *h, const struct action *a)
@@ -265,6 +266,10 @@ static void apply(struct sim *sim, struct sim_heap *h, const struct action *a)
 	switch (a->type) {
 	case ACTION_DIRECT:
 		h->watermark = a->directive.watermark;
+		if (a->directive.budget) {
+			advance(sim, h);
+			h->budget = a->directive.budget;
+		}
 		h->report_by = a->directive.report_by;
 		break;
 	case ACTION_ANNOUNCE:
@@ -343,6 +348,7 @@ static void die_and_start_again(struct sim *sim, struct sim_heap *h)
 		leave(sim, h);
 	*h = (struct sim_heap){.spec = spec, .at = sim->now, .live = (double)spec.live};
 	h->quiet_at = h->begin_at = h->end_at = h->resume_at = NSEC_NEVER;
+	h->budget = spec.budget ? spec.budget : spec.live / 4 + 1;
 	change_rate(sim, h);
 	join(sim, h, 0, 0);
 	report(sim, h);
@@ -502,10 +508,13 @@ static void check(struct sim *sim)
 	struct core_status status;
 	struct core_window win;
 	unsigned windows = 0, excused = 0, held[SIM_SERVICES_MAX] = {0};
+	bool alone = false; /* one round that is larger than the host has it for itself */
 
 	supervisor_status(sim->core, &status);
 	for (uint64_t after = 0; supervisor_window_after(sim->core, after, &win);
 	     after = win.heap) {
+		if (!win.slot)
+			continue;
 		windows++;
 		/* Over the limit by decision and counted, or brought along from a former life. */
 		excused += win.over_limit || win.reason == REASON_ADOPTED;
@@ -516,17 +525,30 @@ static void check(struct sim *sim)
 	if (windows != status.windows_open)
 		broken(sim, "I-4", "%u windows, %u counted", windows,
 		       status.windows_open);
-	if (windows > sim->config.max_concurrent + excused)
+	for (unsigned i = 0; i < sim->config.n_services; i++)
+		alone |= sim->services[i].policy == POLICY_TOGETHER &&
+			 held[i] + excused >= windows;
+	if (windows > sim->config.max_concurrent + excused && !alone)
 		broken(sim, "I-2", "%u windows on a host with %u slots", windows,
 		       sim->config.max_concurrent);
 	for (unsigned i = 0; i < sim->config.n_services; i++)
-		if (held[i] > sim->services[i].max_concurrent + excused)
+		if (sim->services[i].policy != POLICY_TOGETHER &&
+		    held[i] > sim->services[i].max_concurrent + excused)
 			broken(sim, "I-2", "%u windows in a service with %u slots",
 			       held[i], sim->services[i].max_concurrent);
+	for (unsigned i = 0; i < sim->config.n_services; i++)
+		for (unsigned j = 0; j < sim->config.n_services; j++)
+			if (i != j && held[i] && held[j] && !excused &&
+			    strcmp(sim->services[i].never_with[0],
+				   sim->services[j].name) == 0)
+				broken(sim, "I-2", "services %u and %u pause together", i,
+				       j);
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
 		const struct sim_heap *h = &sim->heap[i];
 
-		if (h->used > (double)h->spec.budget * 1.001 + 2)
+		/* (A budget that was lowered just now is enforced by its next event.) */
+		if (h->used > (double)h->budget * 1.001 + 2 && h->at < sim->now &&
+		    !h->collecting)
 			broken(sim, "I-1", "heap %u is past its ceiling",
 			       (unsigned)h->id);
 	}
@@ -572,7 +594,7 @@ static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap *
 				&best, ret_what, ret);
 		if (!h->stopped)
 			earlier(h->report_by, WATERMARK, h, &best, ret_what, ret);
-		earlier(when_used_reaches(h, (double)h->spec.budget), CEILING, h, &best,
+		earlier(when_used_reaches(h, (double)h->budget), CEILING, h, &best,
 			ret_what, ret);
 		earlier(h->quiet_at, QUIET, h, &best, ret_what, ret);
 		earlier(h->begin_at, BEGIN, h, &best, ret_what, ret);
@@ -707,10 +729,16 @@ void sim_populate(struct sim *sim)
 	sim->config.max_concurrent = 1 + (unsigned)sim_random(sim, 4);
 	for (size_t i = 0; i < sim->config.n_services; i++) {
 		sim->services[i].max_concurrent = 1 + (unsigned)sim_random(sim, 3);
+		sim->services[i].policy = sim_random(sim, 2)
+						  ? POLICY_STAGGER
+						  : (enum core_policy)sim_random(sim, 4);
 		sim->services[i].drain = (enum core_drain)sim_random(sim, 3);
 		sim->services[i].lead = 1 + sim_random(sim, 300 * MS);
 		if (sim_random(sim, 4) == 0)
 			sim->services[i].max_defer = 1 + sim_random(sim, SEC);
+		if (sim_random(sim, 4) == 0)
+			snprintf(sim->services[i].never_with[0], WIRE_NAME_MAX, "s%u",
+				 (unsigned)sim_random(sim, SIM_SERVICES_MAX));
 	}
 	sim->n_heaps = 1 + (unsigned)sim_random(sim, 16);
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
@@ -737,6 +765,13 @@ void sim_start(struct sim *sim)
 		abort();
 	for (unsigned i = 0; i < sim->n_heaps; i++)
 		die_and_start_again(sim, &sim->heap[i]);
+}
+
+void sim_configure(struct sim *sim)
+{
+	if (supervisor_configure(sim->core, &sim->config, sim->now) < 0)
+		abort();
+	drain_actions(sim);
 }
 
 bool sim_finish(struct sim *sim)

@@ -29,10 +29,11 @@ struct sim_heap_spec {
 	enum sim_profile profile;
 	unsigned service;
 	uint32_t caps;
-	uint64_t budget;   /* units */
-	double rate;	   /* units a second */
-	uint64_t live;	   /* units */
-	double cost;	   /* nanoseconds of pause for each live unit */
+	uint64_t
+		budget; /* units; 0: the daemon's share, a quarter of live until it says */
+	double rate;	/* units a second */
+	uint64_t live;	/* units */
+	double cost;	/* nanoseconds of pause for each live unit */
 	double garbage;	   /* share of what was allocated that a collection frees */
 	nsec_t safe_point; /* how long it takes to begin once a window opens */
 	nsec_t rest;	   /* how long it takes to become quiet */
@@ -45,7 +46,7 @@ struct sim_heap {
 	nsec_t at; /* the figures below are of this instant */
 	double used, allocated, live, rate;
 	nsec_t rate_until; /* the profile changes the rate then */
-	uint64_t watermark;
+	uint64_t watermark, budget;
 	nsec_t report_by;
 
 	uint64_t window; /* announced or open; 0: none */
@@ -83,6 +84,8 @@ uint64_t sim_random(struct sim *sim, uint64_t below);
 /* A random host: services, limits, heaps of all profiles. */
 void sim_populate(struct sim *sim);
 void sim_start(struct sim *sim);
+/* Between runs: the same heaps under another configuration. */
+void sim_configure(struct sim *sim);
 /* One event: whatever comes next, in the core or in a heap. false: an invariant is broken. */
 bool sim_step(struct sim *sim);
 /* false: an invariant broke on the way. */

@@ -10,9 +10,9 @@
 
 static int setup(void **state)
 {
-	struct core_service_config services[3];
+	struct core_service_config services[8];
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 8; i++)
 		core_service_config_init(&services[i]);
 	strcpy(services[0].name, "drained");
 	services[0].drain = DRAIN_EXTERNAL;
@@ -20,8 +20,17 @@ static int setup(void **state)
 	services[1].max_concurrent = 4;
 	strcpy(services[2].name, "hasty");
 	services[2].max_defer = 100 * MS;
+	strcpy(services[3].name, "leader");
+	strcpy(services[3].never_with[0], "follower");
+	strcpy(services[4].name, "follower");
+	strcpy(services[5].name, "ranks");
+	services[5].policy = POLICY_TOGETHER;
+	strcpy(services[6].name, "observed");
+	services[6].policy = POLICY_OBSERVE;
+	strcpy(services[7].name, "lazy");
+	services[7].policy = POLICY_IDLE;
 	*state = calloc(1, sizeof(struct world));
-	world_init(*state, services, 3, 2);
+	world_init(*state, services, 8, 2);
 	return 0;
 }
 
@@ -104,6 +113,17 @@ static void first_figures_are_asked_for(void **state)
 	e.report = (struct wire_report){.at = w->now, .used = 10, .budget = 1000};
 	world_event(w, &e);
 	assert_in_range(world_find(w, ACTION_DIRECT, 1)->directive.watermark, 100, 500);
+}
+
+/* It connects nearly full and allocates no more: no watermark would ever be crossed. */
+static void nearly_full_heap_of_unknown_rate_gets_a_window(void **state)
+{
+	struct world *w = *state;
+
+	world_join(w, 1, "a", PAGE);
+	world_report(w, 1, 990);
+	world_until(w, w->now + SEC);
+	assert_non_null(world_find(w, ACTION_OPEN, 1));
 }
 
 static void looks_before_it_decides(void **state)
@@ -370,6 +390,10 @@ static void every_drain_is_undone(void **state)
 
 		assert_false(
 			a->announce.drain); /* the balancer does it, not the client */
+		e.type = EVENT_QUIET;
+		e.quiet.window = window;
+		assert_int_equal(world_event(w, &e), 0);
+		assert_null(world_find(w, ACTION_OPEN, 0));
 		assert_int_equal(world_count(w, ACTION_DRAIN), 1);
 		assert_int_equal(world_find(w, ACTION_DRAIN, 1)->revoke.window, window);
 		e.type = how == UNDRAINABLE ? EVENT_UNDRAINABLE : EVENT_DRAINED;
@@ -670,6 +694,133 @@ static void due_collection_waits_for_the_deadline_to_pass(void **state)
 	assert_true(open->window.opens >= deadline);
 }
 
+/* ---- Policies ---- */
+
+static void rivals_never_pause_together(void **state)
+{
+	struct world *w = *state;
+	const struct action *open;
+	uint64_t first, second;
+
+	world_join(w, 1, "leader", 0);
+	world_join(w, 2, "follower", 0);
+	open = world_fill_until(w, 2, 100, ACTION_OPEN, 20 * SEC);
+	first = open->heap;
+	second = 3 - first;
+	world_begin(w, first, open->window.window, WIRE_IN_WINDOW);
+	world_until(w, w->now + 100 * MS);
+	assert_null(world_find(w, ACTION_OPEN, second));
+	assert_true(world_explains(w, second, REASON_RIVAL_BUSY));
+	world_end(w, first, open->window.window, WIRE_IN_WINDOW, 100 * MS);
+	assert_non_null(world_find(w, ACTION_OPEN, second));
+	assert_int_equal(world_status(w).over_limit, 0);
+}
+
+static void rivals_start_early_enough_for_each_other(void **state)
+{
+	struct world *w = *state;
+	nsec_t earliest = NSEC_NEVER, now;
+
+	/* Six equal deadlines, three on each side: as if on one slot. */
+	for (uint64_t heap = 1; heap <= 6; heap++)
+		world_join(w, heap, heap % 2 ? "leader" : "follower", 0);
+	world_report(w, 1, 0);
+	world_fill_until(w, 6, 50, ACTION_OPEN, 30 * SEC);
+	now = w->now;
+	for (uint64_t heap = 1; heap <= 6; heap++)
+		earliest = nsec_min(earliest, world_heap(w, heap).latest_start);
+	assert_true(now + 5 * world_heap(w, 1).predicted[WIRE_MAJOR] <=
+		    earliest + 60 * MS);
+}
+
+static void ranks_collect_together(void **state)
+{
+	struct world *w = *state;
+	const struct action *open[5];
+
+	for (uint64_t heap = 1; heap <= 4; heap++)
+		world_join(w, heap, "ranks", 0);
+	world_fill_until(w, 4, 100, ACTION_OPEN, 20 * SEC);
+	assert_int_equal(world_count(w, ACTION_OPEN), 4);
+	for (uint64_t heap = 1; heap <= 4; heap++) {
+		open[heap] = world_find(w, ACTION_OPEN, heap);
+		assert_true(open[heap]->window.opens == open[1]->window.opens);
+		assert_true(open[heap]->window.closes == open[1]->window.closes);
+		assert_true(open[heap]->window.opens > w->now - 50 * MS);
+	}
+	/* Three reach a safe point; the fourth was stopped: it drops out, nobody waits. */
+	for (uint64_t heap = 1; heap <= 3; heap++) {
+		assert_int_equal(
+			world_begin(w, heap, open[heap]->window.window, WIRE_IN_WINDOW),
+			0);
+		world_end(w, heap, open[heap]->window.window, WIRE_IN_WINDOW, MS);
+	}
+	world_until(w, open[4]->window.closes);
+	assert_int_equal(world_status(w).windows_open, 0);
+	assert_int_equal(world_heap(w, 4).expired, 1);
+	/* Its own memory is near the end: it gets another window, for itself. */
+	world_forget(w);
+	world_until(w, w->now + SEC);
+	assert_non_null(world_find(w, ACTION_OPEN, 4));
+	assert_null(world_find(w, ACTION_OPEN, 1));
+}
+
+static void round_waits_for_the_host(void **state)
+{
+	struct world *w = *state;
+	const struct action *open;
+
+	world_join(w, 1, "a", 0);
+	open = world_fill_until(w, 1, 100, ACTION_OPEN, 20 * SEC);
+	world_begin(w, 1, open->window.window, WIRE_IN_WINDOW);
+	world_forget(w);
+	for (uint64_t heap = 2; heap <= 3; heap++) {
+		world_join(w, heap, "ranks", 0);
+		for (int i = 0; i <= 8; i++) {
+			world_until(w, w->now + 50 * MS);
+			world_report(w, heap, (uint64_t)i * 100);
+		}
+	}
+	world_end(w, 1, open->window.window, WIRE_IN_WINDOW, MS);
+	world_until(w, w->now + SEC);
+	assert_true(world_count(w, ACTION_OPEN) >= 2);
+}
+
+static void observed_services_are_let_go(void **state)
+{
+	struct world *w = *state;
+	struct core_service service;
+
+	for (uint64_t heap = 1; heap <= 3; heap++)
+		world_join(w, heap, "observed", QUIET);
+	world_fill_until(w, 3, 100, ACTION_OPEN, 20 * SEC);
+	world_fill_until(w, 3, 100, ACTION_OPEN, 20 * SEC);
+	world_until(w, w->now + 20 * MS);
+	assert_int_equal(world_count(w, ACTION_ANNOUNCE), 0);
+	assert_int_equal(world_count(w, ACTION_OPEN), 3);
+	/* They hold no slot, and it is known who would have had to wait. */
+	assert_int_equal(world_status(w).windows_open, 0);
+	assert_int_equal(world_status(w).over_limit, 0);
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	assert_int_equal(service.would_wait, 2);
+	assert_int_equal(service.windows, 3);
+}
+
+static void idle_policy_takes_any_idleness(void **state)
+{
+	struct world *w = *state;
+	struct event idle = {.type = EVENT_IDLE, .heap = 1, .idle = {NSEC_NEVER}};
+
+	world_join(w, 1, "lazy", WIRE_CAP_MARKS);
+	world_report(w, 1, 100);
+	world_event(w, &idle);
+	assert_null(world_find(w, ACTION_OPEN, 1));
+	world_report(w, 1, 600);
+	world_event(w, &idle);
+	assert_non_null(world_find(w, ACTION_OPEN, 1));
+	assert_false(world_find(w, ACTION_OPEN, 1)->window.must);
+}
+
 /* ---- Looking ---- */
 
 static void heaps_and_windows_are_paged_by_id(void **state)
@@ -740,6 +891,7 @@ int main(void)
 		T(quiet_heap_is_left_alone),
 		T(watermarks_are_few_and_ahead),
 		T(first_figures_are_asked_for),
+		T(nearly_full_heap_of_unknown_rate_gets_a_window),
 		T(looks_before_it_decides),
 		T(unanswered_look_falls_back_to_extrapolation),
 		T(nothing_is_collected_before_it_is_worth_it),
@@ -764,6 +916,12 @@ int main(void)
 		T(window_of_a_former_daemon_counts),
 		T(declared_slack_is_used_when_it_is_worth_it),
 		T(due_collection_waits_for_the_deadline_to_pass),
+		T(rivals_never_pause_together),
+		T(rivals_start_early_enough_for_each_other),
+		T(ranks_collect_together),
+		T(round_waits_for_the_host),
+		T(observed_services_are_let_go),
+		T(idle_policy_takes_any_idleness),
 		T(heaps_and_windows_are_paged_by_id),
 		T(services_of_two_users_are_two),
 		T(reload_changes_limits_at_once),

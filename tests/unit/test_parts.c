@@ -166,7 +166,8 @@ static void one_slot_demand_is_exact(void **state)
 			jobs[i] = (struct job){200 + next_random() % 60,
 					       1 + next_random() % 30};
 			order[i] = i;
-			demand_set(&d, &nodes[i], jobs[i].latest, jobs[i].span, false);
+			demand_set(&d, &nodes[i], jobs[i].latest, jobs[i].span,
+				   DEMAND_FREE);
 		}
 		start = demand_start_by(&d);
 		assert_true(any_order_feasible(jobs, order, 0, n, start));
@@ -180,7 +181,9 @@ enum {
 	NODES = 60
 };
 
-static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64_t from)
+/* From that deadline on; what lies before is work only, if it is counted at all. */
+static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64_t from,
+			  bool count_before)
 {
 	int64_t start = INT64_MAX, sum = 0, longest = 0, latest = INT64_MAX,
 		done = INT64_MIN;
@@ -190,8 +193,8 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 		const struct demand_node *next = NULL;
 
 		for (int i = 0; i < NODES; i++)
-			if (nodes[i].linked && nodes[i].deadline >= from &&
-			    nodes[i].deadline > done &&
+			if (nodes[i].linked && nodes[i].deadline > done &&
+			    (count_before || nodes[i].deadline >= from) &&
 			    (!next || nodes[i].deadline < next->deadline))
 				next = &nodes[i];
 		if (!next)
@@ -200,7 +203,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 		count++;
 		sum += (next->span + slots - 1) / slots;
 		longest = next->span > longest ? next->span : longest;
-		if (next->load)
+		if (next->role == DEMAND_LOAD || next->deadline < from)
 			continue;
 		start = next->deadline - sum < start ? next->deadline - sum : start;
 		latest = next->deadline - next->span < latest
@@ -234,19 +237,21 @@ static void demand_follows_every_change(void **state)
 				demand_remove(&d, n);
 			else
 				demand_set(&d, n, deadline > span ? deadline - span : 0,
-					   span, next_random() % 3 == 0);
+					   span, (enum demand_role)(next_random() % 3));
 			if (round % 20)
 				continue;
-			assert_true(demand_start_by(&d) ==
-				    plain_start(nodes, slots, INT64_MIN));
 			n = demand_first(&d);
-			if (n)
-				assert_true(demand_start_of(&d, n) ==
-					    plain_start(nodes, slots, n->deadline));
+			assert_true(demand_start_by(&d) ==
+				    (n ? plain_start(nodes, slots, n->deadline, true)
+				       : NSEC_NEVER));
+			for (int i = 0; n && i < NODES; i++)
+				if (nodes[i].linked && nodes[i].role == DEMAND_FREE)
+					assert_true(nodes[i].deadline >= n->deadline);
 			n = &nodes[next_random() % NODES];
 			if (n->linked)
-				assert_true(demand_start_of(&d, n) ==
-					    plain_start(nodes, slots, n->deadline));
+				assert_true(
+					demand_start_of(&d, n) ==
+					plain_start(nodes, slots, n->deadline, false));
 		}
 	}
 }
@@ -258,9 +263,9 @@ static void absurd_demands_do_not_overflow(void **state)
 
 	demand_init(&d, 3);
 	for (int i = 0; i < 1000; i++)
-		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, false);
+		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, DEMAND_FREE);
 	assert_true(demand_start_by(&d) > 1000000 * SEC);
-	demand_set(&d, &nodes[0], 0, NSEC_NEVER, false);
+	demand_set(&d, &nodes[0], 0, NSEC_NEVER, DEMAND_FREE);
 	assert_int_equal(demand_start_by(&d), 0);
 	for (int i = 0; i < 1000; i++)
 		demand_remove(&d, &nodes[i]);

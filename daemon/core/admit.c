@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/core/admit.h"
+
+/* From the instant a collection is worth it (a quarter of T) to its latest start (nine tenths). */
+#define ROOM 0.65
+
+void admit_init(struct admit *a)
+{
+	*a = (struct admit){.shortest = NSEC_NEVER};
+}
+
+void admit_add(struct admit *a, const struct heap *h)
+{
+	double rate = heap_rate(h);
+	double period =
+		rate > 0 ? (double)heap_budget(h) / rate * (double)NSEC_PER_SEC : 0;
+
+	if (!heap_budget(h) || !(h->kinds & 1 << WIRE_MAJOR))
+		return;
+	a->heaps++;
+	if (rate <= 0 || period > 1e18)
+		return; /* it stands still: it asks for nothing */
+	a->load += (double)h->span / period;
+	a->longest = nsec_max(a->longest, h->span);
+	a->shortest = nsec_min(a->shortest, (nsec_t)period);
+}
+
+/* How much of the room is taken on that many slots; 1 is all of it. */
+static double taken(const struct admit *a, unsigned slots)
+{
+	double blocking = 2 * (double)a->longest / (double)nsec_max(a->shortest, 1);
+
+	if (a->shortest == NSEC_NEVER)
+		return 0;
+	if (slots >= a->heaps)
+		return (double)a->longest / (double)nsec_max(a->shortest, 1) * 0.5;
+	return (a->load / slots + blocking) / ROOM;
+}
+
+void admit_answer(const struct admit *a, unsigned slots, struct core_admission *ret)
+{
+	double now = taken(a, slots);
+	unsigned needs = slots;
+
+	*ret = (struct core_admission){
+		.heaps = a->heaps,
+		.pause = a->longest,
+		.period = a->shortest,
+		.load_permille =
+			(unsigned)(nsec_min((nsec_t)(a->load / slots * 1000), 1000000)),
+		.schedulable = now <= 1 || slots >= a->heaps,
+		.rate_headroom_permille = now > 0.001 ? (unsigned)(1000 / now) : 1000000,
+	};
+	/* A little more than just enough: rates are never the same twice. */
+	while (needs < a->heaps && taken(a, needs) > (needs > slots ? 0.8 : 1))
+		needs++;
+	while (needs > 1 && needs <= slots && taken(a, needs - 1) <= 0.8)
+		needs--;
+	ret->needs_concurrent = needs;
+}
