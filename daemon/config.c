@@ -13,10 +13,11 @@
 #include "daemon/config_files.h"
 #include "daemon/units.h"
 
-#define LINE_MOST      1000
-#define SLOTS_MOST     65536
-#define LEAD_MOST      (60 * NSEC_PER_SEC)
-#define SERVICE_PREFIX "Service:"
+#define LINE_MOST	1000
+#define SLOTS_MOST	65536
+#define LEAD_MOST	(60 * NSEC_PER_SEC)
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#define SERVICE_PREFIX	"Service:"
 
 /* One file while it is read. The library tells neither the line nor long sections. */
 struct reading {
@@ -301,8 +302,11 @@ static char *on_line(char *buf, int size, void *userdata)
 	}
 	while (n > 0 && strchr(" \t\r\n", r->text[n - 1]))
 		r->text[--n] = '\0';
+	line = r->text;
+	if (r->line == 1 && strncmp(line, BYTE_ORDER_MARK, 3) == 0)
+		line += 3;
 	/* An indented line is not the continuation of the one before. */
-	line = r->text + strspn(r->text, " \t");
+	line += strspn(line, " \t");
 	if (snprintf(buf, (size_t)size, "%s\n", line) >= size) {
 		fail(r, "the line is longer than %d bytes", size - 2);
 		return NULL;
@@ -319,6 +323,7 @@ static int read_file(struct config *config, unsigned cpus, const char *path,
 
 	ini_allow_multiline = false;
 	ini_inline_comment_prefixes = (char *)";#";
+	ini_stop_on_first_error = true;
 	ini_use_stack = false;
 	ini_max_line = LINE_MOST + 3;
 	r.file = fopen(path, "re");
@@ -330,10 +335,8 @@ static int read_file(struct config *config, unsigned cpus, const char *path,
 		fail(&r, "cannot be read");
 	if (line < 0)
 		fail(&r, "out of memory");
-	if (line > 0 && !r.failed) {
-		r.line = line;
+	if (line > 0) /* the one that was read last: it stops there */
 		fail(&r, "not a [Section], a KEY=VALUE or a # comment");
-	}
 	free(r.text);
 	fclose(r.file);
 	if (!r.failed)

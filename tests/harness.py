@@ -127,6 +127,7 @@ class Daemon:
         for path, kind in ((self.socket, socket.SOCK_SEQPACKET), (self.control, socket.SOCK_STREAM)):
             s = socket.socket(socket.AF_UNIX, kind)
             s.bind(path)
+            os.chmod(path, 0o666)
             s.listen(4096)
             # High numbers, so that 3 and 4 are free in the child whatever is open here.
             high = fcntl.fcntl(s.fileno(), fcntl.F_DUPFD_CLOEXEC, 200)
@@ -260,8 +261,11 @@ class Daemon:
         return self._all("ListWindows", "windows")
 
     def descriptors(self):
-        """How many descriptors the daemon has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """How many descriptors the daemon has open when nobody calls."""
+        with self.varlink() as v:
+            v.call("GetStatus")
+            v.call("GetStatus")  # a turn later, callers that have hung up are forgotten
+            return len(os.listdir(f"/proc/{self.pid}/fd")) - 1
 
     def write_config(self, text):
         with open(self.config_file, "w", encoding="utf-8") as f:

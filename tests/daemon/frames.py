@@ -45,7 +45,7 @@ LAYOUT = {
     ANNOUNCE: ("ANNOUNCE", "<QQQBB6x", "window opens_by predicted kind drain"),
     WINDOW: ("WINDOW", "<QQQQBB6x", "window opens closes predicted kind must"),
     REVOKE: ("REVOKE", "<QH6x", "window reason"),
-    ERROR: ("ERROR", "<HHI96s", "code type serial detail"),
+    ERROR: ("ERROR", "<HHI96s", "code of_type of_serial detail"),
 }
 HELLO_DEFAULTS = dict(magic=MAGIC, version_min=1, version_max=1, caps=0, unit=0, kinds=1 << MAJOR,
                       budget=0, prev_epoch=0, prev_window=0, prev_closes=0,

@@ -1,3 +1,18 @@
 # SPDX-License-Identifier: MIT
 # Tests of the real daemon over its real sockets. The harness serves every test that needs one.
-EXTRA_DIST += tests/harness.py
+daemon_tests = \
+	tests/daemon/test_config.py \
+	tests/daemon/test_control.py \
+	tests/daemon/test_drain.py \
+	tests/daemon/test_frames.py \
+	tests/daemon/test_start.py \
+	tests/daemon/test_windows.py
+TESTS += $(daemon_tests)
+EXTRA_DIST += tests/harness.py tests/daemon/balancer.py tests/daemon/common.py tests/daemon/frames.py \
+	$(daemon_tests)
+
+check_PROGRAMS += tests/daemon/test_parts
+TESTS += tests/daemon/test_parts
+tests_daemon_test_parts_SOURCES = tests/daemon/test_parts.c
+tests_daemon_test_parts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_daemon_test_parts_LDADD = libdaemon.la $(CMOCKA_LIBS)

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""The configuration file: what is refused and where, and reloading."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from common import harness
+from frames import Client
+
+GOOD = """
+# all there is
+[Daemon]
+MaxConcurrent=3   # at once
+MemoryBudget=
+
+; another comment
+[Service:web]
+Policy=stagger
+MaxConcurrent=2
+Budget=1.5G
+Drain=client
+Lead=250ms
+MaxDefer=1min 30s
+MinYield=0.5%
+  NeverWith=
+
+[Service:a service with spaces: and ünïcode]
+Drain = haproxy:/run/haproxy/admin.sock:be_%s/srv-%h.%%
+Budget =
+Lead=
+[Service:web]
+Drain=none
+"""
+
+
+def check(text, tmp_path, more=None):
+    path = os.path.join(tmp_path, "rtgcd.conf")
+    with open(path, "wb") as f:
+        f.write(text if isinstance(text, bytes) else text.encode())
+    for name, content in (more or {}).items():
+        os.makedirs(path + ".d", exist_ok=True)
+        with open(os.path.join(path + ".d", name), "w", encoding="utf-8") as f:
+            f.write(content)
+    done = subprocess.run([harness.RTGCD, "--check-config", "--config", path],
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout == ""
+    return done.returncode, done.stderr.replace(path, "CONF").strip()
+
+
+def test_good(tmp_path):
+    assert check(GOOD, tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing", "[Daemon]\n", "\ufeff[Daemon]\nMaxConcurrent=1\n",
+                                  "[Daemon]\r\nMaxConcurrent=1\r\n", "[Daemon]\nMaxConcurrent=1"])
+def test_also_good(tmp_path, text):
+    assert check(text, tmp_path) == (0, "")
+
+
+LONG = "x" * 64
+
+
+@pytest.mark.parametrize("text, line, words", [
+    ("[Daemon]\nMaxConcurent=1\n", 2, ["MaxConcurent", "[Daemon]"]),
+    ("\n\n[Service:web]\nnonsense=1\n", 4, ["nonsense", "[Service:web]"]),
+    ("[Deamon]\n", 1, ["Deamon"]),
+    ("[Service]\nBudget=1\n", 1, ["[Service]"]),
+    ("[Service:]\n", 1, ["[Service:]", "63"]),
+    (f"[Service:{LONG}]\n", 1, [LONG, "63"]),
+    ("[Service:a\tb]\n", 1, ["name"]),
+    ("Budget=1\n", 1, ["before any section"]),
+    ("[Daemon]\nMaxConcurrent\n", 2, ["KEY=VALUE"]),
+    ("[Daemon\nMaxConcurrent=1\n", 1, ["[Section]"]),
+    ("[Daemon]\nMaxConcurrent=0\n", 2, ["MaxConcurrent=0", "auto"]),
+    ("[Daemon]\nMaxConcurrent=-1\n", 2, ["MaxConcurrent"]),
+    ("[Daemon]\nMaxConcurrent=1.5\n", 2, ["MaxConcurrent"]),
+    ("[Daemon]\nMaxConcurrent=99999999999999999999\n", 2, ["MaxConcurrent"]),
+    ("[Daemon]\nMemoryBudget=8G\n", 2, ["MemoryBudget", "not supported yet"]),
+    ("[Service:w]\nMaxConcurrent=auto\n", 2, ["MaxConcurrent"]),
+    ("[Service:w]\nBudget=2X\n", 2, ["Budget=2X"]),
+    ("[Service:w]\nBudget=-2G\n", 2, ["Budget"]),
+    ("[Service:w]\nBudget=99999999999T\n", 2, ["Budget"]),
+    ("[Service:w]\nBudget=2 G\n", 2, ["Budget"]),
+    ("[Service:w]\nLead=20 lightyears\n", 2, ["Lead"]),
+    ("[Service:w]\nLead=61s\n", 2, ["Lead", "60s"]),
+    ("[Service:w]\nLead=99999999999999999h\n", 2, ["Lead"]),
+    ("[Service:w]\nMaxDefer=soon\n", 2, ["MaxDefer"]),
+    ("[Service:w]\nMinYield=1\n", 2, ["MinYield"]),
+    ("[Service:w]\nMinYield=101%\n", 2, ["MinYield"]),
+    ("[Service:w]\nPolicy=random\n", 2, ["Policy=random"]),
+    ("[Service:w]\nPolicy=together\n", 2, ["together", "not supported yet"]),
+    ("[Service:w]\nPolicy=idle\n", 2, ["not supported yet"]),
+    ("[Service:w]\nPolicy=observe\n", 2, ["not supported yet"]),
+    ("[Service:w]\nNeverWith=x\n", 2, ["not supported yet"]),
+    ("[Service:w]\nDrain=yes\n", 2, ["Drain=yes"]),
+    ("[Service:w]\nDrain=haproxy\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:/s\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:/s:be\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:/s:/srv\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:/s:be/\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:relative:be/srv\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:/s:be/srv;x\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:/s:be/%x\n", 2, ["Drain"]),
+    ("[Service:w]\nDrain=haproxy:/s:be/srv%\n", 2, ["Drain"]),
+    (f"[Service:w]\nDrain=haproxy:/{'s' * 110}:be/srv\n", 2, ["Drain"]),
+    ("[Daemon]\n#" + "x" * 2000 + "\n", 2, ["longer"]),
+    (b"[Daemon]\nMaxConcurrent=1\0\n", 2, ["NUL"]),
+    ("[Daemon]\nfirst=1\nsecond=2\n", 2, ["first"]),
+    ("[Daemon]\nbroken\nsecond=2\n", 2, ["KEY=VALUE"]),
+])
+def test_bad(tmp_path, text, line, words):
+    status, message = check(text, tmp_path)
+    assert status == 1
+    assert message.startswith(f"rtgcd: CONF:{line}: ") and len(message.splitlines()) == 1, message
+    for word in words:
+        assert word in message
+
+
+def test_missing_file(tmp_path):
+    path = os.path.join(tmp_path, "nothing")
+    for args in (["--check-config"], ["--foreground"]):
+        done = subprocess.run([harness.RTGCD, *args, "--config", path], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and path in done.stderr and "No such file" in done.stderr
+
+
+def test_bad_file_stops_the_start(tmp_path):
+    path = os.path.join(tmp_path, "conf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("[Daemon]\nx=1\n")
+    done = subprocess.run([harness.RTGCD, "--foreground", "--config", path, "--socket", f"{tmp_path}/r",
+                           "--control", f"{tmp_path}/c"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and f"{path}:2:" in done.stderr
+    assert os.listdir(tmp_path) == ["conf"]
+
+
+def test_drop_ins_are_read(tmp_path):
+    status, message = check("[Daemon]\n", tmp_path, {"50-x.conf": "[Daemon]\nx=1\n"})
+    assert status == 1 and message.startswith("rtgcd: CONF.d/50-x.conf:2: ")
+    assert check("[Daemon]\n", tmp_path, {"50-x.conf": "", "readme": "not read"}) == (0, "")
+    assert check("[Daemon]\n", tmp_path, {".hidden.conf": "not read"}) == (0, "")
+
+
+def slots(d):
+    return d.call("GetStatus")["max_concurrent"]
+
+
+def test_drop_ins_in_order():
+    with harness.Daemon(config="[Daemon]\nMaxConcurrent=1\n") as d:
+        assert slots(d) == 1
+        os.mkdir(d.config_file + ".d")
+        for name, n in (("20.conf", 5), ("10.conf", 7)):
+            with open(os.path.join(d.config_file + ".d", name), "w", encoding="utf-8") as f:
+                f.write(f"[Daemon]\nMaxConcurrent={n}\n")
+        d.call("Reload")
+        assert slots(d) == 5  # the last by name
+        os.unlink(d.config_file + ".d/20.conf")
+        os.symlink("/dev/null", d.config_file + ".d/20.conf")
+        d.call("Reload")
+        assert slots(d) == 7
+
+
+def test_auto_is_the_cpus():
+    with harness.Daemon(config="[Daemon]\nMaxConcurrent=auto\n") as d:
+        assert slots(d) == len(os.sched_getaffinity(0))
+
+
+def test_reload_by_signal():
+    with harness.Daemon(config="[Daemon]\nMaxConcurrent=1\n") as d:
+        d.write_config("[Daemon]\nMaxConcurrent=4\n")
+        d.kill(signal.SIGHUP)
+        d.wait(lambda d: slots(d) == 4, "the new limit is in force")
+        assert d.call("GetStatus")["reload_ok"] is True
+        d.write_config("[Daemon]\nMaxConcurrent=many\n")
+        d.kill(signal.SIGHUP)
+        d.wait(lambda d: not d.call("GetStatus")["reload_ok"], "it was refused")
+        assert slots(d) == 4
+        assert f"{d.config_file}:2: MaxConcurrent=many" in d.log
+        d.write_config("[Daemon]\nMaxConcurrent=2\n")
+        d.kill(signal.SIGHUP)
+        d.wait(lambda d: d.call("GetStatus")["reload_ok"], "it was taken")
+        assert slots(d) == 2
+
+
+def test_reload_by_call():
+    with harness.Daemon(config="[Daemon]\nMaxConcurrent=1\n") as d:
+        d.write_config("[Daemon]\nMaxConcurrent=4\n")
+        assert d.call("Reload") == {}
+        assert slots(d) == 4
+        d.write_config("[Daemon]\nnonsense=1\n")
+        with pytest.raises(harness.Error) as e:
+            d.call("Reload")
+        assert e.value.name == f"{harness.INTERFACE}.ReloadFailed"
+        assert e.value.parameters["message"].startswith(f"{d.config_file}:2: ")
+        assert slots(d) == 4 and d.call("GetStatus")["reload_ok"] is False
+
+
+def test_reload_with_heaps():
+    with harness.Daemon(config="[Service:web]\nBudget=1M\n") as d, Client(d) as c:
+        c.greet(service="web", heap="h")
+        c.report(1)
+        c.sync()
+        assert d.heaps()[0]["budget"] == 1 << 20
+        d.write_config("[Service:web]\nBudget=2M\nMaxConcurrent=3\n")
+        d.call("Reload")
+        assert d.heaps()[0]["budget"] == 2 << 20
+        assert d.services()[0]["max_concurrent"] == 3
+
+
+def test_a_file_that_comes_and_goes():
+    with harness.Daemon(config="[Daemon]\nMaxConcurrent=6\n") as d:
+        os.unlink(d.config_file)
+        with pytest.raises(harness.Error):
+            d.call("Reload")
+        assert slots(d) == 6
