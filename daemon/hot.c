@@ -89,12 +89,21 @@ static void forget_former(struct hot *hot, struct session *s,
 {
 	struct session *former = NULL, *next;
 
-	next = sessions_find_lost(hot->sessions, &s->peer, NULL);
+	next = sessions_find_lost(hot->sessions, s, NULL);
 	while ((former = next)) {
-		next = sessions_find_lost(hot->sessions, &s->peer, former);
+		next = sessions_find_lost(hot->sessions, s, former);
 		if (same_heap(hot, former, hello))
 			session_leave(former);
 	}
+}
+
+/* FNV-1a */
+static uint64_t hash(uint64_t h, const char *text)
+{
+	do
+		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	while (*text++);
+	return h;
 }
 
 static void hello(struct hot *hot, struct session *s, const struct wire_frame *frame)
@@ -113,6 +122,7 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 			      WIRE_VERSION_MAX);
 		return;
 	}
+	s->name = hash(hash(UINT64_C(0xcbf29ce484222325), h->service), h->heap);
 	r = session_join(s, h->caps);
 	if (r == 0) {
 		event.heap = session_heap(s);

@@ -54,6 +54,7 @@ struct session {
 	struct loop_timer timer; /* HELLO is late; what is lost is forgotten */
 	bool hung_up;		 /* the peer has shut down its side */
 	uint32_t caps, serial;
+	uint64_t name; /* a hash of what HELLO called the service and the heap */
 	uint32_t
 		mark; /* enum page_mark and what belongs to it, as last told to the core */
 	nsec_t idle_until, deadline;
@@ -90,8 +91,11 @@ void sessions_add(struct sessions *all, int fd);
 /* To be called at the end of each turn: frees what is gone. */
 void sessions_sweep(struct sessions *all);
 struct session *sessions_find(const struct sessions *all, uint64_t heap);
-/* The next one, behind after, that the same living process has lost; NULL: there is none. */
-struct session *sessions_find_lost(const struct sessions *all, const struct peer *peer,
+/*
+ * The next one, behind after, that the same living process has lost and that had such a
+ * name; NULL: there is none.
+ */
+struct session *sessions_find_lost(const struct sessions *all, const struct session *as,
 				   const struct session *after);
 
 static inline uint64_t session_heap(const struct session *s)

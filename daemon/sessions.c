@@ -85,7 +85,7 @@ struct session *sessions_find(const struct sessions *all, uint64_t heap)
 	return link ? list_entry(link, struct session, by_heap) : NULL;
 }
 
-struct session *sessions_find_lost(const struct sessions *all, const struct peer *peer,
+struct session *sessions_find_lost(const struct sessions *all, const struct session *as,
 				   const struct session *after)
 {
 	struct list *link = after ? after->link.next : all->lost.next;
@@ -93,8 +93,9 @@ struct session *sessions_find_lost(const struct sessions *all, const struct peer
 	for (; link != &all->lost; link = link->next) {
 		struct session *s = list_entry(link, struct session, link);
 
-		if (s->peer.pid == peer->pid && s->peer.uid == peer->uid &&
-		    s->peer.pidfd >= 0 && !peer_dead(&s->peer))
+		if (s->name == as->name && s->peer.pid == as->peer.pid &&
+		    s->peer.uid == as->peer.uid && s->peer.pidfd >= 0 &&
+		    !peer_dead(&s->peer))
 			return s;
 	}
 	return NULL;

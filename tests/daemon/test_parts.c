@@ -117,13 +117,13 @@ static void make(const struct tree *t, int folder, const char *name, const char 
 static int make_tree(void **state)
 {
 	struct tree *t = calloc(1, sizeof *t);
-	char path[128];
+	char path[128], root[] = "/tmp/rtgcd-test-XXXXXX";
 
-	strcpy(t->root, "/tmp/rtgcd-test-XXXXXX");
-	if (!mkdtemp(t->root))
+	if (!t || !mkdtemp(root))
 		return -1;
+	strcpy(t->root, root);
 	for (int i = 0; i < 3; i++) {
-		snprintf(t->folder[i], sizeof t->folder[i], "%s/%d", t->root, i);
+		snprintf(t->folder[i], sizeof t->folder[i], "%s/%d", root, i);
 		t->folders[i] = t->folder[i];
 		snprintf(path, sizeof path, "%s/c.conf.d", t->folder[i]);
 		if (mkdir(t->folder[i], 0755) < 0 || mkdir(path, 0755) < 0)
