@@ -154,9 +154,14 @@ void demand_remove(struct demand *d, struct demand_node *n)
 
 /* ---- What is asked -------------------------------------------------------------------------- */
 
-void demand_init(struct demand *d, unsigned slots)
+void demand_init(struct demand *d, unsigned slots, unsigned margin)
 {
-	*d = (struct demand){.slots = slots};
+	*d = (struct demand){.slots = slots, .margin = margin};
+}
+
+static int64_t share_of(const struct demand *d, int64_t span)
+{
+	return (span * d->margin + d->slots - 1) / d->slots;
 }
 
 void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t span,
@@ -176,7 +181,7 @@ void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t s
 	if (n->linked && n->deadline == when) {
 		n->role = role;
 		n->span = length;
-		n->share = (length + d->slots - 1) / d->slots;
+		n->share = share_of(d, length);
 		refresh_up(n);
 		return;
 	}
@@ -184,25 +189,25 @@ void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t s
 	n->priority = scramble((uintptr_t)n);
 	n->deadline = when;
 	n->span = length;
-	n->share = (length + d->slots - 1) / d->slots;
+	n->share = share_of(d, length);
 	n->role = role;
 	insert(d, n);
 }
 
-static void resize(struct demand_node *n, unsigned slots)
+static void resize(struct demand *d, struct demand_node *n)
 {
 	if (!n)
 		return;
-	resize(n->left, slots);
-	resize(n->right, slots);
-	n->share = (n->span + slots - 1) / slots;
+	resize(d, n->left);
+	resize(d, n->right);
+	n->share = share_of(d, n->span);
 	refresh(n);
 }
 
 void demand_resize(struct demand *d, unsigned slots)
 {
 	d->slots = slots;
-	resize(d->root, slots);
+	resize(d, d->root);
 }
 
 struct demand_node *demand_first(const struct demand *d)

@@ -227,6 +227,21 @@ static void random_set(struct sim *sim, struct set *set)
 		set->pause[i] = (1 + sim_random(sim, 20)) * 10 * MS;
 		set->latest[i] = sim_random(sim, 1 + 20 * set->n / set->slots) * 10 * MS;
 	}
+	/*
+	 * By deadline: the core hears of one after the other, and what it begins with before it
+	 * has heard of the rest is to be what it would have begun with.
+	 */
+	for (unsigned i = 0; i < set->n; i++)
+		for (unsigned j = i + 1; j < set->n; j++)
+			if (set->latest[j] + set->pause[j] <
+			    set->latest[i] + set->pause[i]) {
+				nsec_t latest = set->latest[i], pause = set->pause[i];
+
+				set->latest[i] = set->latest[j];
+				set->pause[i] = set->pause[j];
+				set->latest[j] = latest;
+				set->pause[j] = pause;
+			}
 }
 
 /* The core alone with these heaps, all due; each begins when its window opens. */

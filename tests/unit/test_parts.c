@@ -161,7 +161,7 @@ static void one_slot_demand_is_exact(void **state)
 		struct demand d;
 		nsec_t start;
 
-		demand_init(&d, 1);
+		demand_init(&d, 1, 1);
 		for (int i = 0; i < n; i++) {
 			jobs[i] = (struct job){200 + next_random() % 60,
 					       1 + next_random() % 30};
@@ -201,7 +201,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 			break;
 		done = next->deadline;
 		count++;
-		sum += (next->span + slots - 1) / slots;
+		sum += next->span; /* the margin is as many times as there are slots */
 		longest = next->span > longest ? next->span : longest;
 		if (next->role == DEMAND_LOAD || next->deadline < from)
 			continue;
@@ -224,7 +224,7 @@ static void demand_follows_every_change(void **state)
 		struct demand_node nodes[NODES] = {0};
 		struct demand d;
 
-		demand_init(&d, slots);
+		demand_init(&d, slots, slots);
 		random_state = slots;
 		for (int round = 0; round < 20000; round++) {
 			struct demand_node *n = &nodes[next_random() % NODES];
@@ -261,7 +261,7 @@ static void absurd_demands_do_not_overflow(void **state)
 	static struct demand_node nodes[1000];
 	struct demand d;
 
-	demand_init(&d, 3);
+	demand_init(&d, 3, 2);
 	for (int i = 0; i < 1000; i++)
 		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, DEMAND_FREE);
 	assert_true(demand_start_by(&d) > 1000000 * SEC);
