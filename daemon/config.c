@@ -7,17 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
-#include "client/wire/names.h"
 #include "daemon/config_files.h"
-#include "daemon/units.h"
+#include "daemon/config_keys.h"
 
 #define LINE_MOST	1000
-#define SLOTS_MOST	65536
-#define LEAD_MOST	(60 * NSEC_PER_SEC)
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
-#define SERVICE_PREFIX	"Service:"
 
 /* One file while it is read. The library tells neither the line nor long sections. */
 struct reading {
@@ -38,7 +33,7 @@ static void fail(struct reading *r, const char *format, ...)
 
 static void fail(struct reading *r, const char *format, ...)
 {
-	char message[LINE_MOST];
+	char message[CONFIG_MESSAGE_MAX];
 	va_list ap;
 
 	if (r->failed)
@@ -51,236 +46,32 @@ static void fail(struct reading *r, const char *format, ...)
 		r->error = NULL;
 }
 
-/* ---- values ------------------------------------------------------------------------------- */
-
-static void drain_deinit(struct config_drain *drain)
-{
-	free(drain->socket);
-	free(drain->backend);
-	free(drain->server);
-}
-
-/* A part of BACKEND/SERVER: what HAProxy allows in a name, and %h, %s, %%. */
-static bool drain_name_valid(const char *name)
-{
-	for (const char *c = name; *c; c++) {
-		if (*c == '%') {
-			if (!*++c || !strchr("hs%", *c))
-				return false;
-		} else if (!strchr("-_.:", *c) && !(*c >= '0' && *c <= '9') &&
-			   !((*c | 0x20) >= 'a' && (*c | 0x20) <= 'z')) {
-			return false;
-		}
-	}
-	return *name;
-}
-
-/* SOCKET:BACKEND/SERVER */
-static bool parse_drain(const char *text, struct config_drain *ret)
-{
-	const char *colon = strchr(text, ':'), *slash = strrchr(text, '/');
-	struct config_drain drain;
-
-	if (text[0] != '/' || !colon || !slash || slash < colon ||
-	    (size_t)(colon - text) >= sizeof((struct sockaddr_un *)0)->sun_path)
-		return false;
-	drain.socket = strndup(text, (size_t)(colon - text));
-	drain.backend = strndup(colon + 1, (size_t)(slash - colon - 1));
-	drain.server = strdup(slash + 1);
-	if (!drain.socket || !drain.backend || !drain.server ||
-	    !drain_name_valid(drain.backend) || !drain_name_valid(drain.server)) {
-		drain_deinit(&drain);
-		return false;
-	}
-	*ret = drain;
-	return true;
-}
-
-static void set_drain(struct reading *r, size_t index, const char *value)
-{
-	struct core_service_config *service = &r->config->services[index];
-	struct config_drain drain = {0};
-
-	if (*value == '\0' || strcmp(value, "none") == 0) {
-		service->drain = DRAIN_NONE;
-	} else if (strcmp(value, "client") == 0) {
-		service->drain = DRAIN_CLIENT;
-	} else if (strncmp(value, "haproxy:", 8) == 0 && parse_drain(value + 8, &drain)) {
-		service->drain = DRAIN_EXTERNAL;
-	} else {
-		fail(r,
-		     "Drain=%s: not \"none\", \"client\" or "
-		     "\"haproxy:SOCKET:BACKEND/SERVER\" (an absolute path; names with "
-		     "%%h, %%s, %%%%)",
-		     value);
-		return;
-	}
-	drain_deinit(&r->config->drains[index]);
-	r->config->drains[index] = drain;
-}
-
-static void set_policy(struct reading *r, struct core_service_config *service,
-		       const char *value)
-{
-	static const enum core_policy policies[] = {POLICY_STAGGER, POLICY_TOGETHER,
-						    POLICY_IDLE, POLICY_OBSERVE};
-
-	if (*value == '\0' || strcmp(value, core_policy_name(POLICY_STAGGER)) == 0) {
-		service->policy = POLICY_STAGGER;
-		return;
-	}
-	for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
-		if (strcmp(value, core_policy_name(policies[i])) == 0) {
-			fail(r, "Policy=%s: not supported yet", value);
-			return;
-		}
-	}
-	fail(r, "Policy=%s: not one of stagger, together, idle, observe", value);
-}
-
-static void set_service(struct reading *r, size_t index, const char *key,
-			const char *value)
-{
-	struct core_service_config *service = &r->config->services[index];
-	struct core_service_config initial;
-
-	core_service_config_init(&initial);
-	if (strcmp(key, "Policy") == 0) {
-		set_policy(r, service, value);
-	} else if (strcmp(key, "Drain") == 0) {
-		set_drain(r, index, value);
-	} else if (strcmp(key, "MaxConcurrent") == 0) {
-		if (*value == '\0')
-			service->max_concurrent = initial.max_concurrent;
-		else if (!units_count(value, SLOTS_MOST, &service->max_concurrent))
-			fail(r, "MaxConcurrent=%s: not a whole number from 1 to %d",
-			     value, SLOTS_MOST);
-	} else if (strcmp(key, "Budget") == 0) {
-		if (*value == '\0')
-			service->budget_bytes = initial.budget_bytes;
-		else if (!units_bytes(value, &service->budget_bytes))
-			fail(r, "Budget=%s: not an amount like 512M or 2G", value);
-	} else if (strcmp(key, "Lead") == 0) {
-		nsec_t lead = initial.lead;
-
-		if (*value && (!units_span(value, &lead) || lead > LEAD_MOST))
-			fail(r, "Lead=%s: not a time like 200ms, at most 60s", value);
-		service->lead = lead;
-	} else if (strcmp(key, "MaxDefer") == 0) {
-		if (*value == '\0')
-			service->max_defer = initial.max_defer;
-		else if (!units_span(value, &service->max_defer))
-			fail(r, "MaxDefer=%s: not a time like 30s", value);
-	} else if (strcmp(key, "MinYield") == 0) {
-		if (*value == '\0')
-			service->min_yield_permille = initial.min_yield_permille;
-		else if (!units_permille(value, &service->min_yield_permille))
-			fail(r, "MinYield=%s: not a share like 1%%", value);
-	} else if (strcmp(key, "NeverWith") == 0) {
-		if (*value)
-			fail(r, "NeverWith=%s: not supported yet", value);
-	} else {
-		fail(r, "unknown key \"%s\" in [%s]", key, r->section);
-	}
-}
-
-static void set_daemon(struct reading *r, const char *key, const char *value)
-{
-	struct core_config *core = &r->config->core;
-
-	if (strcmp(key, "MaxConcurrent") == 0) {
-		if (*value == '\0' || strcmp(value, "auto") == 0)
-			core->max_concurrent = r->cpus;
-		else if (!units_count(value, SLOTS_MOST, &core->max_concurrent))
-			fail(r,
-			     "MaxConcurrent=%s: not \"auto\" or a whole number from 1 to "
-			     "%d",
-			     value, SLOTS_MOST);
-	} else if (strcmp(key, "MemoryBudget") == 0) {
-		if (*value)
-			fail(r, "MemoryBudget=%s: not supported yet", value);
-	} else {
-		fail(r, "unknown key \"%s\" in [Daemon]", key);
-	}
-}
-
 /* ---- sections ------------------------------------------------------------------------------ */
-
-static int find_service(struct config *config, const char *name, size_t *ret)
-{
-	struct core_service_config *services;
-	struct config_drain *drains;
-	size_t i;
-
-	for (i = 0; i < config->n_services; i++) {
-		if (strcmp(config->services[i].name, name) == 0) {
-			*ret = i;
-			return 0;
-		}
-	}
-	services = reallocarray(config->services, i + 1, sizeof *services);
-	if (!services)
-		return -ENOMEM;
-	config->services = services;
-	drains = reallocarray(config->drains, i + 1, sizeof *drains);
-	if (!drains)
-		return -ENOMEM;
-	config->drains = drains;
-	core_service_config_init(&services[i]);
-	name_copy(services[i].name, sizeof services[i].name, name);
-	drains[i] = (struct config_drain){0};
-	config->core.services = services;
-	config->core.n_services = config->n_services = i + 1;
-	*ret = i;
-	return 0;
-}
 
 /* Called by the library for each KEY=VALUE. */
 static int on_value(void *userdata, const char *section, const char *key,
 		    const char *value)
 {
 	struct reading *r = userdata;
-	const char *name = r->section + strlen(SERVICE_PREFIX);
-	size_t index;
+	char message[CONFIG_MESSAGE_MAX];
 
-	if (strcmp(r->section, "Daemon") == 0) {
-		set_daemon(r, key, value);
-	} else if (strncmp(r->section, SERVICE_PREFIX, strlen(SERVICE_PREFIX)) != 0) {
-		if (*r->section)
-			fail(r, "unknown section [%s]", r->section);
-		else
-			fail(r, "%s= stands before any section", key);
-	} else if (find_service(r->config, name, &index) < 0) {
-		fail(r, "out of memory");
-	} else {
-		set_service(r, index, key, value);
-	}
+	if (!config_set(r->config, r->cpus, r->section, key, value, message))
+		fail(r, "%s", message);
 	return !r->failed;
-}
-
-static void check_section(struct reading *r)
-{
-	size_t n = strlen(SERVICE_PREFIX);
-
-	if (strcmp(r->section, "Daemon") == 0)
-		return;
-	if (strncmp(r->section, SERVICE_PREFIX, n) != 0)
-		fail(r, "unknown section [%s]", r->section);
-	else if (!name_valid(r->section + n, WIRE_NAME_MAX, false))
-		fail(r, "[%s]: not a name of 1 to %d bytes of UTF-8", r->section,
-		     WIRE_NAME_MAX - 1);
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */
 
 static void note_section(struct reading *r, const char *line)
 {
+	char message[CONFIG_MESSAGE_MAX];
 	const char *end = strchr(line, ']');
 
 	if (line[0] != '[' || !end)
 		return;
 	snprintf(r->section, sizeof r->section, "%.*s", (int)(end - line - 1), line + 1);
-	check_section(r);
+	if (!config_check_section(r->section, message))
+		fail(r, "%s", message);
 }
 
 /* Called by the library for each line. NULL: the end, or something is wrong. */
@@ -365,13 +156,11 @@ static int find_files(const char *file, struct config_files *ret, char **ret_err
 int config_load(const char *file, unsigned cpus, struct config **ret, char **ret_error)
 {
 	struct config_files files = {0};
-	struct config *config = calloc(1, sizeof *config);
-	int r;
+	struct config *config = NULL;
+	int r = config_new(cpus, &config);
 
-	if (!config)
-		return -ENOMEM;
-	config->core.max_concurrent = cpus;
-	core_service_config_init(&config->core.defaults);
+	if (r < 0)
+		return r;
 	r = find_files(file, &files, ret_error);
 	for (size_t i = 0; i < files.n && r == 0; i++)
 		r = read_file(config, cpus, files.paths[i], ret_error);
@@ -382,32 +171,4 @@ int config_load(const char *file, unsigned cpus, struct config **ret, char **ret
 	}
 	*ret = config;
 	return 0;
-}
-
-struct config *config_free(struct config *config)
-{
-	if (!config)
-		return NULL;
-	for (size_t i = 0; i < config->n_services; i++)
-		drain_deinit(&config->drains[i]);
-	free(config->drains);
-	free(config->services);
-	free(config);
-	return NULL;
-}
-
-const struct config_drain *config_drain_of(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->n_services; i++)
-		if (strcmp(config->services[i].name, name) == 0)
-			return config->drains[i].socket ? &config->drains[i] : NULL;
-	return NULL;
-}
-
-bool config_drains(const struct config *config)
-{
-	for (size_t i = 0; i < config->n_services; i++)
-		if (config->drains[i].socket)
-			return true;
-	return false;
 }

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/config_keys.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "client/wire/names.h"
+#include "daemon/units.h"
+
+#define SLOTS_MOST     65536
+#define LEAD_MOST      (60 * NSEC_PER_SEC)
+#define SERVICE_PREFIX "Service:"
+
+struct setting { /* one KEY=VALUE on its way */
+	struct config *config;
+	unsigned cpus;
+	const char *section;
+	char *message;
+	bool failed;
+};
+
+static void fail(struct setting *r, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void fail(struct setting *r, const char *format, ...)
+{
+	va_list ap;
+
+	r->failed = true;
+	va_start(ap, format);
+	vsnprintf(r->message, CONFIG_MESSAGE_MAX, format, ap);
+	va_end(ap);
+}
+
+/* ---- values ------------------------------------------------------------------------------- */
+
+static void drain_deinit(struct config_drain *drain)
+{
+	free(drain->socket);
+	free(drain->backend);
+	free(drain->server);
+}
+
+/* A part of BACKEND/SERVER: what HAProxy allows in a name, and %h, %s, %%. */
+static bool drain_name_valid(const char *name)
+{
+	for (const char *c = name; *c; c++) {
+		if (*c == '%') {
+			if (!*++c || !strchr("hs%", *c))
+				return false;
+		} else if (!strchr("-_.:", *c) && !(*c >= '0' && *c <= '9') &&
+			   !((*c | 0x20) >= 'a' && (*c | 0x20) <= 'z')) {
+			return false;
+		}
+	}
+	return *name;
+}
+
+/* SOCKET:BACKEND/SERVER */
+static bool parse_drain(const char *text, struct config_drain *ret)
+{
+	const char *colon = strchr(text, ':'), *slash = strrchr(text, '/');
+	struct config_drain drain;
+
+	if (text[0] != '/' || !colon || !slash || slash < colon ||
+	    (size_t)(colon - text) >= sizeof((struct sockaddr_un *)0)->sun_path)
+		return false;
+	drain.socket = strndup(text, (size_t)(colon - text));
+	drain.backend = strndup(colon + 1, (size_t)(slash - colon - 1));
+	drain.server = strdup(slash + 1);
+	if (!drain.socket || !drain.backend || !drain.server ||
+	    !drain_name_valid(drain.backend) || !drain_name_valid(drain.server)) {
+		drain_deinit(&drain);
+		return false;
+	}
+	*ret = drain;
+	return true;
+}
+
+static void set_drain(struct setting *r, size_t index, const char *value)
+{
+	struct core_service_config *service = &r->config->services[index];
+	struct config_drain drain = {0};
+
+	if (*value == '\0' || strcmp(value, "none") == 0) {
+		service->drain = DRAIN_NONE;
+	} else if (strcmp(value, "client") == 0) {
+		service->drain = DRAIN_CLIENT;
+	} else if (strncmp(value, "haproxy:", 8) == 0 && parse_drain(value + 8, &drain)) {
+		service->drain = DRAIN_EXTERNAL;
+	} else {
+		fail(r,
+		     "Drain=%s: not \"none\", \"client\" or "
+		     "\"haproxy:SOCKET:BACKEND/SERVER\" (an absolute path; names with "
+		     "%%h, %%s, %%%%)",
+		     value);
+		return;
+	}
+	drain_deinit(&r->config->drains[index]);
+	r->config->drains[index] = drain;
+}
+
+static void set_policy(struct setting *r, struct core_service_config *service,
+		       const char *value)
+{
+	static const enum core_policy policies[] = {POLICY_STAGGER, POLICY_TOGETHER,
+						    POLICY_IDLE, POLICY_OBSERVE};
+
+	if (*value == '\0' || strcmp(value, core_policy_name(POLICY_STAGGER)) == 0) {
+		service->policy = POLICY_STAGGER;
+		return;
+	}
+	for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+		if (strcmp(value, core_policy_name(policies[i])) == 0) {
+			fail(r, "Policy=%s: not supported yet", value);
+			return;
+		}
+	}
+	fail(r, "Policy=%s: not one of stagger, together, idle, observe", value);
+}
+
+static void set_service(struct setting *r, size_t index, const char *key,
+			const char *value)
+{
+	struct core_service_config *service = &r->config->services[index];
+	struct core_service_config initial;
+
+	core_service_config_init(&initial);
+	if (strcmp(key, "Policy") == 0) {
+		set_policy(r, service, value);
+	} else if (strcmp(key, "Drain") == 0) {
+		set_drain(r, index, value);
+	} else if (strcmp(key, "MaxConcurrent") == 0) {
+		if (*value == '\0')
+			service->max_concurrent = initial.max_concurrent;
+		else if (!units_count(value, SLOTS_MOST, &service->max_concurrent))
+			fail(r, "MaxConcurrent=%s: not a whole number from 1 to %d",
+			     value, SLOTS_MOST);
+	} else if (strcmp(key, "Budget") == 0) {
+		if (*value == '\0')
+			service->budget_bytes = initial.budget_bytes;
+		else if (!units_bytes(value, &service->budget_bytes))
+			fail(r, "Budget=%s: not an amount like 512M or 2G", value);
+	} else if (strcmp(key, "Lead") == 0) {
+		nsec_t lead = initial.lead;
+
+		if (*value && (!units_span(value, &lead) || lead > LEAD_MOST))
+			fail(r, "Lead=%s: not a time like 200ms, at most 60s", value);
+		service->lead = lead;
+	} else if (strcmp(key, "MaxDefer") == 0) {
+		if (*value == '\0')
+			service->max_defer = initial.max_defer;
+		else if (!units_span(value, &service->max_defer))
+			fail(r, "MaxDefer=%s: not a time like 30s", value);
+	} else if (strcmp(key, "MinYield") == 0) {
+		if (*value == '\0')
+			service->min_yield_permille = initial.min_yield_permille;
+		else if (!units_permille(value, &service->min_yield_permille))
+			fail(r, "MinYield=%s: not a share like 1%%", value);
+	} else if (strcmp(key, "NeverWith") == 0) {
+		if (*value)
+			fail(r, "NeverWith=%s: not supported yet", value);
+	} else {
+		fail(r, "unknown key \"%s\" in [%s]", key, r->section);
+	}
+}
+
+static void set_daemon(struct setting *r, const char *key, const char *value)
+{
+	struct core_config *core = &r->config->core;
+
+	if (strcmp(key, "MaxConcurrent") == 0) {
+		if (*value == '\0' || strcmp(value, "auto") == 0)
+			core->max_concurrent = r->cpus;
+		else if (!units_count(value, SLOTS_MOST, &core->max_concurrent))
+			fail(r,
+			     "MaxConcurrent=%s: not \"auto\" or a whole number from 1 to "
+			     "%d",
+			     value, SLOTS_MOST);
+	} else if (strcmp(key, "MemoryBudget") == 0) {
+		if (*value)
+			fail(r, "MemoryBudget=%s: not supported yet", value);
+	} else {
+		fail(r, "unknown key \"%s\" in [Daemon]", key);
+	}
+}
+
+/* ---- sections ------------------------------------------------------------------------------ */
+
+static int find_service(struct config *config, const char *name, size_t *ret)
+{
+	struct core_service_config *services;
+	struct config_drain *drains;
+	size_t i;
+
+	for (i = 0; i < config->n_services; i++) {
+		if (strcmp(config->services[i].name, name) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	services = reallocarray(config->services, i + 1, sizeof *services);
+	if (!services)
+		return -ENOMEM;
+	config->services = services;
+	drains = reallocarray(config->drains, i + 1, sizeof *drains);
+	if (!drains)
+		return -ENOMEM;
+	config->drains = drains;
+	core_service_config_init(&services[i]);
+	name_copy(services[i].name, sizeof services[i].name, name);
+	drains[i] = (struct config_drain){0};
+	config->core.services = services;
+	config->core.n_services = config->n_services = i + 1;
+	*ret = i;
+	return 0;
+}
+
+bool config_check_section(const char *section, char ret_message[CONFIG_MESSAGE_MAX])
+{
+	struct setting r = {.section = section, .message = ret_message};
+	size_t n = strlen(SERVICE_PREFIX);
+
+	if (strcmp(section, "Daemon") == 0)
+		return true;
+	if (strncmp(section, SERVICE_PREFIX, n) != 0)
+		fail(&r, "unknown section [%s]", section);
+	else if (!name_valid(section + n, WIRE_NAME_MAX, false))
+		fail(&r, "[%s]: not a name of 1 to %d bytes of UTF-8", section,
+		     WIRE_NAME_MAX - 1);
+	return !r.failed;
+}
+
+bool config_set(struct config *config, unsigned cpus, const char *section,
+		const char *key, const char *value, char ret_message[CONFIG_MESSAGE_MAX])
+{
+	struct setting r = {.config = config,
+			    .cpus = cpus,
+			    .section = section,
+			    .message = ret_message};
+	size_t index;
+
+	if (*section == '\0')
+		fail(&r, "%s= stands before any section", key);
+	else if (!config_check_section(section, ret_message))
+		return false;
+	else if (strcmp(section, "Daemon") == 0)
+		set_daemon(&r, key, value);
+	else if (find_service(config, section + strlen(SERVICE_PREFIX), &index) < 0)
+		fail(&r, "out of memory");
+	else
+		set_service(&r, index, key, value);
+	return !r.failed;
+}
+
+/* ---- all of it ----------------------------------------------------------------------------- */
+
+int config_new(unsigned cpus, struct config **ret)
+{
+	struct config *config = calloc(1, sizeof *config);
+
+	if (!config)
+		return -ENOMEM;
+	config->core.max_concurrent = cpus;
+	core_service_config_init(&config->core.defaults);
+	*ret = config;
+	return 0;
+}
+
+struct config *config_free(struct config *config)
+{
+	if (!config)
+		return NULL;
+	for (size_t i = 0; i < config->n_services; i++)
+		drain_deinit(&config->drains[i]);
+	free(config->drains);
+	free(config->services);
+	free(config);
+	return NULL;
+}
+
+const struct config_drain *config_drain_of(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_services; i++)
+		if (strcmp(config->services[i].name, name) == 0)
+			return config->drains[i].socket ? &config->drains[i] : NULL;
+	return NULL;
+}
+
+bool config_drains(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_services; i++)
+		if (config->drains[i].socket)
+			return true;
+	return false;
+}
