@@ -9,7 +9,7 @@
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
 #define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
-#define RATE_MEMORY_S 2.0
+#define RATE_MEMORY_S 1.0
 
 /*
  * How long before exhaustion a collection must have begun: a tenth of the time one budget lasts,
