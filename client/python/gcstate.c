@@ -63,12 +63,16 @@ void gcstate_reset_count(void)
 
 static int refuse(const char *what)
 {
+	const char *text = Py_GetVersion();
+	char version[16];
+
+	snprintf(version, sizeof(version), "%.*s", (int)strcspn(text, " "), text);
 	if (!PyErr_Occurred())
 		PyErr_Format(
 			PyExc_ImportError,
 			"rtgc was built for CPython %d.%d, and the collector of this "
-			"interpreter (%.40s) is another one: %s",
-			PY_MAJOR_VERSION, PY_MINOR_VERSION, Py_GetVersion(), what);
+			"interpreter (%s) is another one: %s",
+			PY_MAJOR_VERSION, PY_MINOR_VERSION, version, what);
 	return -1;
 }
 
