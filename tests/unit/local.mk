@@ -43,3 +43,9 @@ TESTS += tests/unit/test_guard
 tests_unit_test_guard_SOURCES = tests/unit/test_guard.c
 tests_unit_test_guard_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_guard_LDADD = libclient.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_core_policies
+TESTS += tests/unit/test_core_policies
+tests_unit_test_core_policies_SOURCES = tests/unit/test_core_policies.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_core_policies_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_core_policies_LDADD = libcore.la $(CMOCKA_LIBS)
