@@ -409,6 +409,7 @@ static void carry_out(struct hot *hot, const struct action *a)
 
 void hot_settle(struct hot *hot)
 {
+	empty_queue(hot);
 	while (!list_empty(&hot->todo)) {
 		struct session *s = list_entry(hot->todo.next, struct session, todo);
 
@@ -427,7 +428,6 @@ static void tick(void *userdata, nsec_t now)
 	struct hot *hot = userdata;
 
 	supervisor_tick(hot->core, now);
-	empty_queue(hot);
 	hot_settle(hot);
 }
 
