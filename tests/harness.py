@@ -183,8 +183,10 @@ class Daemon:
         return status
 
     def kill(self, sig=signal.SIGKILL):
-        """Sends the signal. After SIGKILL the daemon is waited for."""
+        """Sends the signal. Returns after SIGKILL when it is dead, after SIGSTOP when it stands."""
         os.kill(self.pid, sig)
+        if sig == signal.SIGSTOP:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED)
         if sig == signal.SIGKILL:
             self.killed = True
             self.proc.wait(PATIENCE)

@@ -200,24 +200,18 @@ static int wake_pending(void *unused)
 }
 
 /*
- * A window is in force, and at the present rate the ceiling is reached before the program
- * is asked to take it: too soon to wait for it to come to rest. The ceiling is noticed at
- * the end of a collection of the middle generation; half the time until then is for safety.
+ * A window is open, and the next collection of the middle generation, where the ceiling is
+ * noticed, would find it reached before the window's last moment comes: too soon to wait for
+ * the program to come to rest. Growth may double from one to the next.
  */
 static void hurry(struct rtgc *r)
 {
 	uint64_t room = heap.budget > heap.used ? heap.budget - heap.used : 0;
 	struct rtgc_window window;
 	enum rtgc_verdict verdict = rtgc_check(r, RTGC_NEVER, &window);
-	uint64_t ceiling_ns;
 
-	if (heap.critical || !heap.grown)
-		return;
-	ceiling_ns = heap.looked_ns + (room / heap.grown + 1) * heap.grown_ns / 2;
-	if (verdict == RTGC_PREPARE && ceiling_ns < window.opens_ns + window.predicted_ns)
-		rtgc_quiet(r);
-	else if ((verdict == RTGC_MAY || verdict == RTGC_MUST) &&
-		 ceiling_ns < heap_latest(&window))
+	if ((verdict == RTGC_MAY || verdict == RTGC_MUST) && room / 2 < heap.grown &&
+	    heap.looked_ns + heap.grown_ns < heap_latest(&window))
 		heap_collect_soon();
 }
 
@@ -316,12 +310,20 @@ uint64_t heap_latest(const struct rtgc_window *window)
 static int collect_pending(void *unused)
 {
 	atomic_store(&heap.soon, false);
-	if (heap.rtgc && heap.at_ceiling)
+	if (!heap.rtgc)
+		return 0;
+	/* Inside a finalizer or a gc callback, which a younger collection runs: after it. */
+	if (gcstate_collecting()) {
+		if (heap.at_ceiling ||
+		    rtgc_check(heap.rtgc, RTGC_NEVER, NULL) >= RTGC_MAY)
+			heap_collect_soon();
+	} else if (heap.at_ceiling) {
 		heap_collect(RTGC_FORCED, NULL);
-	else
+	} else {
 		heap_checkpoint(atomic_load(&heap.rest) == HEAP_RESTS_UNTIL
 					? atomic_load(&heap.rest_until)
 					: RTGC_NEVER);
+	}
 	return 0;
 }
 

@@ -52,9 +52,9 @@ void admit_answer(const struct admit *a, unsigned slots, struct core_admission *
 		.rate_headroom_permille = now > 0.001 ? (unsigned)(1000 / now) : 1000000,
 	};
 	/* A little more than just enough: rates are never the same twice. */
-	while (needs < a->heaps && taken(a, needs) > (needs > slots ? 0.8 : 1))
+	while (needs < a->heaps && taken(a, needs) > (needs > slots ? 0.7 : 1))
 		needs++;
-	while (needs > 1 && needs <= slots && taken(a, needs - 1) <= 0.8)
+	while (needs > 1 && needs <= slots && taken(a, needs - 1) <= 0.7)
 		needs--;
 	ret->needs_concurrent = needs;
 }

@@ -87,11 +87,11 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 	} else if (can_collect(h) && h->latest_start != NSEC_NEVER) {
 		latest = h->latest_start > lead ? h->latest_start - lead : 0;
 	}
-	demand_set(&h->service->demand, &h->in_service, latest, h->span, role);
-	demand_set(&s->demand, &h->in_host, latest, h->span, role);
+	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, role);
+	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, role);
 	if (h->service->rivals)
 		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
-			   role);
+			   h->work, role);
 }
 
 /* From here on it is let through even over the limit. */

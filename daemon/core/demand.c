@@ -27,7 +27,7 @@ static struct summary of_node(const struct demand_node *n)
 		.count = 1,
 		.free = n->role == DEMAND_FREE,
 		.sum = n->share,
-		.longest = n->span,
+		.longest = n->work,
 		.slack = n->role == DEMAND_LOAD ? NONE : n->deadline - n->share,
 		.latest = n->role == DEMAND_LOAD ? NONE : n->deadline - n->span,
 	};
@@ -154,44 +154,47 @@ void demand_remove(struct demand *d, struct demand_node *n)
 
 /* ---- What is asked -------------------------------------------------------------------------- */
 
-void demand_init(struct demand *d, unsigned slots, unsigned margin)
+void demand_init(struct demand *d, unsigned slots)
 {
-	*d = (struct demand){.slots = slots, .margin = margin};
+	*d = (struct demand){.slots = slots};
 }
 
-static int64_t share_of(const struct demand *d, int64_t span)
+static int64_t clip(nsec_t span)
 {
-	return (span * d->margin + d->slots - 1) / d->slots;
+	return span < (nsec_t)SPAN_MAX ? (int64_t)span : SPAN_MAX;
+}
+
+static int64_t share_of(const struct demand *d, int64_t work)
+{
+	return (work + d->slots - 1) / d->slots;
 }
 
 void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t span,
-		enum demand_role role)
+		nsec_t work, enum demand_role role)
 {
-	int64_t length = span < (nsec_t)SPAN_MAX ? (int64_t)span : SPAN_MAX;
-	nsec_t deadline = nsec_add(latest, (nsec_t)length);
-	int64_t when;
+	nsec_t deadline = nsec_add(latest, (nsec_t)clip(span));
+	int64_t when = deadline < (nsec_t)DEADLINE_MAX ? (int64_t)deadline : DEADLINE_MAX;
 
 	if (latest == NSEC_NEVER) {
 		demand_remove(d, n);
 		return;
 	}
-	when = deadline < (nsec_t)DEADLINE_MAX ? (int64_t)deadline : DEADLINE_MAX;
-	if (n->linked && n->deadline == when && n->span == length && n->role == role)
+	if (n->linked && n->deadline == when && n->span == clip(span) &&
+	    n->work == clip(work) && n->role == role)
 		return;
-	if (n->linked && n->deadline == when) {
-		n->role = role;
-		n->span = length;
-		n->share = share_of(d, length);
-		refresh_up(n);
-		return;
-	}
-	demand_remove(d, n);
-	n->priority = scramble((uintptr_t)n);
+	if (n->linked && n->deadline != when)
+		demand_remove(d, n);
 	n->deadline = when;
-	n->span = length;
-	n->share = share_of(d, length);
+	n->span = clip(span);
+	n->work = clip(work);
+	n->share = share_of(d, n->work);
 	n->role = role;
-	insert(d, n);
+	if (n->linked) {
+		refresh_up(n);
+	} else {
+		n->priority = scramble((uintptr_t)n);
+		insert(d, n);
+	}
 }
 
 static void resize(struct demand *d, struct demand_node *n)
@@ -200,7 +203,7 @@ static void resize(struct demand *d, struct demand_node *n)
 		return;
 	resize(d, n->left);
 	resize(d, n->right);
-	n->share = share_of(d, n->span);
+	n->share = share_of(d, n->work);
 	refresh(n);
 }
 

@@ -34,30 +34,25 @@ struct demand_node {
 	bool linked;
 	enum demand_role role;
 	uint32_t priority;
-	uint32_t count, free; /* of the subtree */
-	int64_t deadline, span,
-		share; /* share: span with its margin, divided by the slots */
+	uint32_t count, free;		     /* of the subtree */
+	int64_t deadline, span, work, share; /* share: work divided by the slots */
 	/* Of the subtree. slack: min of deadline - sum of shares up to it, loads left out. */
 	int64_t sum, longest, slack, latest;
 };
 
-/*
- * What the core allows for: a pause that takes twice its prediction, or siblings that fill faster
- * because a drained one's traffic is theirs, must not make the next one late. It costs nothing but that
- * heaps in step begin earlier, and so fall out of step.
- */
-#define DEMAND_MARGIN 2
-
 struct demand {
 	struct demand_node *root;
-	unsigned slots, margin;
+	unsigned slots;
 };
 
-/* margin: how many times their spans collections are allowed to take, for those behind them. */
-void demand_init(struct demand *d, unsigned slots, unsigned margin);
-/* Adds the node, or moves it. latest: the latest start if it were alone; NSEC_NEVER takes it out. */
+void demand_init(struct demand *d, unsigned slots);
+/*
+ * Adds the node, or moves it. latest: the latest start if it were alone; NSEC_NEVER takes it out.
+ * span: how long it is expected to hold a slot; work (>= span): how long those behind it must allow
+ * for, as predictions are exceeded now and then.
+ */
 void demand_set(struct demand *d, struct demand_node *node, nsec_t latest, nsec_t span,
-		enum demand_role role);
+		nsec_t work, enum demand_role role);
 void demand_remove(struct demand *d, struct demand_node *node);
 /* Takes another number of slots: O(n log n). */
 void demand_resize(struct demand *d, unsigned slots);

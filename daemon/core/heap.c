@@ -9,7 +9,7 @@
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
 #define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
-#define RATE_MEMORY_S 2.0
+#define RATE_MEMORY_S 1.0
 
 /*
  * How long before exhaustion a collection must have begun: a tenth of the time one budget lasts,
@@ -20,6 +20,13 @@
 #define GUARD_MIN   (10 * NSEC_PER_MSEC)
 #define GUARD_MAX   (10 * NSEC_PER_SEC)
 #define GUARD_SHARE 10
+
+/*
+ * Those behind it allow for a pause of twice the usual length: one that is longer than predicted, or
+ * siblings that fill faster because a drained one's traffic is theirs, must not make the next
+ * one late. It costs nothing but that heaps in step begin earlier, and so fall out of step.
+ */
+#define WORK_PAUSES 2
 
 /* Below this share of the budget a collection frees too little to be worth any pause. */
 #define WORTH_SHARE 4
@@ -180,12 +187,14 @@ static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 void heap_estimate(struct heap *h)
 {
 	uint64_t budget = heap_budget(h);
-	nsec_t guard, lead = heap_lead(h);
+	nsec_t guard, typical, lead = heap_lead(h);
 
 	h->predicted = predict_pause(&h->predict[WIRE_MAJOR], h->unit, h->report.live);
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
+	typical = predict_typical(&h->predict[WIRE_MAJOR], h->unit, h->report.live);
+	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
 		return;

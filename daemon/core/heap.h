@@ -72,6 +72,7 @@ struct heap {
 	nsec_t exhaustion, latest_start, predicted;
 	nsec_t last_call; /* past the latest start: from here on even over the limit */
 	nsec_t span;	  /* how long it will hold a slot */
+	nsec_t work;	  /* how long those behind it allow for */
 
 	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
 	nsec_t retry_at;      /* after a window that came to nothing */

@@ -43,16 +43,41 @@ static double cost_upper(const struct predict *p)
 	return max * (n < 4 ? 1.5 : 1.15);
 }
 
-nsec_t predict_pause(const struct predict *p, unsigned unit, uint64_t live)
+static double cost_median(const struct predict *p)
 {
-	double cost, ns;
+	uint32_t n = p->count < PREDICT_SAMPLES ? p->count : PREDICT_SAMPLES;
+	float sorted[PREDICT_SAMPLES];
 
-	if (p->count > 0)
-		cost = cost_upper(p);
-	else
-		cost = unit == WIRE_OBJECTS ? GUESS_NS_PER_OBJECT : GUESS_NS_PER_BYTE;
-	ns = cost * size_of(live);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t j = i;
+
+		for (; j > 0 && sorted[j - 1] > p->cost[i]; j--)
+			sorted[j] = sorted[j - 1];
+		sorted[j] = p->cost[i];
+	}
+	return sorted[n / 2];
+}
+
+static nsec_t pause_at(double cost, uint64_t live)
+{
+	double ns = cost * size_of(live);
+
 	if (ns >= (double)PAUSE_MAX)
 		return PAUSE_MAX;
 	return nsec_max((nsec_t)ns, PAUSE_MIN);
+}
+
+static double guess(unsigned unit)
+{
+	return unit == WIRE_OBJECTS ? GUESS_NS_PER_OBJECT : GUESS_NS_PER_BYTE;
+}
+
+nsec_t predict_pause(const struct predict *p, unsigned unit, uint64_t live)
+{
+	return pause_at(p->count ? cost_upper(p) : guess(unit), live);
+}
+
+nsec_t predict_typical(const struct predict *p, unsigned unit, uint64_t live)
+{
+	return pause_at(p->count ? cost_median(p) : guess(unit), live);
 }

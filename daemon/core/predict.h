@@ -20,5 +20,7 @@ struct predict {
 void predict_learn(struct predict *p, uint64_t live, nsec_t pause);
 /* unit: enum wire_unit. At least 1 ms. */
 nsec_t predict_pause(const struct predict *p, unsigned unit, uint64_t live);
+/* The usual pause: half of the last ones were shorter. */
+nsec_t predict_typical(const struct predict *p, unsigned unit, uint64_t live);
 
 #endif

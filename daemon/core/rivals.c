@@ -32,7 +32,7 @@ static int rivals_new(struct supervisor *s, struct rivals **ret)
 		return -ENOMEM;
 	}
 	list_init(&r->services);
-	demand_init(&r->demand, 1, DEMAND_MARGIN);
+	demand_init(&r->demand, 1);
 	r->timer.owner = TIMER_RIVALS;
 	*ret = r;
 	return 0;

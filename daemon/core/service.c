@@ -36,7 +36,7 @@ int service_new(const struct core_service_config *config, const char *name, uint
 	service->since = now;
 	service->config = *config;
 	name_copy(service->config.name, sizeof(service->config.name), name);
-	demand_init(&service->demand, config->max_concurrent, DEMAND_MARGIN);
+	demand_init(&service->demand, config->max_concurrent);
 	*ret = service;
 	return 0;
 }

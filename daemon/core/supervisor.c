@@ -137,7 +137,7 @@ int supervisor_new(const struct core_config *config, nsec_t now, struct supervis
 	list_init(&s->eligible);
 	list_init(&s->holders);
 	list_init(&s->directing);
-	demand_init(&s->demand, config->max_concurrent, DEMAND_MARGIN);
+	demand_init(&s->demand, config->max_concurrent);
 	s->timer.owner = TIMER_HOST;
 	/* Later than any id of a daemon that ran before on this boot, so that ids stay
 	 * unique. */

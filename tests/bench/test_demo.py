@@ -126,7 +126,7 @@ def test_the_daemons_count_is_held_against_the_records(counted, agree):
     pauses = [Pause(1, at - 10, at, 2, 0) for at in
               (int(0.2 * second), 2 * second, 3 * second, int(9.9 * second), 11 * second)]
     before, after = look(second, 7), look(10 * second, 7 + counted)
-    assert measure.compare(before, after, pauses)["counts_agree"] is agree
+    assert measure.compare(before, before, after, pauses)["counts_agree"] is agree
 
 
 def test_a_child_that_dies_is_named_with_the_end_of_its_log(tmp_path):

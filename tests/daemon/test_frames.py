@@ -2,6 +2,8 @@
 """What a client may not say, and that it costs nobody else anything."""
 
 import os
+import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -81,10 +83,12 @@ def test_empty_message_is_not_the_end(d, greeted):
 def test_empty_message_before_the_end(d):
     """Half-closed right behind an empty message: still told apart from the end."""
     with Client(d, budget=1) as c:
-        d.kill(19)  # so that both are there when it looks
+        c.sync()
+        d.call("GetStatus")  # it has done with this socket
+        d.kill(signal.SIGSTOP)  # so that both are there when it looks again
         c.send_raw(b"")
         c.socket.shutdown(socket.SHUT_WR)
-        d.kill(18)
+        d.kill(signal.SIGCONT)
         refused(c, MALFORMED, 0, 0)
 
 
@@ -320,7 +324,6 @@ def test_200_clients_come_and_go():
 
 def test_out_of_descriptors():
     """Nobody is left waiting, the daemon does not spin, and it recovers."""
-    import resource
     with harness.Daemon() as d:
         _, most = resource.prlimit(d.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(d.pid, resource.RLIMIT_NOFILE, (d.descriptors() + 8, most))

@@ -57,7 +57,7 @@ f()
     "reads.py": "import sys\nprint(sys.stdin.read().upper(), end='')\n",
     "collects.py": """
 import gc
-assert gc.get_threshold() == (700, 10, 10), gc.get_threshold()
+print(gc.get_threshold())
 keep, seen = [], []
 gc.callbacks.append(lambda phase, info: seen.append(info["generation"]))
 for i in range(400_000):
@@ -104,8 +104,8 @@ print(__name__, __package__, __file__, sys.argv, sys.path[0], beside.y)
 """,
     "folder/beside.py": "y = 6\n",
     # Names that the launcher uses itself: the program's own are not to be taken for them.
-    "shadows/stat.py": "print('stat of the program')\n",
-    "shadows/pkgutil.py": "print('pkgutil of the program')\n",
+    "shadows/selectors.py": "print('selectors of the program')\n",
+    "shadows/socket.py": "print('socket of the program')\n",
     "shadows/app.py": "print('app')\n",
 }
 
@@ -180,9 +180,9 @@ def test_same_as_python(files, arguments):
 @pytest.mark.parametrize("flags", [["-P"], ["-O"], ["-B", "-u"], ["-X", "utf8"], ["-Werror"]],
                          ids=" ".join)
 def test_interpreter_options(files, flags):
-    if flags == ["-P"] and sys.version_info < (3, 11):
-        pytest.skip("-P came with 3.11")
     plain = run(files, ["show.py"], False, flags)
+    if plain.stderr.startswith("Unknown option"):
+        pytest.skip(f"this Python has no {flags[0]}")
     ours = run(files, ["show.py"], True, flags)
     assert (ours.stdout, ours.returncode) == (plain.stdout, plain.returncode)
     assert ours.stderr == LINE + plain.stderr

@@ -244,6 +244,8 @@ def test_supervise_again(daemon):
             say(wrong=type(error).__name__)
         else:
             say(wrong=None, what=str(wrong))
+    while not rtgc.status()["supervised"]:
+        time.sleep(0.001)
     say(status=rtgc.status())
     sys.stdin.readline()
     """, environment(daemon.env()), launcher=()) as p:

@@ -167,10 +167,10 @@ def test_subprocess(daemon):
     plain = subprocess.run(show, capture_output=True, text=True, check=True).stdout
     before = subprocess.run(show, capture_output=True, text=True, check=True, close_fds=False,
                             preexec_fn=lambda: [[] for _ in range(50_000)]).stdout
-    say(plain=plain, before=before, status=rtgc.status())
+    say(plain=plain, before=before, status=rtgc.status(), default=str(default))
     """, environment(daemon.env()), launcher=()) as p:
         said = p.next()
-        assert said["plain"] == said["before"] and "(700, 10, 10)" in said["plain"]
+        assert said["plain"] == said["before"] and said["default"] in said["plain"]
         assert said["status"]["supervised"]
 
 
@@ -268,6 +268,7 @@ def test_subinterpreter_is_refused(daemon):
         except ImportError as error:
             print('{"refused": "%s"}' % str(error)[-60:].replace('"', ""), flush=True)
     ''')
+    interpreters.destroy(other)
     say(status=rtgc.status())
     """, environment(daemon.env()), launcher=()) as p:
         assert "subinterpreter" in p.next()["refused"]

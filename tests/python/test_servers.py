@@ -2,15 +2,16 @@
 """Unchanged servers: their full collections fall between requests."""
 
 import concurrent.futures
-import importlib.util
 import os
+import subprocess
 import sys
+import textwrap
 import urllib.request
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from program import PATIENCE, Program, environment, harness, read_record
+from program import PATIENCE, PYTHON, Program, environment, harness, read_record
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +114,11 @@ def overlaps(spans, full):
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_between_requests(daemon, tmp_path, server):
-    if importlib.util.find_spec(server) is None:
+    if subprocess.run([PYTHON, "-c", f"import {server}"], stderr=subprocess.DEVNULL).returncode:
         pytest.skip(f"{server} is not installed")
     record = str(tmp_path / "record")
     env = environment(daemon.env(), RTGC_RECORD=record)
-    from textwrap import dedent
-    with Program(WORK + dedent(SERVERS[server]), env,
+    with Program(WORK + textwrap.dedent(SERVERS[server]), env,
                  launcher=("-m", "rtgc", "--service", "web")) as p:
         port = p.next()["port"]
 
@@ -144,8 +144,7 @@ def test_between_requests(daemon, tmp_path, server):
 
 def test_many_clients(daemon):
     """Open connections at all times: no request fails, and nothing is forced."""
-    from textwrap import dedent
-    with Program(WORK + dedent(SERVERS["asyncio"]), environment(daemon.env()),
+    with Program(WORK + textwrap.dedent(SERVERS["asyncio"]), environment(daemon.env()),
                  launcher=("-m", "rtgc", "--service", "web")) as p:
         port = p.next()["port"]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:

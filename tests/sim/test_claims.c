@@ -245,118 +245,142 @@ static void random_set(struct sim *sim, struct set *set)
 }
 
 /* The core alone with these heaps, all due; each begins when its window opens. */
-static bool core_meets_all(const struct set *set)
+struct bench {
+	struct supervisor *core;
+	nsec_t now, begun[MOST + 1], end[MOST + 1]; /* by heap id */
+	uint64_t window[MOST + 1];
+};
+
+static void feed(struct bench *b, const struct event *e)
+{
+	supervisor_handle(b->core, e, b->now);
+}
+
+static void bench_start(struct bench *b, unsigned slots)
 {
 	struct core_service_config service;
 	struct core_config config = {
 		.max_concurrent = 64, .services = &service, .n_services = 1};
-	struct supervisor *core;
-	nsec_t now = 1000 * SEC, begun[MOST + 1] = {0}, end[MOST + 1];
-	uint64_t window[MOST + 1];
-	unsigned ended = 0;
-	bool met = true;
-	struct action a;
-	nsec_t start;
 
+	memset(b, 0, sizeof(*b));
+	b->now = 1000 * SEC;
 	core_service_config_init(&service);
 	strcpy(service.name, "s");
-	service.max_concurrent = set->slots;
+	service.max_concurrent = slots;
 	core_service_config_init(&config.defaults);
-	assert_int_equal(supervisor_new(&config, now, &core), 0);
-	/* Their pauses are learned first, their budgets then set so that `latest` is as wanted. */
-	for (unsigned i = 0; i < set->n; i++) {
-		struct event e = {.type = EVENT_JOIN, .heap = i + 1};
+	assert_int_equal(supervisor_new(&config, b->now, &b->core), 0);
+}
 
-		e.join.hello = (struct wire_hello){.unit = WIRE_OBJECTS,
-						   .kinds = 1 << WIRE_MAJOR};
-		strcpy(e.join.hello.service, "s");
-		strcpy(e.join.hello.heap, "h");
-		supervisor_handle(core, &e, now);
-		end[i + 1] = NSEC_NEVER;
-		for (unsigned j = 0; j < 20; j++) {
-			e = (struct event){.type = EVENT_END, .heap = i + 1};
-			/* The prediction adds 15 %: this is what it then comes to. */
-			e.end = (struct wire_end){
-				.begin = now - set->pause[i] * 100 / 115,
-				.end = now,
-				.live = 100000,
-				.kind = WIRE_MAJOR,
-				.cause = WIRE_UNCOORDINATED};
-			supervisor_handle(core, &e, now);
-		}
-	}
-	now += SEC;
-	for (unsigned i = 0; i < set->n; i++) {
-		struct event e = {.type = EVENT_REPORT, .heap = i + 1};
+/* A heap whose pauses are known, from collections told after the fact. */
+static void bench_join(struct bench *b, uint64_t heap, nsec_t pause)
+{
+	struct event e = {.type = EVENT_JOIN, .heap = heap};
 
-		/* A rate of one a nanosecond… of 1e6 objects a second, known by two reports. */
-		e.report =
-			(struct wire_report){.at = now, .allocated = 1, .live = 100000};
-		supervisor_handle(core, &e, now);
-		e.report = (struct wire_report){.at = now + SEC,
-						.used = 1000000,
-						.allocated = 1000001,
-						.live = 100000};
-		e.report.budget = 0;
-		supervisor_handle(core, &e, now + SEC);
+	e.join.hello =
+		(struct wire_hello){.unit = WIRE_OBJECTS, .kinds = 1 << WIRE_MAJOR};
+	strcpy(e.join.hello.service, "s");
+	strcpy(e.join.hello.heap, "h");
+	feed(b, &e);
+	b->end[heap] = NSEC_NEVER;
+	for (unsigned i = 0; i < 20; i++) {
+		e = (struct event){.type = EVENT_END, .heap = heap};
+		/* The prediction adds 15 %: this is what it then comes to. */
+		e.end = (struct wire_end){.begin = b->now - pause * 100 / 115,
+					  .end = b->now,
+					  .live = 100000,
+					  .kind = WIRE_MAJOR,
+					  .cause = WIRE_UNCOORDINATED};
+		feed(b, &e);
 	}
-	now += SEC;
-	for (unsigned i = 0; i < set->n; i++) {
-		struct event e = {.type = EVENT_REPORT, .heap = i + 1};
-		/* exhaustion - a tenth of the budget's time = latest  =>  budget = 10/9 (used + latest) */
-		uint64_t ahead = set->latest[i] / 1000;
+}
 
-		e.report = (struct wire_report){.at = now,
-						.used = 1000000,
-						.allocated = 1000001,
-						.live = 100000,
-						.budget = (1000000 + ahead) * 10 / 9 + 1};
-		supervisor_handle(core, &e, now);
+static void bench_report(struct bench *b, uint64_t heap, uint64_t used, uint64_t budget)
+{
+	struct event e = {.type = EVENT_REPORT, .heap = heap};
+
+	e.report = (struct wire_report){.at = b->now,
+					.used = used,
+					.allocated = used + 1,
+					.live = 100000,
+					.budget = budget};
+	feed(b, &e);
+}
+
+/* false: one of the windows has opened too late. */
+static bool bench_begin_opened(struct bench *b, const struct set *set, nsec_t start)
+{
+	struct action a;
+	bool met = true;
+
+	while (supervisor_next_action(b->core, &a)) {
+		struct event e = {.type = EVENT_BEGIN, .heap = a.heap};
+
+		if (a.type != ACTION_OPEN)
+			continue;
+		b->window[a.heap] = a.window.window;
+		b->begun[a.heap] = b->now;
+		b->end[a.heap] = b->now + set->pause[a.heap - 1];
+		/* (Costs are kept as floats: a few nanoseconds are nobody's fault.) */
+		met &= b->now <= start + set->latest[a.heap - 1] + MS / 10;
+		e.begin = (struct wire_begin){
+			.window = a.window.window, .at = b->now, .kind = WIRE_MAJOR};
+		feed(b, &e);
 	}
-	start = now;
+	return met;
+}
+
+static void bench_end(struct bench *b, uint64_t heap)
+{
+	struct event e = {.type = EVENT_END, .heap = heap};
+
+	e.end = (struct wire_end){.window = b->window[heap],
+				  .begin = b->begun[heap],
+				  .end = b->now,
+				  .live = 100000,
+				  .kind = WIRE_MAJOR};
+	b->end[heap] = NSEC_NEVER;
+	feed(b, &e);
+	feed(b, &(struct event){.type = EVENT_LEAVE, .heap = heap});
+}
+
+static bool core_meets_all(const struct set *set)
+{
+	struct bench b;
+	unsigned ended = 0;
+	bool met = true;
+	nsec_t start;
+
+	bench_start(&b, set->slots);
+	for (unsigned i = 1; i <= set->n; i++)
+		bench_join(&b, i, set->pause[i - 1]);
+	/* One unit a microsecond, known by two reports. */
+	for (unsigned second = 0; second < 2; second++) {
+		b.now += SEC;
+		for (unsigned i = 1; i <= set->n; i++)
+			bench_report(&b, i, second * 1000000, 0);
+	}
+	/* exhaustion - a tenth of the budget's time = latest  =>  budget = 10/9 (used + latest) */
+	for (unsigned i = 1; i <= set->n; i++)
+		bench_report(&b, i, 1000000,
+			     (1000000 + set->latest[i - 1] / 1000) * 10 / 9 + 1);
+	start = b.now;
 	while (ended < set->n) {
-		nsec_t next = supervisor_deadline(core);
+		nsec_t next;
 
-		while (supervisor_next_action(core, &a))
-			if (a.type == ACTION_OPEN) {
-				struct event e = {.type = EVENT_BEGIN, .heap = a.heap};
-
-				window[a.heap] = a.window.window;
-				begun[a.heap] = now;
-				/* (Costs are kept as floats: a few nanoseconds are nobody's fault.) */
-				met &= now <= start + set->latest[a.heap - 1] + MS / 10;
-				end[a.heap] = now + set->pause[a.heap - 1];
-				e.begin = (struct wire_begin){.window = a.window.window,
-							      .at = now,
-							      .kind = WIRE_MAJOR};
-				supervisor_handle(core, &e, now);
-			}
-		next = supervisor_deadline(core);
+		met &= bench_begin_opened(&b, set, start);
+		next = supervisor_deadline(b.core);
 		for (unsigned i = 1; i <= set->n; i++)
-			next = nsec_min(next, end[i]);
+			next = nsec_min(next, b.end[i]);
 		assert_true(next != NSEC_NEVER);
-		now = nsec_max(now, next);
+		b.now = nsec_max(b.now, next);
 		for (unsigned i = 1; i <= set->n; i++)
-			if (end[i] <= now) {
-				struct event e = {.type = EVENT_END, .heap = i};
-
-				e.end = (struct wire_end){.window = window[i],
-							  .begin = begun[i],
-							  .end = now,
-							  .live = 100000,
-							  .kind = WIRE_MAJOR};
-				end[i] = NSEC_NEVER;
+			if (b.end[i] <= b.now) {
+				bench_end(&b, i);
 				ended++;
-				supervisor_handle(core, &e, now);
-				supervisor_handle(
-					core,
-					&(struct event){.type = EVENT_LEAVE, .heap = i},
-					now);
 			}
-		if (next == supervisor_deadline(core))
-			supervisor_tick(core, now);
+		supervisor_tick(b.core, b.now);
 	}
-	supervisor_free(core);
+	supervisor_free(b.core);
 	return met;
 }
 

@@ -161,13 +161,13 @@ static void one_slot_demand_is_exact(void **state)
 		struct demand d;
 		nsec_t start;
 
-		demand_init(&d, 1, 1);
+		demand_init(&d, 1);
 		for (int i = 0; i < n; i++) {
 			jobs[i] = (struct job){200 + next_random() % 60,
 					       1 + next_random() % 30};
 			order[i] = i;
 			demand_set(&d, &nodes[i], jobs[i].latest, jobs[i].span,
-				   DEMAND_FREE);
+				   jobs[i].span, DEMAND_FREE);
 		}
 		start = demand_start_by(&d);
 		assert_true(any_order_feasible(jobs, order, 0, n, start));
@@ -201,8 +201,8 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 			break;
 		done = next->deadline;
 		count++;
-		sum += next->span; /* the margin is as many times as there are slots */
-		longest = next->span > longest ? next->span : longest;
+		sum += (next->work + slots - 1) / slots;
+		longest = next->work > longest ? next->work : longest;
 		if (next->role == DEMAND_LOAD || next->deadline < from)
 			continue;
 		start = next->deadline - sum < start ? next->deadline - sum : start;
@@ -224,7 +224,7 @@ static void demand_follows_every_change(void **state)
 		struct demand_node nodes[NODES] = {0};
 		struct demand d;
 
-		demand_init(&d, slots, slots);
+		demand_init(&d, slots);
 		random_state = slots;
 		for (int round = 0; round < 20000; round++) {
 			struct demand_node *n = &nodes[next_random() % NODES];
@@ -237,7 +237,8 @@ static void demand_follows_every_change(void **state)
 				demand_remove(&d, n);
 			else
 				demand_set(&d, n, deadline > span ? deadline - span : 0,
-					   span, (enum demand_role)(next_random() % 3));
+					   span, span + next_random() % 500,
+					   (enum demand_role)(next_random() % 3));
 			if (round % 20)
 				continue;
 			n = demand_first(&d);
@@ -261,11 +262,12 @@ static void absurd_demands_do_not_overflow(void **state)
 	static struct demand_node nodes[1000];
 	struct demand d;
 
-	demand_init(&d, 3, 2);
+	demand_init(&d, 3);
 	for (int i = 0; i < 1000; i++)
-		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, DEMAND_FREE);
+		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, NSEC_NEVER,
+			   DEMAND_FREE);
 	assert_true(demand_start_by(&d) > 1000000 * SEC);
-	demand_set(&d, &nodes[0], 0, NSEC_NEVER, DEMAND_FREE);
+	demand_set(&d, &nodes[0], 0, NSEC_NEVER, NSEC_NEVER, DEMAND_FREE);
 	assert_int_equal(demand_start_by(&d), 0);
 	for (int i = 0; i < 1000; i++)
 		demand_remove(&d, &nodes[i]);

@@ -2,6 +2,7 @@
 #include "tests/unit/world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void drain_actions(struct world *w)
@@ -180,4 +181,37 @@ bool world_explains(const struct world *w, uint64_t heap, enum reason reason)
 		if (decisions[i].reason == reason)
 			return true;
 	return false;
+}
+
+int world_setup(void **state)
+{
+	struct core_service_config services[8];
+
+	for (size_t i = 0; i < 8; i++)
+		core_service_config_init(&services[i]);
+	strcpy(services[0].name, "drained");
+	services[0].drain = DRAIN_EXTERNAL;
+	strcpy(services[1].name, "wide");
+	services[1].max_concurrent = 4;
+	strcpy(services[2].name, "hasty");
+	services[2].max_defer = 100 * MS;
+	strcpy(services[3].name, "leader");
+	strcpy(services[3].never_with[0], "follower");
+	strcpy(services[4].name, "follower");
+	strcpy(services[5].name, "ranks");
+	services[5].policy = POLICY_TOGETHER;
+	strcpy(services[6].name, "observed");
+	services[6].policy = POLICY_OBSERVE;
+	strcpy(services[7].name, "lazy");
+	services[7].policy = POLICY_IDLE;
+	*state = calloc(1, sizeof(struct world));
+	world_init(*state, services, 8, 2);
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	world_deinit(*state);
+	free(*state);
+	return 0;
 }

@@ -17,6 +17,8 @@
 
 #define MS	      NSEC_PER_MSEC
 #define SEC	      NSEC_PER_SEC
+#define PAGE	      WIRE_CAP_PAGE
+#define QUIET	      WIRE_CAP_QUIET
 #define WORLD_ACTIONS 4096
 #define WORLD_HEAPS   64
 
@@ -61,5 +63,14 @@ struct core_status world_status(const struct world *w);
 struct core_heap world_heap(const struct world *w, uint64_t heap);
 /* The reason of the heap's latest recorded decision of that kind exists in its ring. */
 bool world_explains(const struct world *w, uint64_t heap, enum reason reason);
+
+/*
+ * For cmocka: *state is a world with two slots and the services drained (at a balancer), wide (four
+ * slots), hasty (MaxDefer=100ms), leader and follower (never together), ranks (together), observed,
+ * lazy (idle); any other name is a service of its own with one slot.
+ */
+int world_setup(void **state);
+int world_teardown(void **state);
+#define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 #endif

@@ -27,8 +27,23 @@ except ImportError as _error:
 else:
     _refused = None
     from ._rtgc import checkpoint, slack, status
-    from ._supervise import critical, supervise
-    from ._web import asgi, wsgi
 
     __version__ = _rtgc.version
     __all__ = ["asgi", "checkpoint", "critical", "slack", "status", "supervise", "wsgi"]
+
+    def __getattr__(name):
+        # Late, so that python3 -m rtgc imports nothing before it has set sys.path right.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import _supervise, _web
+
+        globals().update(
+            critical=_supervise.critical,
+            supervise=_supervise.supervise,
+            asgi=_web.asgi,
+            wsgi=_web.wsgi,
+        )
+        return globals()[name]
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

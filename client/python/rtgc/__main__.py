@@ -19,6 +19,9 @@ import types
 
 import rtgc
 
+if rtgc._refused is None:
+    from rtgc import _supervise
+
 if _first is not None:
     sys.path.insert(0, _first)
 
@@ -99,9 +102,9 @@ def why_absent(path):
 
 
 def supervise(options, program):
-    rtgc._supervise._program = os.path.basename(program.rstrip("/"))
+    _supervise._program = os.path.basename(program.rstrip("/"))
     try:
-        rtgc.supervise(**options)
+        _supervise.supervise(**options)
     except (ValueError, TypeError) as error:
         complain(error)
         sys.exit(2)

@@ -8,6 +8,7 @@ import select
 import selectors
 import sys
 import threading
+import warnings
 
 from . import _rtgc
 
@@ -57,6 +58,23 @@ def _hook(owner, name, timeout_index, wakeable):
         setattr(owner, name, hook)
 
 
+_FORK_WARNING = r".*multi-threaded, use of \w+\(\)"
+
+
+def _before_fork():
+    """CPython 3.12 warns when a process with threads forks, and counts those of the kernel.
+    Ours are made for fork(): a program with one thread of its own is not to be warned."""
+    ours = [f for f in warnings.filters if getattr(f[1], "pattern", None) == _FORK_WARNING]
+    alone = len(sys._current_frames()) == 1
+    supervised = _rtgc.status()["state"] != "unsupervised"
+    if alone and supervised and not (ours and warnings.filters[0] is ours[0]):
+        warnings.filterwarnings("ignore", _FORK_WARNING, DeprecationWarning)
+    elif ours and not (alone and supervised):
+        for item in ours:
+            warnings.filters.remove(item)
+        warnings._filters_mutated()
+
+
 @functools.lru_cache(maxsize=None)
 def _install():
     """Once in a process, and for good: an unsupervised process passes through the hooks."""
@@ -74,6 +92,8 @@ def _install():
             _hook(selector, "select", 1, name == "EpollSelector")
     _hook(select, "select", 3, False)
     os.register_at_fork(after_in_child=_rtgc.after_fork_child)
+    if sys.version_info >= (3, 12):
+        os.register_at_fork(before=_before_fork)
     atexit.register(_rtgc.close)
 
 

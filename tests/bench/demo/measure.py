@@ -27,7 +27,7 @@ class Measured:
     requests: list  # (intended_ns, latency_ns, status)
     pauses: list  # full collections and long young ones, as the processes recorded them
     names: dict  # of the processes, by pid
-    full_at_once: int  # full collections, from the first request on
+    full_at_once: int  # full collections
 
 
 def look(cluster):
@@ -41,7 +41,7 @@ def look(cluster):
             "end_ns": time.monotonic_ns()}
 
 
-def compare(before, after, pauses):
+def compare(before, warm, after, pauses):
     """Holds the daemon's count of full collections against the processes' own records. Those that
     end while it is being asked may be in its count or not."""
     least = [pause for pause in pauses if pause.end_ns >= before["end_ns"]
@@ -51,19 +51,25 @@ def compare(before, after, pauses):
     counted = after["majors"] - before["majors"]
     return {"collections_counted": counted, "collections_recorded": [len(least), len(most)],
             "counts_agree": len(least) <= counted <= len(most),
-            "status_before": before["status"], "status_after": after["status"]}
+            "status_warm": warm["status"], "status_after": after["status"]}
 
 
-def wait_for_load(cluster, load, seconds, progress):
+def wait_for_load(cluster, load, options, progress):
+    """Returns what the load program says, and the daemon's state when the warm-up was over."""
+    seconds = options.warmup + options.seconds
     began = time.monotonic()
+    warm = None
 
     def ended():
+        nonlocal warm
+        if warm is None and time.monotonic() - began >= options.warmup:
+            warm = look(cluster)
         progress(f"load, {min(seconds, time.monotonic() - began):.0f} of {seconds:.0f} s")
         cluster.check()
         return load.popen.poll() is not None
 
     wait_until(ended, "the end of the load", seconds + 60, interval=0.25)
-    return cluster.finish_load(load)
+    return cluster.finish_load(load), warm
 
 
 def read_series(path):
@@ -78,10 +84,9 @@ def measure(run, options, directory, progress):
     series = directory / "requests.csv"
     with Cluster(run, options, directory, progress) as cluster:
         before = look(cluster)
-        load_ns = time.monotonic_ns()
         with RssSampler(list(cluster.replicas.values())) as rss:
-            load = wait_for_load(cluster, cluster.start_load(series=series),
-                                 options.warmup + options.seconds, progress)
+            load, warm = wait_for_load(cluster, cluster.start_load(series=series), options,
+                                       progress)
         after = look(cluster)
         progress("stopping")
         names = {replica.pid: name for name, replica in cluster.replicas.items()}
@@ -96,12 +101,11 @@ def measure(run, options, directory, progress):
         "paused_max": check_pauses.most_at_once(check_pauses.stops(recorded, begin_ns, end_ns)),
         "rss_start_bytes": rss.at(begin_ns),
         "rss_end_bytes": rss.at(end_ns),
-        **{key: after and after["status"][key] - before["status"][key]
+        **{key: after and after["status"][key] - warm["status"][key]
            for key in ("forced", "over_limit")},
     }
     assert tuple(figures) == KEYS
     return Measured(
-        run, figures, load, after and compare(before, after, full), read_series(series),
+        run, figures, load, after and compare(before, warm, after, full), read_series(series),
         check_pauses.stops(recorded, begin_ns, end_ns), names,
-        # The warm-up counts here: a limit is a limit at all times.
-        check_pauses.most_at_once(check_pauses.full(recorded, load_ns, end_ns)))
+        check_pauses.most_at_once(check_pauses.full(recorded, begin_ns, end_ns)))

@@ -95,13 +95,13 @@ def checks_table(found):
 
 
 def start_up(rounds):
-    """What the filling of the caches took, before the load that the table is about."""
-    counts = [one.daemon["status_before"] for one in rounds.get("rtgcd", ())]
+    """What filling and warming the caches took, before the load that the table is about."""
+    counts = [one.daemon["status_warm"] for one in rounds.get("rtgcd", ())]
     if not counts:
         return []
     forced, over = (sum(count[key] for count in counts) for key in ("forced", "over_limit"))
-    return [f"While the replicas filled their caches, before any load: {forced} forced, "
-            f"{over} over the limit (not in the table)."]
+    return ["While the replicas filled and warmed their caches, before the measured load: "
+            f"{forced} forced, {over} over the limit (not in the table)."]
 
 
 def noise(rounds):

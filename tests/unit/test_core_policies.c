@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* The core as its edge sees it: slack, policies, and what it shows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/world.h"
+
+/* ---- Slack and deadlines ---- */
+
+static void declared_slack_is_used_when_it_is_worth_it(void **state)
+{
+	struct world *w = *state;
+	struct event idle = {.type = EVENT_IDLE, .heap = 1};
+	nsec_t pause;
+
+	world_join(w, 1, "a", WIRE_CAP_MARKS | PAGE);
+	world_report(w, 1, 100);
+	pause = world_heap(w, 1).predicted[WIRE_MAJOR];
+	idle.idle.until = w->now + 10 * pause;
+	world_event(w, &idle);
+	assert_null(world_find(w, ACTION_OPEN, 1)); /* too little to free */
+	world_report(w, 1, 600);
+	assert_true(world_find(w, ACTION_DIRECT, 1)->directive.want);
+	idle.idle.until = w->now + pause / 2;
+	world_event(w, &idle);
+	assert_null(world_find(w, ACTION_OPEN, 1)); /* too short */
+	idle.idle.until = NSEC_NEVER;
+	world_event(w, &idle);
+	assert_null(world_find(w, ACTION_OPEN, 1)); /* no promise */
+	idle.idle.until = w->now + 2 * pause;
+	world_event(w, &idle);
+	assert_non_null(world_find(w, ACTION_OPEN, 1));
+	assert_false(world_find(w, ACTION_OPEN, 1)->window.must);
+	assert_true(world_find(w, ACTION_OPEN, 1)->window.closes == idle.idle.until);
+	assert_true(world_explains(w, 1, REASON_SLACK));
+	assert_false(world_find(w, ACTION_DIRECT, 1)->directive.want);
+}
+
+static void due_collection_waits_for_the_deadline_to_pass(void **state)
+{
+	struct world *w = *state;
+	struct event e = {.type = EVENT_DEADLINE, .heap = 1};
+	const struct action *open;
+	nsec_t pause, deadline;
+
+	world_join(w, 1, "a", 0);
+	world_report(w, 1, 10);
+	world_until(w, w->now + SEC);
+	world_report(w, 1, 30);
+	while (world_heap(w, 1).reason != REASON_DUE && !world_find(w, ACTION_OPEN, 1)) {
+		/* A control loop: each deadline is nearer than the pause is long. */
+		pause = world_heap(w, 1).predicted[WIRE_MAJOR];
+		deadline = w->now + pause / 2;
+		e.deadline.at = deadline;
+		world_event(w, &e);
+		world_until(w, deadline - 1);
+		assert_null(world_find(w, ACTION_OPEN, 1));
+		world_until(w, deadline);
+		if (world_find(w, ACTION_OPEN, 1))
+			break;
+		assert_true(w->now < 300 * SEC);
+	}
+	open = world_find(w, ACTION_OPEN, 1);
+	assert_non_null(open);
+	assert_true(open->window.opens >= deadline);
+}
+
+/* ---- Policies ---- */
+
+static void rivals_never_pause_together(void **state)
+{
+	struct world *w = *state;
+	const struct action *open;
+	uint64_t first, second;
+
+	world_join(w, 1, "leader", 0);
+	world_join(w, 2, "follower", 0);
+	open = world_fill_until(w, 2, 100, ACTION_OPEN, 20 * SEC);
+	first = open->heap;
+	second = 3 - first;
+	world_begin(w, first, open->window.window, WIRE_IN_WINDOW);
+	world_until(w, w->now + 100 * MS);
+	assert_null(world_find(w, ACTION_OPEN, second));
+	assert_true(world_explains(w, second, REASON_RIVAL_BUSY));
+	world_end(w, first, open->window.window, WIRE_IN_WINDOW, 100 * MS);
+	assert_non_null(world_find(w, ACTION_OPEN, second));
+	assert_int_equal(world_status(w).over_limit, 0);
+}
+
+static void rivals_start_early_enough_for_each_other(void **state)
+{
+	struct world *w = *state;
+	nsec_t earliest = NSEC_NEVER, now;
+
+	/* Six equal deadlines, three on each side: as if on one slot. */
+	for (uint64_t heap = 1; heap <= 6; heap++)
+		world_join(w, heap, heap % 2 ? "leader" : "follower", 0);
+	world_report(w, 1, 0);
+	world_fill_until(w, 6, 50, ACTION_OPEN, 30 * SEC);
+	now = w->now;
+	for (uint64_t heap = 1; heap <= 6; heap++)
+		earliest = nsec_min(earliest, world_heap(w, heap).latest_start);
+	assert_true(now + 5 * world_heap(w, 1).predicted[WIRE_MAJOR] <=
+		    earliest + 60 * MS);
+}
+
+static void ranks_collect_together(void **state)
+{
+	struct world *w = *state;
+	const struct action *open[5];
+
+	for (uint64_t heap = 1; heap <= 4; heap++)
+		world_join(w, heap, "ranks", 0);
+	world_fill_until(w, 4, 100, ACTION_OPEN, 20 * SEC);
+	assert_int_equal(world_count(w, ACTION_OPEN), 4);
+	for (uint64_t heap = 1; heap <= 4; heap++) {
+		open[heap] = world_find(w, ACTION_OPEN, heap);
+		assert_true(open[heap]->window.opens == open[1]->window.opens);
+		assert_true(open[heap]->window.closes == open[1]->window.closes);
+		assert_true(open[heap]->window.opens > w->now - 50 * MS);
+	}
+	/* Three reach a safe point; the fourth was stopped: it drops out, nobody waits. */
+	for (uint64_t heap = 1; heap <= 3; heap++) {
+		assert_int_equal(
+			world_begin(w, heap, open[heap]->window.window, WIRE_IN_WINDOW),
+			0);
+		world_end(w, heap, open[heap]->window.window, WIRE_IN_WINDOW, MS);
+	}
+	world_until(w, open[4]->window.closes);
+	assert_int_equal(world_status(w).windows_open, 0);
+	assert_int_equal(world_heap(w, 4).expired, 1);
+	/* Its own memory is near the end: it gets another window, for itself. */
+	world_forget(w);
+	world_until(w, w->now + SEC);
+	assert_non_null(world_find(w, ACTION_OPEN, 4));
+	assert_null(world_find(w, ACTION_OPEN, 1));
+}
+
+static void round_waits_for_the_host(void **state)
+{
+	struct world *w = *state;
+	const struct action *open;
+
+	world_join(w, 1, "a", 0);
+	open = world_fill_until(w, 1, 100, ACTION_OPEN, 20 * SEC);
+	world_begin(w, 1, open->window.window, WIRE_IN_WINDOW);
+	world_forget(w);
+	for (uint64_t heap = 2; heap <= 3; heap++) {
+		world_join(w, heap, "ranks", 0);
+		for (int i = 0; i <= 8; i++) {
+			world_until(w, w->now + 50 * MS);
+			world_report(w, heap, (uint64_t)i * 100);
+		}
+	}
+	world_end(w, 1, open->window.window, WIRE_IN_WINDOW, MS);
+	world_until(w, w->now + SEC);
+	assert_true(world_count(w, ACTION_OPEN) >= 2);
+}
+
+static void observed_services_are_let_go(void **state)
+{
+	struct world *w = *state;
+	struct core_service service;
+
+	for (uint64_t heap = 1; heap <= 3; heap++)
+		world_join(w, heap, "observed", QUIET);
+	world_fill_until(w, 3, 100, ACTION_OPEN, 20 * SEC);
+	world_fill_until(w, 3, 100, ACTION_OPEN, 20 * SEC);
+	world_until(w, w->now + 20 * MS);
+	assert_int_equal(world_count(w, ACTION_ANNOUNCE), 0);
+	assert_int_equal(world_count(w, ACTION_OPEN), 3);
+	/* They hold no slot, and it is known who would have had to wait. */
+	assert_int_equal(world_status(w).windows_open, 0);
+	assert_int_equal(world_status(w).over_limit, 0);
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	assert_int_equal(service.would_wait, 2);
+	assert_int_equal(service.windows, 3);
+}
+
+static void idle_policy_takes_any_idleness(void **state)
+{
+	struct world *w = *state;
+	struct event idle = {.type = EVENT_IDLE, .heap = 1, .idle = {NSEC_NEVER}};
+
+	world_join(w, 1, "lazy", WIRE_CAP_MARKS);
+	world_report(w, 1, 100);
+	world_event(w, &idle);
+	assert_null(world_find(w, ACTION_OPEN, 1));
+	world_report(w, 1, 600);
+	world_event(w, &idle);
+	assert_non_null(world_find(w, ACTION_OPEN, 1));
+	assert_false(world_find(w, ACTION_OPEN, 1)->window.must);
+}
+
+/* ---- Looking ---- */
+
+static void heaps_and_windows_are_paged_by_id(void **state)
+{
+	struct world *w = *state;
+	struct core_heap h;
+	struct core_window win;
+	struct core_service service;
+	uint64_t after = 0;
+	unsigned n = 0;
+
+	for (uint64_t heap = 1; heap <= 40; heap++)
+		world_join(w, heap, heap % 2 ? "odd" : "even", 0);
+	world_leave(w, 7);
+	while (supervisor_heap_after(w->core, after, w->now, &h)) {
+		assert_true(h.id > after && h.id != 7);
+		after = h.id;
+		n++;
+	}
+	assert_int_equal(n, 39);
+	assert_false(supervisor_window_after(w->core, 0, &win));
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	assert_string_equal(service.name, "odd");
+	assert_int_equal(service.heaps, 19);
+	assert_true(supervisor_service(w->core, 1, w->now, &service));
+	assert_false(supervisor_service(w->core, 2, w->now, &service));
+}
+
+static void services_of_two_users_are_two(void **state)
+{
+	struct world *w = *state;
+	struct event e = {.type = EVENT_JOIN, .heap = 2};
+
+	world_join(w, 1, "a", 0);
+	e.join.uid = 1001;
+	e.join.hello = (struct wire_hello){.kinds = 1 << WIRE_MAJOR, .budget = 1};
+	strcpy(e.join.hello.service, "a");
+	world_event(w, &e);
+	assert_int_equal(world_status(w).services, 2);
+}
+
+static void reload_changes_limits_at_once(void **state)
+{
+	struct world *w = *state;
+	struct core_service_config a;
+	struct core_config config = {
+		.max_concurrent = 4, .services = &a, .n_services = 1};
+	struct core_service service;
+
+	core_service_config_init(&config.defaults);
+	core_service_config_init(&a);
+	strcpy(a.name, "a");
+	a.max_concurrent = 3;
+	world_join(w, 1, "a", 0);
+	assert_int_equal(supervisor_configure(w->core, &config, w->now), 0);
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	assert_int_equal(service.max_concurrent, 3);
+	assert_string_equal(service.name, "a");
+	assert_int_equal(world_status(w).max_concurrent, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(declared_slack_is_used_when_it_is_worth_it),
+		T(due_collection_waits_for_the_deadline_to_pass),
+		T(rivals_never_pause_together),
+		T(rivals_start_early_enough_for_each_other),
+		T(ranks_collect_together),
+		T(round_waits_for_the_host),
+		T(observed_services_are_let_go),
+		T(idle_policy_takes_any_idleness),
+		T(heaps_and_windows_are_paged_by_id),
+		T(services_of_two_users_are_two),
+		T(reload_changes_limits_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
