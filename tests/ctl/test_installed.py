@@ -113,7 +113,7 @@ def test_a_mistake_is_found(tmp_path):
 def test_every_page_is_installed():
     listed = (SOURCE / "man" / "local.mk").read_text()
     assert {path.name for path in PAGES} == {
-        "libruntime.3", "rtgc-protocol.7", "rtgcctl.1", "rtgcd.8", "rtgcd.conf.5"}
+        "libruntime.3", "rtgc-protocol.7", "rtgcctl.1", "rtgcd-events.5", "rtgcd.8", "rtgcd.conf.5"}
     for path in PAGES:
         assert f"man/{path.name}" in listed
 
