@@ -2,6 +2,7 @@
 # The daemon: everything but main.c is an archive, which the unit tests link too.
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
+	daemon/advice.c daemon/advice.h \
 	daemon/bind.c daemon/bind.h \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \
