@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 struct words {
-	char text[40];
+	char text[32];
 };
 
 static struct words span(nsec_t ns)
@@ -21,6 +21,24 @@ static struct words span(nsec_t ns)
 		snprintf(w.text, sizeof w.text, s < 9.95 ? "%.1f s" : "%.0f s", s);
 	else
 		snprintf(w.text, sizeof w.text, "%.0f min", s / 60);
+	return w;
+}
+
+struct work {
+	char text[2 * sizeof(struct words) + 16];
+};
+
+/* "140 ms", "140 ms and drain 200 ms" */
+static struct work work(const struct core_admission *a)
+{
+	struct words pause = span(a->pause), drain = span(a->drain);
+	struct work w;
+
+	if (a->drain)
+		snprintf(w.text, sizeof w.text, "%s and drain%s %s", pause.text,
+			 a->heaps == 1 ? "s" : "", drain.text);
+	else
+		snprintf(w.text, sizeof w.text, "%s", pause.text);
 	return w;
 }
 
@@ -43,7 +61,8 @@ void advice_write(const struct core_admission *a, enum core_policy policy, unsig
 		  char ret[ADVICE_MAX])
 {
 	const char *s = a->heaps == 1 ? "" : "s", *verb = a->heaps == 1 ? "s" : "";
-	struct words pause = span(a->pause), period = span(a->period);
+	struct words period = span(a->period);
+	struct work pause = work(a);
 
 	if (a->heaps == 0)
 		snprintf(ret, ADVICE_MAX, "no heap has a budget: nothing to schedule");

@@ -146,7 +146,7 @@ static void wrap(void **state)
 	wraps("one two", 6, 5, 5, "…\n     …");
 	wraps("one two", 4, 5, 5, "one\ntwo");
 	wraps("abcdefghij k", 6, 0, 2, "abc… k");
-	wraps("日本 語", 5, 0, 2, "…\n  語");
+	wraps("日本 語", 5, 0, 2, "日…\n  語");
 	wraps("a  b", 80, 0, 2, "a  b");
 }
 

@@ -69,6 +69,19 @@ static void test_too_little(void **state)
 	     .period = 1200 * MSEC, .rate_headroom_permille = 400);
 }
 
+static void test_drained(void **state)
+{
+	SAYS(POLICY_STAGGER, 1,
+	     "MaxConcurrent=1 is too little for 3 heaps that pause 166 ms and drain 200 ms every "
+	     "1.1 s: 3 would do",
+	     .heaps = 3, .needs_concurrent = 3, .pause = 166 * MSEC, .drain = 200 * MSEC,
+	     .period = 1100 * MSEC);
+	SAYS(POLICY_STAGGER, 1,
+	     "1 heap pauses 20 ms and drains 5.0 ms every 9.0 s: MaxConcurrent=1 has a slot for it",
+	     .heaps = 1, .schedulable = true, .needs_concurrent = 1, .pause = 20 * MSEC,
+	     .drain = 5 * MSEC, .period = 9 * SEC);
+}
+
 static void test_together(void **state)
 {
 	SAYS(POLICY_TOGETHER, 1, "4 heaps pause 9.9 ms every 1.0 s, all at once",
@@ -109,7 +122,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_enough),	   cmocka_unit_test(test_a_slot_for_each),
 		cmocka_unit_test(test_too_little), cmocka_unit_test(test_together),
-		cmocka_unit_test(test_nothing),	   cmocka_unit_test(test_fits),
+		cmocka_unit_test(test_drained),	   cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
