@@ -113,7 +113,7 @@ static void take_figures(struct rtgc *r, const struct wire_end *end)
 	report.at = end->end;
 	report.used = end->used;
 	report.live = end->live;
-	report.budget = guard_reported_budget(&r->guard);
+	report.budget = guard_reported_budget(&r->guard, directive);
 	figures_write(r, &report);
 }
 

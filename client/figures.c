@@ -100,7 +100,7 @@ static void tell(struct rtgc *r, uint32_t due)
 enum rtgc_verdict rtgc_publish(struct rtgc *r, const struct rtgc_figures *figures)
 {
 	const struct page_slot *slot = atomic_load(&r->slot);
-	uint64_t ceiling;
+	uint64_t directive = get(&slot->budget), ceiling;
 	bool alone = is_alone(r), full;
 
 	if (figures->budget)
@@ -113,9 +113,9 @@ enum rtgc_verdict rtgc_publish(struct rtgc *r, const struct rtgc_figures *figure
 				 .allocated = figures->allocated,
 				 .live = figures->live,
 				 .rss_bytes = figures->rss_bytes,
-				 .budget = guard_reported_budget(&r->guard),
+				 .budget = guard_reported_budget(&r->guard, directive),
 			 });
-	ceiling = guard_ceiling(&r->guard, get(&slot->budget), alone);
+	ceiling = guard_ceiling(&r->guard, directive, alone);
 	full = ceiling && figures->used >= ceiling;
 	client_full(r, full);
 	if (!alone && guard_crossed(&r->guard, figures->used, get(&slot->watermark)))

@@ -28,12 +28,14 @@ static uint64_t base_budget(const struct guard *g, uint64_t directive)
 {
 	uint64_t moved = get(&g->moved);
 
-	if (moved)
-		return moved;
 	if (g->own)
 		return g->own;
-	/* The daemon hears of the raised budget, and its directive then says that one. */
-	return get(&g->outgrown) ? get(&g->base) : directive;
+	if (directive)
+		return directive;
+	if (moved)
+		return moved;
+	/* The daemon heard of the raised budget, and has none of its own to tell meanwhile. */
+	return get(&g->outgrown) ? get(&g->base) : 0;
 }
 
 uint64_t guard_budget(const struct guard *g, uint64_t directive)
@@ -50,11 +52,14 @@ uint64_t guard_ceiling(const struct guard *g, uint64_t directive, bool alone)
 	return g->own ? guard_budget(g, 0) : 0;
 }
 
-uint64_t guard_reported_budget(const struct guard *g)
+uint64_t guard_reported_budget(const struct guard *g, uint64_t directive)
 {
-	if (g->own || get(&g->moved) || get(&g->outgrown))
-		return guard_budget(g, 0);
-	return 0;
+	uint64_t moved = get(&g->moved);
+
+	/* That the heap outgrew its share of memory is no news of the runtime's rule. */
+	if (!g->own && moved && directive)
+		return moved;
+	return g->own || moved || get(&g->outgrown) ? guard_budget(g, 0) : 0;
 }
 
 bool guard_crossed(struct guard *g, uint64_t used, uint64_t watermark)

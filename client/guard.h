@@ -32,8 +32,8 @@ struct guard {
 void guard_init(struct guard *g, uint64_t own_budget);
 
 /*
- * The budget in force; 0: none. The first that is there of: the runtime's own rule, the
- * application's, the daemon's (directive; 0: none). A heap that keeps more than 7/8 of it
+ * The budget in force; 0: none. The first that is there of: the application's, the daemon's
+ * (directive; 0: none), the runtime's own rule. A heap that keeps more than 7/8 of it
  * alive would collect without end and free nothing: until a collection leaves less, its
  * budget is what that one left and a quarter.
  */
@@ -44,8 +44,12 @@ uint64_t guard_budget(const struct guard *g, uint64_t directive);
  * application asked for one.
  */
 uint64_t guard_ceiling(const struct guard *g, uint64_t directive, bool alone);
-/* What a report says: 0 while the daemon's own budget is in force. */
-uint64_t guard_reported_budget(const struct guard *g);
+/*
+ * What a report says: the application's budget, else the runtime's own rule, which the daemon
+ * knows to be out of force while it has set one; 0: there is only the daemon's. Where a heap
+ * outgrew the budget in force, that is told instead.
+ */
+uint64_t guard_reported_budget(const struct guard *g, uint64_t directive);
 
 /* Is it time to report? Once for each value of the watermark, and once more after each
  * collection. */

@@ -126,7 +126,7 @@ struct rtgc_options {
 	const char *socket;
 	uint32_t unit;	/* enum rtgc_unit */
 	uint32_t kinds; /* 1 << enum rtgc_kind for each kind it can run; 0: majors only */
-	/* The most the heap may reach; 0: the service's, or what the figures say. */
+	/* The most the heap may reach; 0: what the daemon sets, or the figures say. */
 	uint64_t budget;
 	/*
 	 * Called by the library's thread (on a stack of 256 KiB), or inside
@@ -177,7 +177,7 @@ struct rtgc_figures {
 	uint64_t allocated; /* since the heap was opened; never falls */
 	uint64_t live;	    /* what a major collection walks: its pause follows from it */
 	uint64_t rss_bytes; /* 0: not known */
-	uint64_t budget;    /* 0: as given before. A runtime's own rule may move it */
+	uint64_t budget; /* by the runtime's own rule, which may move it; 0: as before */
 };
 
 /*
@@ -185,7 +185,7 @@ struct rtgc_figures {
  * One thread at a time.
  *
  * Returns RTGC_CEILING when used has reached the budget in force, else RTGC_RUN. That is
- * figures.budget, else options.budget, else what the daemon has set; but never less than
+ * options.budget, else what the daemon has set, else figures.budget; but never less than
  * 5/4 of what the last major collection left, if that was more than 7/8 of the budget: a
  * heap whose live data outgrew its budget would collect without end. Alone, only a
  * program that gave an options.budget has a ceiling; for the others their collector's own

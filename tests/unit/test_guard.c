@@ -19,18 +19,22 @@ static struct guard guard(uint64_t own)
 	return g;
 }
 
-/* The runtime's rule goes before the application's, that before the daemon's. */
+/* The application's goes before the daemon's, that before the runtime's own rule. */
 static void test_budget_order(void **state)
 {
 	struct guard none = guard(0), own = guard(1000);
 
 	assert_int_equal(guard_budget(&none, 0), 0);
 	assert_int_equal(guard_budget(&none, 500), 500);
+	assert_int_equal(guard_budget(&own, 0), 1000);
 	assert_int_equal(guard_budget(&own, 500), 1000);
 	own.moved = 700;
-	assert_int_equal(guard_budget(&own, 500), 700);
+	assert_int_equal(guard_budget(&own, 0), 1000);
+	assert_int_equal(guard_budget(&own, 500), 1000);
 	none.moved = 300;
-	assert_int_equal(guard_budget(&none, 500), 300);
+	assert_int_equal(guard_budget(&none, 0), 300);
+	assert_int_equal(guard_budget(&none, 200), 200);
+	assert_int_equal(guard_budget(&none, 500), 500);
 }
 
 static void test_ceiling_alone(void **state)
@@ -40,7 +44,10 @@ static void test_ceiling_alone(void **state)
 	assert_int_equal(guard_ceiling(&none, 500, false), 500);
 	assert_int_equal(guard_ceiling(&none, 500, true), 0);
 	none.moved = 300;
+	assert_int_equal(guard_ceiling(&none, 0, false), 300);
+	assert_int_equal(guard_ceiling(&none, 500, false), 500);
 	assert_int_equal(guard_ceiling(&none, 500, true), 0);
+	assert_int_equal(guard_ceiling(&own, 500, false), 1000);
 	assert_int_equal(guard_ceiling(&own, 500, true), 1000);
 }
 
@@ -66,14 +73,33 @@ static void test_outgrown(void **state)
 /* A budget that is raised by the runtime itself needs no help. */
 static void test_outgrown_moved(void **state)
 {
-	struct guard g = guard(800);
+	struct guard g = guard(0);
 
+	g.moved = 800;
 	guard_collected(&g, RTGC_MAJOR, 790, 0);
+	assert_int_equal(guard_budget(&g, 0), 790 + 197);
 	g.moved = 5000;
 	assert_int_equal(guard_budget(&g, 0), 5000);
 	guard_collected(&g, RTGC_MAJOR, 790, 0);
-	g.moved = 0;
+	g.moved = 800;
 	assert_int_equal(guard_budget(&g, 0), 800);
+}
+
+/* So does one that the daemon raises; and the runtime's own rule is told meanwhile. */
+static void test_outgrown_share(void **state)
+{
+	struct guard g = guard(0);
+
+	g.moved = 300;
+	guard_collected(&g, RTGC_MAJOR, 760, 800);
+	assert_int_equal(guard_budget(&g, 800), 950);
+	assert_int_equal(guard_reported_budget(&g, 800), 300);
+	assert_int_equal(guard_budget(&g, 1600), 1600);
+	guard_collected(&g, RTGC_MAJOR, 760, 1600);
+	assert_int_equal(guard_budget(&g, 800), 800);
+	/* It takes the share back: the rule holds again. */
+	assert_int_equal(guard_budget(&g, 0), 300);
+	assert_int_equal(guard_reported_budget(&g, 0), 300);
 }
 
 static void test_outgrown_without_budget(void **state)
@@ -82,23 +108,24 @@ static void test_outgrown_without_budget(void **state)
 
 	guard_collected(&g, RTGC_MAJOR, 1u << 30, 0);
 	assert_int_equal(guard_budget(&g, 0), 0);
-	assert_int_equal(guard_reported_budget(&g), 0);
+	assert_int_equal(guard_reported_budget(&g, 0), 0);
 }
 
-/* The daemon answers the raised budget with a directive of that size; it stays the
+/* The daemon takes the raised budget for the runtime's and sets none of its own; it stays the
  * service's budget that a later collection is measured by. */
 static void test_outgrown_service_budget(void **state)
 {
 	struct guard g = guard(0);
 
-	assert_int_equal(guard_reported_budget(&g), 0);
+	assert_int_equal(guard_reported_budget(&g, 800), 0);
 	guard_collected(&g, RTGC_MAJOR, 960, 800);
-	assert_int_equal(guard_reported_budget(&g), 1200);
-	assert_int_equal(guard_budget(&g, 1200), 1200);
-	guard_collected(&g, RTGC_MAJOR, 760, 1200); /* below 7/8 of 1200, not of 800 */
-	assert_int_equal(guard_reported_budget(&g), 950);
-	guard_collected(&g, RTGC_MAJOR, 100, 950);
-	assert_int_equal(guard_reported_budget(&g), 0);
+	assert_int_equal(guard_budget(&g, 800), 1200); /* before it has answered */
+	assert_int_equal(guard_reported_budget(&g, 800), 1200);
+	assert_int_equal(guard_budget(&g, 0), 1200);
+	guard_collected(&g, RTGC_MAJOR, 760, 0); /* below 7/8 of 1200, not of 800 */
+	assert_int_equal(guard_reported_budget(&g, 0), 950);
+	guard_collected(&g, RTGC_MAJOR, 100, 0);
+	assert_int_equal(guard_reported_budget(&g, 0), 0);
 	assert_int_equal(guard_budget(&g, 800), 800);
 }
 
@@ -112,13 +139,19 @@ static void test_outgrown_saturates(void **state)
 
 static void test_reported_budget(void **state)
 {
-	struct guard g = guard(1000);
+	struct guard own = guard(1000), rule = guard(0);
 
-	assert_int_equal(guard_reported_budget(&g), 1000);
-	g.moved = 400;
-	assert_int_equal(guard_reported_budget(&g), 400);
-	guard_collected(&g, RTGC_MAJOR, 400, 0);
-	assert_int_equal(guard_reported_budget(&g), 500);
+	assert_int_equal(guard_reported_budget(&own, 0), 1000);
+	own.moved = 400;
+	assert_int_equal(guard_reported_budget(&own, 0), 1000);
+	guard_collected(&own, RTGC_MAJOR, 1000, 0);
+	assert_int_equal(guard_reported_budget(&own, 0), 1250);
+	/* The rule is told also while it is not in force: it will be when the share is not. */
+	rule.moved = 400;
+	assert_int_equal(guard_reported_budget(&rule, 0), 400);
+	assert_int_equal(guard_reported_budget(&rule, 700), 400);
+	guard_collected(&rule, RTGC_MAJOR, 400, 0);
+	assert_int_equal(guard_reported_budget(&rule, 0), 500);
 }
 
 static void test_watermark(void **state)
@@ -225,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_ceiling_alone),
 		cmocka_unit_test(test_outgrown),
 		cmocka_unit_test(test_outgrown_moved),
+		cmocka_unit_test(test_outgrown_share),
 		cmocka_unit_test(test_outgrown_without_budget),
 		cmocka_unit_test(test_outgrown_service_budget),
 		cmocka_unit_test(test_outgrown_saturates),
