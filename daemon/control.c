@@ -8,6 +8,7 @@
 
 #include "client/wire/names.h"
 #include "daemon/interface.h"
+#include "daemon/trace.h"
 
 #define INTERFACE "io.rtgcd.Supervisor"
 #define PAGE_MOST 100
@@ -445,14 +446,18 @@ static void reload(struct varlink_call *call, json_t *parameters, void *userdata
 	free(error);
 }
 
+static void trace(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct control *control = userdata;
+
+	trace_call(control->trace, call, parameters);
+}
+
 static const struct varlink_method methods[] = {
-	{"GetStatus", get_status},
-	{"ListServices", list_services},
-	{"ListHeaps", list_heaps},
-	{"ListWindows", list_windows},
-	{"Explain", explain},
-	{"Reload", reload},
-	{NULL, NULL},
+	{"GetStatus", get_status}, {"ListServices", list_services},
+	{"ListHeaps", list_heaps}, {"ListWindows", list_windows},
+	{"Explain", explain},	   {"Reload", reload},
+	{"Trace", trace},	   {NULL, NULL},
 };
 
 const struct varlink_interface control_interface = {

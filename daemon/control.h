@@ -9,10 +9,13 @@
 #include "daemon/core/supervisor.h"
 #include "daemon/varlink.h"
 
+struct trace;
+
 /* What the methods show and do. */
 struct control {
 	struct loop *loop;
 	struct supervisor *core;
+	struct trace *trace;
 	const struct histogram *latency;
 	uint64_t epoch;
 	nsec_t started;

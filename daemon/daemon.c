@@ -21,6 +21,7 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/session.h"
+#include "daemon/trace.h"
 #include "daemon/varlink.h"
 
 #define GROUP "rtgcd" /* who is in it sees everything */
@@ -34,6 +35,7 @@ struct daemon {
 	struct drain *drain;
 	struct hot *hot;
 	struct varlink *varlink;
+	struct trace *trace;
 	struct control control;
 	struct bound runtime_bound, control_bound;
 	struct listener *runtime_listener, *control_listener;
@@ -105,6 +107,7 @@ static void on_turn(void *userdata)
 	struct core_status status;
 
 	sessions_sweep(hot_sessions(d->hot));
+	trace_flush(d->trace);
 	supervisor_status(d->core, &status);
 	notify_status(d->notify, status.heaps, status.services);
 }
@@ -130,6 +133,7 @@ static int take_config(struct daemon *d, char **ret_error)
 		config_free(config);
 		return r;
 	}
+	trace_config(d->trace, &config->core);
 	config_free(d->config);
 	d->config = config;
 	if (config_drains(config))
@@ -287,12 +291,18 @@ static int make_edges(struct daemon *d)
 	if (r == 0)
 		r = hot_new(d->loop, d->core, &hooks, d->control.epoch, &d->hot);
 	if (r == 0)
+		r = trace_new(d->loop, d->core, d->hot, d->control.epoch, daemon_cpus(),
+			      &d->trace);
+	if (r == 0)
 		r = varlink_new(d->loop, &control_interface,
 				group ? group->gr_gid : UINT32_MAX, &d->control,
 				&d->varlink);
-	if (r == 0)
-		d->control.latency = hot_latency(d->hot);
-	return r;
+	if (r < 0)
+		return r;
+	d->control.latency = hot_latency(d->hot);
+	d->control.trace = d->trace;
+	trace_config(d->trace, &d->config->core);
+	return 0;
 }
 
 int daemon_new(const struct daemon_options *options, struct daemon **ret)
@@ -348,6 +358,7 @@ struct daemon *daemon_free(struct daemon *d)
 	bind_remove(&d->runtime_bound);
 	bind_remove(&d->control_bound);
 	varlink_free(d->varlink);
+	trace_free(d->trace);
 	hot_free(d->hot);
 	drain_free(d->drain);
 	supervisor_free(d->core);

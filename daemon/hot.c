@@ -16,6 +16,8 @@ struct hot {
 	struct supervisor *core;
 	struct sessions *sessions;
 	struct hot_hooks hooks;
+	const struct hot_recorder *recorder; /* NULL: nobody listens */
+	void *recorder_userdata;
 	struct loop_timer timer;
 	struct histogram latency;
 	struct list todo; /* sessions */
@@ -33,14 +35,25 @@ static void empty_queue(struct hot *hot)
 
 	while (supervisor_next_action(hot->core, &action)) {
 		hot->acted = true;
+		if (hot->recorder)
+			hot->recorder->action(hot->recorder_userdata, &action);
 		carry_out(hot, &action);
 	}
+}
+
+static int handle(struct hot *hot, const struct event *event)
+{
+	int r = supervisor_handle(hot->core, event, loop_now(hot->loop));
+
+	if (hot->recorder && r >= 0)
+		hot->recorder->event(hot->recorder_userdata, event);
+	return r;
 }
 
 /* Never to be called while actions are carried out: see hot_todo(). */
 static int tell(struct hot *hot, const struct event *event)
 {
-	int r = supervisor_handle(hot->core, event, loop_now(hot->loop));
+	int r = handle(hot, event);
 
 	empty_queue(hot);
 	return r;
@@ -127,7 +140,7 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 	if (r == 0) {
 		event.heap = session_heap(s);
 		event.join.hello.caps = s->caps;
-		r = supervisor_handle(hot->core, &event, loop_now(hot->loop));
+		r = handle(hot, &event);
 		if (r < 0)
 			session_part(s);
 	}
@@ -409,6 +422,7 @@ static void carry_out(struct hot *hot, const struct action *a)
 
 void hot_settle(struct hot *hot)
 {
+	empty_queue(hot); /* (another configuration may have asked for something) */
 	while (!list_empty(&hot->todo)) {
 		struct session *s = list_entry(hot->todo.next, struct session, todo);
 
@@ -469,6 +483,12 @@ struct hot *hot_free(struct hot *hot)
 struct sessions *hot_sessions(struct hot *hot)
 {
 	return hot->sessions;
+}
+
+void hot_record(struct hot *hot, const struct hot_recorder *recorder, void *userdata)
+{
+	hot->recorder = recorder;
+	hot->recorder_userdata = userdata;
 }
 
 const struct histogram *hot_latency(const struct hot *hot)

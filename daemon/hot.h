@@ -25,10 +25,18 @@ struct hot_hooks {
 	void *userdata;
 };
 
+/* Who wants to know what the core is told and what it asks for; neither may call back. */
+struct hot_recorder {
+	void (*event)(void *userdata, const struct event *event);
+	void (*action)(void *userdata, const struct action *action);
+};
+
 int hot_new(struct loop *loop, struct supervisor *core, const struct hot_hooks *hooks,
 	    uint64_t epoch, struct hot **ret);
 struct hot *hot_free(struct hot *hot);
 struct sessions *hot_sessions(struct hot *hot);
+/* NULL: nobody wants to know, and it costs nothing. */
+void hot_record(struct hot *hot, const struct hot_recorder *recorder, void *userdata);
 /* From the arrival of what led to a decision until everybody concerned was told. */
 const struct histogram *hot_latency(const struct hot *hot);
 
@@ -37,8 +45,8 @@ void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *fram
 /* The session was lost or has left, or is to be looked at: done by hot_settle(). */
 void hot_todo(struct hot *hot, struct session *s);
 void hot_drained(struct hot *hot, uint64_t heap, uint64_t window, bool could);
-/* Tells the core what is still to be told, and arms the timer. To be called at the end of
- * whatever may have led to work. */
+/* Carries out what the core has decided, tells it what is still to be told, and arms the
+ * timer. To be called at the end of whatever may have led to work. */
 void hot_settle(struct hot *hot);
 
 #endif

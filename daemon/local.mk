@@ -10,6 +10,8 @@ libdaemon_la_SOURCES = \
 	daemon/control.c daemon/control.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \
+	daemon/eventlog.c daemon/eventlog.h \
+	daemon/eventlog_fields.c daemon/eventlog_fields.h \
 	daemon/guard.c daemon/guard.h \
 	daemon/haproxy.c daemon/haproxy.h \
 	daemon/hot.c daemon/hot.h \
@@ -23,6 +25,7 @@ libdaemon_la_SOURCES = \
 	daemon/session_queue.c daemon/session_queue.h \
 	daemon/sessions.c \
 	daemon/table.c daemon/table.h \
+	daemon/trace.c daemon/trace.h \
 	daemon/units.c daemon/units.h \
 	daemon/varlink.c daemon/varlink.h
 nodist_libdaemon_la_SOURCES = daemon/interface.h

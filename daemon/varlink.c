@@ -52,14 +52,27 @@ struct varlink_call {
 	bool oneway, more;
 	varlink_fn page_fn; /* for the pages that are still to come */
 	json_t *page_parameters;
+	bool streaming, closing;       /* closing: once everything is read */
+	void (*ended)(void *userdata); /* NULL: nobody minds */
+	void *ended_userdata;
 	char *in, *out;
 	size_t n_in, n_out, out_allocated;
 };
 
 /* ---- connections --------------------------------------------------------------------------- */
 
+static void tell_ended(struct varlink_call *c)
+{
+	void (*ended)(void *) = c->ended;
+
+	c->ended = NULL;
+	if (ended)
+		ended(c->ended_userdata);
+}
+
 static void connection_free(struct varlink_call *c)
 {
+	tell_ended(c);
 	list_unlink(&c->link);
 	c->v->n--;
 	loop_io_free(c->io);
@@ -72,7 +85,8 @@ static void connection_free(struct varlink_call *c)
 
 static void append(struct varlink_call *c, const char *text, size_t size)
 {
-	if (c->n_out + size > OUT_MOST) {
+	/* (There is always room for the last words of a stream.) */
+	if (c->n_out + size > OUT_MOST && !c->closing) {
 		c->broken = true;
 		return;
 	}
@@ -114,17 +128,24 @@ static void flush(struct varlink_call *c)
 
 /* ---- replies -------------------------------------------------------------------------------- */
 
+/* Stolen; NULL: memory has run out. */
+static char *dump(json_t *reply)
+{
+	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+
+	json_decref(reply);
+	return text;
+}
+
 static void put(struct varlink_call *c, json_t *reply)
 {
 	char *text;
 
-	if (c->oneway || !reply) {
-		c->broken = c->broken || !reply;
+	if (c->oneway && reply) {
 		json_decref(reply);
 		return;
 	}
-	text = json_dumps(reply, JSON_COMPACT);
-	json_decref(reply);
+	text = dump(reply);
 	if (text)
 		append(c, text, strlen(text) + 1);
 	else
@@ -145,8 +166,7 @@ void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *n
 		varlink_reply(call, parameters);
 		return;
 	}
-	json_decref(call->page_parameters);
-	call->page_parameters = next;
+	varlink_next_page(call, next);
 	put(call, json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
 }
 
@@ -162,6 +182,12 @@ void varlink_invalid(struct varlink_call *call, const char *parameter)
 		      json_pack("{s:s}", "parameter", parameter));
 }
 
+void varlink_next_page(struct varlink_call *call, json_t *next)
+{
+	json_decref(call->page_parameters);
+	call->page_parameters = next;
+}
+
 bool varlink_wants_more(const struct varlink_call *call)
 {
 	return call->more;
@@ -172,9 +198,59 @@ bool varlink_sees(const struct varlink_call *call, uint32_t uid)
 	return call->sees_all || call->peer.uid == uid;
 }
 
+bool varlink_sees_all(const struct varlink_call *call)
+{
+	return call->sees_all;
+}
+
 bool varlink_may_change(const struct varlink_call *call)
 {
 	return call->peer.uid == 0 || call->peer.uid == geteuid();
+}
+
+/* ---- streams ---------------------------------------------------------------------------------- */
+
+static void wait_for_io(struct varlink_call *c)
+{
+	/* A stream's caller is listened to, so that its hanging up is noticed. */
+	bool read = c->streaming || !c->page_parameters;
+	unsigned events = (read ? LOOP_READ : 0) | (c->n_out > 0 ? LOOP_WRITE : 0);
+
+	if (!c->broken && loop_io_want(c->io, events) < 0)
+		c->broken = true;
+}
+
+void varlink_stream(struct varlink_call *call, void (*fn)(void *userdata), void *userdata)
+{
+	call->streaming = true;
+	call->ended = fn;
+	call->ended_userdata = userdata;
+}
+
+void varlink_push(struct varlink_call *call, json_t *parameters, const char *error)
+{
+	char *text =
+		dump(json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
+
+	if (text && call->n_out + strlen(text) + 1 <= OUT_MOST) {
+		append(call, text, strlen(text) + 1);
+	} else {
+		log_peer(loop_now(call->v->loop), "refused",
+			 "control: pid %d, uid %u: reads too slowly: disconnected",
+			 call->peer.pid, call->peer.uid);
+		varlink_next_page(call, NULL);
+		call->closing = true;
+		varlink_error(call, error, NULL);
+	}
+	free(text);
+	flush(call);
+	wait_for_io(call);
+	if (!call->closing && !call->broken)
+		return;
+	/* Hanging up wakes the connection, which then frees itself. */
+	if (call->broken || call->n_out == 0)
+		shutdown(call->fd, SHUT_RDWR);
+	tell_ended(call);
 }
 
 /* ---- org.varlink.service --------------------------------------------------------------------- */
@@ -346,6 +422,8 @@ static void process(struct varlink_call *c)
 			next_page(c);
 			continue;
 		}
+		if (c->streaming)
+			break;
 		end = memchr(c->in + done, '\0', c->n_in - done);
 		if (!end)
 			break;
@@ -375,13 +453,10 @@ static void on_io(void *userdata, unsigned events)
 	if (events & LOOP_READ)
 		receive(c);
 	process(c);
-	if (c->n_in > REQUEST_MOST && !c->page_parameters)
+	if (c->n_in > REQUEST_MOST && (c->streaming || !c->page_parameters))
 		c->broken = true;
-	if (!c->broken &&
-	    loop_io_want(c->io, (c->page_parameters ? 0 : LOOP_READ) |
-					(c->n_out > 0 ? LOOP_WRITE : 0)) < 0)
-		c->broken = true;
-	if (c->broken)
+	wait_for_io(c);
+	if (c->broken || (c->closing && c->n_out == 0))
 		connection_free(c);
 }
 

@@ -48,12 +48,30 @@ void varlink_reply(struct varlink_call *call, json_t *parameters);
  * NULL: this was the last page) when the caller has asked for more, and has read this one.
  */
 void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next);
+/* Has the method called again for that page, which is part of the answer to come. */
+void varlink_next_page(struct varlink_call *call, json_t *next);
 void varlink_error(struct varlink_call *call, const char *name, json_t *parameters);
 void varlink_invalid(struct varlink_call *call, const char *parameter);
 bool varlink_wants_more(const struct varlink_call *call);
 /* Whether the caller may see what belongs to that uid. */
 bool varlink_sees(const struct varlink_call *call, uint32_t uid);
+bool varlink_sees_all(const struct varlink_call *call);
 /* Whether the caller may change the daemon's state: root and the daemon's own user. */
 bool varlink_may_change(const struct varlink_call *call);
+
+/* ---- answers without an end ---- */
+
+/*
+ * The answer goes on until the caller hangs up: it is added to by varlink_push(), at any
+ * time. ended: the caller has hung up, or was disconnected, and the call is no more; never
+ * called before this has returned.
+ */
+void varlink_stream(struct varlink_call *call, void (*ended)(void *userdata),
+		    void *userdata);
+/*
+ * One more reply; parameters are stolen. A caller that does not read and whose queue is full is told
+ * `error` behind what it has not read, and disconnected when it has: ended() was called then.
+ */
+void varlink_push(struct varlink_call *call, json_t *parameters, const char *error);
 
 #endif

@@ -20,9 +20,10 @@ struct call {
 	const char *path; /* borrowed from struct ctl */
 	char *buf;
 	size_t size, used; /* bytes of buf: there, filled */
+	size_t reply;	   /* bytes of the last reply, which is at its beginning */
 };
 
-static int64_t now_ms(void)
+int64_t call_now_ms(void)
 {
 	struct timespec ts;
 
@@ -134,20 +135,11 @@ static int send_all(struct call *call, const char *data, size_t size)
 	return CTL_OK;
 }
 
-/* Reads what is there, or waits for it until the instant `until`. */
-static int receive_some(struct call *call, int64_t until)
+static int read_some(struct call *call)
 {
-	struct pollfd ready = {.fd = call->fd, .events = POLLIN};
-	int64_t left = until - now_ms();
-	ssize_t n;
-	int r;
+	ssize_t n = recv(call->fd, call->buf + call->used, call->size - call->used,
+			 MSG_DONTWAIT);
 
-	r = left > 0 ? poll(&ready, 1, (int)left) : 0;
-	if (r < 0 && errno == EINTR)
-		return CTL_OK;
-	if (r <= 0)
-		return complain_errno(call, r < 0 ? errno : ETIMEDOUT);
-	n = recv(call->fd, call->buf + call->used, call->size - call->used, MSG_DONTWAIT);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return CTL_OK;
 	if (n <= 0)
@@ -156,12 +148,64 @@ static int receive_some(struct call *call, int64_t until)
 	return CTL_OK;
 }
 
+/* Reads what is there, or waits for it until the instant `until`. */
+static int receive_some(struct call *call, int64_t until)
+{
+	struct pollfd ready = {.fd = call->fd, .events = POLLIN};
+	int64_t left = until - call_now_ms();
+	int r;
+
+	r = left > 0 ? poll(&ready, 1, (int)left) : 0;
+	if (r < 0 && errno == EINTR)
+		return CTL_OK;
+	if (r <= 0)
+		return complain_errno(call, r < 0 ? errno : ETIMEDOUT);
+	return read_some(call);
+}
+
+/* The same without end; *ret_enough: it was `until`, or `stop` that was readable. */
+static int wait_some(struct call *call, int stop, int64_t until, bool *ret_enough)
+{
+	struct pollfd ready[] = {
+		{.fd = call->fd, .events = POLLIN},
+		{.fd = stop, .events = POLLIN},
+	};
+	int64_t left = until == INT64_MAX ? -1 : until - call_now_ms();
+	int r;
+
+	*ret_enough = until != INT64_MAX && left <= 0;
+	if (*ret_enough)
+		return CTL_OK;
+	r = poll(ready, 2, left > INT32_MAX ? INT32_MAX : (int)left);
+	if (r < 0 && errno != EINTR)
+		return complain_errno(call, errno);
+	*ret_enough = r > 0 && ready[1].revents != 0;
+	if (r > 0 && ready[0].revents != 0 && !*ret_enough)
+		return read_some(call);
+	return CTL_OK;
+}
+
+static int make_room(struct call *call)
+{
+	char *bigger;
+
+	if (call->used < call->size)
+		return CTL_OK;
+	if (call->size >= REPLY_MAX)
+		return complain_reply(call);
+	bigger = ctl_alloc(call->size * 2);
+	memcpy(bigger, call->buf, call->used);
+	free(call->buf);
+	call->buf = bigger;
+	call->size *= 2;
+	return CTL_OK;
+}
+
 /* One reply lies in buf up to its NUL when this returns CTL_OK. */
 static int receive_reply(struct call *call)
 {
-	int64_t until = now_ms() + CALL_TIMEOUT_MS;
+	int64_t until = call_now_ms() + CALL_TIMEOUT_MS;
 	size_t seen = 0;
-	char *bigger;
 	int status;
 
 	call->used = 0;
@@ -169,16 +213,9 @@ static int receive_reply(struct call *call)
 		if (memchr(call->buf + seen, '\0', call->used - seen) != NULL)
 			return CTL_OK;
 		seen = call->used;
-		if (call->used == call->size) {
-			if (call->size >= REPLY_MAX)
-				return complain_reply(call);
-			bigger = ctl_alloc(call->size * 2);
-			memcpy(bigger, call->buf, call->used);
-			free(call->buf);
-			call->buf = bigger;
-			call->size *= 2;
-		}
-		status = receive_some(call, until);
+		status = make_room(call);
+		if (status == CTL_OK)
+			status = receive_some(call, until);
 		if (status != CTL_OK)
 			return status;
 	}
@@ -208,6 +245,8 @@ static int complain_refused(const char *method, const char *error,
 		{"NoSuchHeap", "no heap is called %s: rtgcctl heaps lists them"},
 		{"AmbiguousHeap",
 		 "several heaps are called %s: give the id that rtgcctl heaps shows"},
+		{"TraceOverflow",
+		 "%s: more happened than could be written: the trace ends here"},
 		{"ReloadFailed", "%s; the old configuration stays in force"},
 		{"org.varlink.service.PermissionDenied",
 		 "%s is not allowed to this user: try as root"},
@@ -232,11 +271,8 @@ static int complain_refused(const char *method, const char *error,
 static int read_reply(struct call *call, const char *method, json_t **ret)
 {
 	json_t *reply, *error, *parameters;
-	int status;
+	int status = CTL_OK;
 
-	status = receive_reply(call);
-	if (status != CTL_OK)
-		return status;
 	reply = json_loads(call->buf, JSON_REJECT_DUPLICATES, NULL);
 	error = json_object_get(reply, "error");
 	parameters = json_object_get(reply, "parameters");
@@ -252,7 +288,7 @@ static int read_reply(struct call *call, const char *method, json_t **ret)
 	return status;
 }
 
-int call_method(struct call *call, const char *method, json_t *parameters, json_t **ret)
+static int send_call(struct call *call, const char *method, json_t *parameters, bool more)
 {
 	json_t *request;
 	char *text;
@@ -260,6 +296,8 @@ int call_method(struct call *call, const char *method, json_t *parameters, json_
 
 	request = json_pack("{s:s+, s:o*}", "method", INTERFACE, method, "parameters",
 			    parameters);
+	if (more)
+		json_object_set_new(request, "more", json_true());
 	text = json_dumps(request, JSON_COMPACT);
 	json_decref(request);
 	if (text == NULL)
@@ -270,9 +308,49 @@ int call_method(struct call *call, const char *method, json_t *parameters, json_
 	}
 	status = send_all(call, text, strlen(text) + 1);
 	free(text);
+	return status;
+}
+
+int call_method(struct call *call, const char *method, json_t *parameters, json_t **ret)
+{
+	int status = send_call(call, method, parameters, false);
+
+	if (status == CTL_OK)
+		status = receive_reply(call);
 	if (status == CTL_OK)
 		status = read_reply(call, method, ret);
 	return status;
+}
+
+int call_more(struct call *call, const char *method, json_t *parameters)
+{
+	call->used = call->reply = 0;
+	return send_call(call, method, parameters, true);
+}
+
+int call_next(struct call *call, const char *method, int stop, int64_t until,
+	      json_t **ret)
+{
+	size_t seen = 0;
+	bool enough = false;
+	char *end;
+	int status = CTL_OK;
+
+	call->used -= call->reply;
+	memmove(call->buf, call->buf + call->reply, call->used);
+	call->reply = 0;
+	while ((end = memchr(call->buf + seen, '\0', call->used - seen)) == NULL) {
+		seen = call->used;
+		status = make_room(call);
+		if (status == CTL_OK)
+			status = wait_some(call, stop, until, &enough);
+		if (enough)
+			*ret = NULL;
+		if (status != CTL_OK || enough)
+			return status;
+	}
+	call->reply = (size_t)(end - call->buf) + 1;
+	return read_reply(call, method, ret);
 }
 
 int call_list(struct call *call, const char *method, json_t *parameters, const char *key,

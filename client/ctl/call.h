@@ -6,6 +6,8 @@
 #ifndef RTGCCTL_CALL_H
 #define RTGCCTL_CALL_H
 
+#include <stdint.h>
+
 #include <jansson.h>
 
 #include "client/ctl/ctl.h"
@@ -26,6 +28,16 @@ int call_method(struct call *call, const char *method, json_t *parameters, json_
 /* Calls a method that lists in pages until the last one. *ret: {key: [all of them]}. */
 int call_list(struct call *call, const char *method, json_t *parameters, const char *key,
 	      json_t **ret);
+
+/*
+ * Calls a method that answers again and again; each answer is then waited for, without the
+ * time-out of the others. until: at this instant of call_now_ms() there is enough of them; stop: a descriptor
+ * that is readable when there is (-1: none). *ret: NULL then.
+ */
+int call_more(struct call *call, const char *method, json_t *parameters);
+int call_next(struct call *call, const char *method, int stop, int64_t until,
+	      json_t **ret);
+int64_t call_now_ms(void);
 
 /* The two in one: connects, calls, closes. */
 int call_once(const struct ctl *ctl, const char *method, json_t *parameters,

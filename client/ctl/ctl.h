@@ -31,19 +31,26 @@ struct screen {
 };
 
 struct ctl {
-	char *control;	     /* path of the control socket; owned */
-	const char *service; /* --service; NULL: all */
+	char *control;		      /* path of the control socket; owned */
+	const char *service;	      /* --service; NULL: all */
+	const char *format, *seconds; /* of trace; NULL: not given */
+	const char **set;	      /* of simulate: KEY=VALUE; owned */
+	size_t n_set;
 	enum ctl_json json;
 	struct screen screen;
 	char **args; /* those of the verb */
 };
+
+#define CTL_TAKES_SERVICE 1u
+#define CTL_TAKES_TRACE	  2u /* --format, --seconds */
+#define CTL_TAKES_SET	  4u
 
 struct ctl_verb {
 	const char *name;
 	const char *synopsis; /* its arguments, for --help */
 	const char *help;
 	int n_args;
-	bool by_service; /* takes --service */
+	unsigned takes; /* options of its own, CTL_TAKES_… */
 	int (*run)(struct ctl *ctl);
 };
 
@@ -53,6 +60,8 @@ int verb_heaps(struct ctl *ctl);
 int verb_windows(struct ctl *ctl);
 int verb_explain(struct ctl *ctl);
 int verb_reload(struct ctl *ctl);
+int verb_trace(struct ctl *ctl);
+int verb_simulate(struct ctl *ctl);
 
 /* "rtgcctl: …" on stderr, with everything unprintable escaped. Returns status. */
 int ctl_complain(int status, const char *format, ...)

@@ -13,6 +13,7 @@ rtgcctl_SOURCES = \
 	client/ctl/status.c \
 	client/ctl/table.c client/ctl/table.h \
 	client/ctl/text.c client/ctl/text.h \
+	client/ctl/trace.c \
 	client/ctl/windows.c
 rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 rtgcctl_LDADD = $(JANSSON_LIBS)

@@ -12,15 +12,18 @@
 #include "client/ctl/ctl.h"
 
 static const struct ctl_verb verbs[] = {
-	{"status", "", "the daemon: is it well, has anything gone wrong", 0, false,
+	{"status", "", "the daemon: is it well, has anything gone wrong", 0, 0,
 	 verb_status},
-	{"services", "", "services: slots, use, waits", 0, false, verb_services},
-	{"heaps", "", "heaps: how full, when they must collect, pauses", 0, true,
-	 verb_heaps},
-	{"windows", "", "windows announced, open and in use", 0, true, verb_windows},
+	{"services", "", "services: slots, use, waits", 0, 0, verb_services},
+	{"heaps", "", "heaps: how full, when they must collect, pauses", 0,
+	 CTL_TAKES_SERVICE, verb_heaps},
+	{"windows", "", "windows announced, open and in use", 0, CTL_TAKES_SERVICE,
+	 verb_windows},
 	{"explain", "HEAP", "why a heap (name or id) was granted, held back, forced", 1,
-	 false, verb_explain},
-	{"reload", "", "read the configuration again", 0, false, verb_reload},
+	 0, verb_explain},
+	{"reload", "", "read the configuration again", 0, 0, verb_reload},
+	{"trace", "", "write what happens as it happens, for simulate", 0,
+	 CTL_TAKES_TRACE, verb_trace},
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -28,6 +31,9 @@ enum option_code {
 	OPTION_JSON = 256,
 	OPTION_CONTROL,
 	OPTION_SERVICE,
+	OPTION_FORMAT,
+	OPTION_SECONDS,
+	OPTION_SET,
 	OPTION_VERSION,
 };
 
@@ -35,6 +41,9 @@ static const struct option options[] = {
 	{"json", required_argument, NULL, OPTION_JSON},
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"service", required_argument, NULL, OPTION_SERVICE},
+	{"format", required_argument, NULL, OPTION_FORMAT},
+	{"seconds", required_argument, NULL, OPTION_SECONDS},
+	{"set", required_argument, NULL, OPTION_SET},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -50,6 +59,10 @@ static void print_help(void)
 	     "  --json=pretty|short|off  print the daemon's reply as JSON\n"
 	     "  -j                       --json=pretty on a terminal, else --json=short\n"
 	     "  --service NAME           only that service's heaps or windows\n"
+	     "  --format=events          trace: lines of rtgcd-events(5)\n"
+	     "  --seconds N              trace: only for so long\n"
+	     "  --set KEY=VALUE          simulate: Daemon.KEY or Service.NAME.KEY of\n"
+	     "                           rtgcd.conf(5); may be given again\n"
 	     "  --control PATH           the daemon's control socket\n"
 	     "  -h, --help               this text\n"
 	     "  --version\n\n"
@@ -147,6 +160,15 @@ static int parse_options(struct ctl *ctl, int argc, char **argv, bool *ret_done)
 		case OPTION_SERVICE:
 			ctl->service = optarg;
 			break;
+		case OPTION_FORMAT:
+			ctl->format = optarg;
+			break;
+		case OPTION_SECONDS:
+			ctl->seconds = optarg;
+			break;
+		case OPTION_SET:
+			ctl->set[ctl->n_set++] = optarg;
+			break;
 		default: /* getopt has said what is wrong */
 			status = CTL_USAGE;
 		}
@@ -168,8 +190,14 @@ static int run_verb(struct ctl *ctl, int argc, char **argv)
 	if (argc - 1 != verb->n_args)
 		return ctl_complain(CTL_USAGE, "use: rtgcctl %s%s%s", verb->name,
 				    verb->n_args > 0 ? " " : "", verb->synopsis);
-	if (ctl->service != NULL && !verb->by_service)
+	if (ctl->service != NULL && !(verb->takes & CTL_TAKES_SERVICE))
 		return ctl_complain(CTL_USAGE, "%s takes no --service", verb->name);
+	if ((ctl->format != NULL || ctl->seconds != NULL) &&
+	    !(verb->takes & CTL_TAKES_TRACE))
+		return ctl_complain(CTL_USAGE, "%s takes no --format or --seconds",
+				    verb->name);
+	if (ctl->n_set > 0 && !(verb->takes & CTL_TAKES_SET))
+		return ctl_complain(CTL_USAGE, "%s takes no --set", verb->name);
 	ctl->args = argv + 1;
 	if (ctl->control == NULL)
 		ctl->control = default_control();
@@ -187,10 +215,12 @@ int main(int argc, char **argv)
 	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		setlocale(LC_CTYPE, "C.UTF-8");
 	screen_init(&ctl.screen);
+	ctl.set = ctl_alloc((size_t)argc * sizeof(*ctl.set));
 	status = parse_options(&ctl, argc, argv, &done);
 	if (status == CTL_OK && !done)
 		status = run_verb(&ctl, argc - optind, argv + optind);
 	free(ctl.control);
+	free(ctl.set);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		status = ctl_complain(CTL_FAILED, "cannot write the output");
 	return status;

@@ -116,6 +116,7 @@ static void show_window(const struct heap *h, struct core_window *ret)
 		.closes = l->closes,
 		.predicted = l->predicted,
 		.begin = l->begin,
+		.wanted = h->wanting_since,
 		.reason = l->reason,
 	};
 	memcpy(ret->heap_name, h->name, sizeof(ret->heap_name));
@@ -132,6 +133,72 @@ bool supervisor_window_after(const struct supervisor *s, uint64_t after,
 	if (!h)
 		return false;
 	show_window(h, ret);
+	return true;
+}
+
+static struct event *add_event(struct core_snapshot *ret, enum event_type type)
+{
+	struct event *event = &ret->events[ret->n++];
+
+	*event = (struct event){.type = type, .heap = ret->heap};
+	return event;
+}
+
+static void add_join(struct core_snapshot *ret, const struct heap *h)
+{
+	struct event_join *join = &add_event(ret, EVENT_JOIN)->join;
+	bool in_use = h->lease.state == LEASE_IN_USE;
+
+	join->uid = h->service->uid;
+	join->pid = h->pid;
+	join->hello = (struct wire_hello){
+		.version_min = WIRE_VERSION_MIN,
+		.version_max = WIRE_VERSION_MAX,
+		.caps = h->caps,
+		.unit = h->unit,
+		.kinds = h->kinds,
+		.budget = h->own_budget,
+		.prev_window = in_use ? h->lease.id : 0,
+		.prev_closes = in_use ? h->lease.closes : 0,
+	};
+	memcpy(join->hello.service, h->service->config.name, WIRE_NAME_MAX);
+	memcpy(join->hello.heap, h->name, WIRE_NAME_MAX);
+	memcpy(join->hello.runtime, h->runtime, WIRE_RUNTIME_MAX);
+}
+
+/* Figures older than the JOIN would be dropped: these are of now, at the present rate. */
+static void add_report(struct core_snapshot *ret, const struct heap *h, nsec_t now)
+{
+	struct wire_report *report = &add_event(ret, EVENT_REPORT)->report;
+
+	*report = h->report;
+	report->at = now;
+	report->used = heap_used_at(h, now);
+	report->allocated += report->used - h->report.used;
+}
+
+bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_t now,
+			       struct core_snapshot *ret)
+{
+	const struct heap *h = heap_above(s, after);
+
+	if (!h)
+		return false;
+	ret->heap = h->id;
+	ret->n = 0;
+	add_join(ret, h);
+	if (h->looked_at)
+		add_report(ret, h, now);
+	if (h->deadline != NSEC_NEVER)
+		add_event(ret, EVENT_DEADLINE)->deadline.at = h->deadline;
+	if (h->slack_until && h->slack_until != h->deadline)
+		add_event(ret, EVENT_IDLE)->idle.until = h->slack_until;
+	/* (Why it collects is told at its end.) */
+	if (h->running && h->lease.state != LEASE_IN_USE)
+		add_event(ret, EVENT_BEGIN)->begin = (struct wire_begin){
+			.at = h->run_begin, .kind = WIRE_MAJOR, .cause = WIRE_FORCED};
+	if (h->lost)
+		add_event(ret, EVENT_LOST);
 	return true;
 }
 

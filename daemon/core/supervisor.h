@@ -251,7 +251,17 @@ struct core_window {
 	bool must, over_limit;
 	bool slot; /* counts against the limits: all but those of Policy=observe */
 	nsec_t announced, opens, closes, predicted, begin; /* begin: 0 until it began */
+	nsec_t wanted; /* since when its heap had wanted it; NSEC_NEVER: it did not ask */
 	enum reason reason;
+};
+
+#define CORE_SNAPSHOT_MAX 6
+
+/* What tells another core all at once what this one knows of a heap. */
+struct core_snapshot {
+	uint64_t heap;
+	unsigned n;
+	struct event events[CORE_SNAPSHOT_MAX]; /* JOIN is the first */
 };
 
 #define CORE_DECISIONS 32 /* kept for each heap */
@@ -276,6 +286,12 @@ bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t no
  */
 bool supervisor_window_after(const struct supervisor *s, uint64_t after,
 			     struct core_window *ret);
+/*
+ * Of the heap with the smallest id above after. What the core has learned (rates, pauses) is not
+ * in it, nor are windows that have not begun: another core decides anew.
+ */
+bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_t now,
+			       struct core_snapshot *ret);
 /* Services have no id: they are counted 0 … services-1, in order of their first heap. */
 bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			struct core_service *ret);

@@ -291,7 +291,7 @@ def test_reload_of_a_bad_file(daemon):
 
 
 @pytest.mark.parametrize("args, words", [
-    ([], "which of status, services, heaps, windows, explain, reload?"),
+    ([], "which of status, services, heaps, windows, explain, reload, trace?"),
     (["stats"], "there is no stats: use one of status, "),
     (["status", "now"], "use: rtgcctl status"),
     (["explain"], "use: rtgcctl explain HEAP"),

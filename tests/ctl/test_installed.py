@@ -84,8 +84,8 @@ def test_the_configuration_as_shipped():
 def test_the_configuration_with_every_key(tmp_path):
     text = uncommented((SOURCE / "etc" / "rtgcd.conf").read_text())
     keys = re.findall(r"^([A-Z]\w*)=", text, re.M)
-    assert sorted(keys) == sorted(["MaxConcurrent", "Policy", "MaxConcurrent", "Budget", "Drain",
-                                   "Lead", "MaxDefer", "MinYield"])
+    assert sorted(keys) == sorted(["MaxConcurrent", "MemoryBudget", "Policy", "MaxConcurrent",
+                                   "NeverWith", "Budget", "Drain", "Lead", "MaxDefer", "MinYield"])
     (tmp_path / "rtgcd.conf").write_text(text)
     done = check(tmp_path / "rtgcd.conf")
     assert done.returncode == 0, done.stderr
@@ -113,7 +113,7 @@ def test_a_mistake_is_found(tmp_path):
 def test_every_page_is_installed():
     listed = (SOURCE / "man" / "local.mk").read_text()
     assert {path.name for path in PAGES} == {
-        "libruntime.3", "rtgc-protocol.7", "rtgcctl.1", "rtgcd.8", "rtgcd.conf.5"}
+        "libruntime.3", "rtgc-protocol.7", "rtgcctl.1", "rtgcd-events.5", "rtgcd.8", "rtgcd.conf.5"}
     for path in PAGES:
         assert f"man/{path.name}" in listed
 

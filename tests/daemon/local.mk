@@ -5,7 +5,9 @@ daemon_tests = \
 	tests/daemon/test_control.py \
 	tests/daemon/test_drain.py \
 	tests/daemon/test_frames.py \
+	tests/daemon/test_policies.py \
 	tests/daemon/test_start.py \
+	tests/daemon/test_trace.py \
 	tests/daemon/test_windows.py
 TESTS += $(daemon_tests)
 EXTRA_DIST += tests/harness.py tests/daemon/balancer.py tests/daemon/common.py tests/daemon/frames.py \

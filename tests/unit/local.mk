@@ -44,6 +44,12 @@ tests_unit_test_guard_SOURCES = tests/unit/test_guard.c
 tests_unit_test_guard_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_guard_LDADD = libclient.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_eventlog
+TESTS += tests/unit/test_eventlog
+tests_unit_test_eventlog_SOURCES = tests/unit/test_eventlog.c
+tests_unit_test_eventlog_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_eventlog_LDADD = libdaemon.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_core_policies
 TESTS += tests/unit/test_core_policies
 tests_unit_test_core_policies_SOURCES = tests/unit/test_core_policies.c tests/unit/world.c tests/unit/world.h
