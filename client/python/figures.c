@@ -17,7 +17,6 @@ static struct {
 	uint64_t allocated; /* since the heap was opened */
 	uint64_t rss, rss_read_ns;
 	uint64_t begin_rss; /* when the collection began */
-	uint64_t moved; /* the budget in bytes after the last collection; 0: as given */
 	long page;
 } figures;
 
@@ -66,9 +65,9 @@ static void read_figures(uint64_t max_age_ns)
 		gcstate_figures(&objects);
 		heap.used = objects.pending;
 		heap.live = objects.total + objects.pending;
-		heap.budget = objects.total / 4;
-		if (heap.budget < HEAP_MIN_OBJECTS)
-			heap.budget = HEAP_MIN_OBJECTS;
+		heap.rule = objects.total / 4;
+		if (heap.rule < HEAP_MIN_OBJECTS)
+			heap.rule = HEAP_MIN_OBJECTS;
 	}
 	heap.grown = heap.used > before ? heap.used - before : 0;
 	heap.grown_ns = now - heap.looked_ns;
@@ -78,6 +77,7 @@ static void read_figures(uint64_t max_age_ns)
 
 enum rtgc_verdict figures_publish(struct rtgc *r)
 {
+	enum rtgc_verdict verdict;
 	struct rtgc_figures now;
 
 	read_figures(heap.byte_budget ? RSS_NS_BYTES : RSS_NS);
@@ -86,9 +86,11 @@ enum rtgc_verdict figures_publish(struct rtgc *r)
 		.allocated = figures.allocated,
 		.live = heap.live,
 		.rss_bytes = figures.rss,
-		.budget = heap.byte_budget ? 0 : heap.budget,
+		.budget = heap.byte_budget ? 0 : heap.rule,
 	};
-	return rtgc_publish(r, &now);
+	verdict = rtgc_publish(r, &now);
+	figures_budget(r);
+	return verdict;
 }
 
 void figures_begin(void)
@@ -111,12 +113,10 @@ void figures_result(uint64_t collected, struct rtgc_result *ret)
 	*ret = (struct rtgc_result){.freed = freed, .used = heap.used, .live = heap.live};
 }
 
-void figures_collected(struct rtgc *r)
+void figures_budget(struct rtgc *r)
 {
 	struct rtgc_status status;
 
-	if (!heap.byte_budget)
-		return;
 	rtgc_status(r, &status);
 	heap.budget = status.budget;
 }

@@ -23,7 +23,7 @@ enum rtgc_verdict figures_publish(struct rtgc *r);
 /* A full collection begins, and has ended having found so many objects unreachable. */
 void figures_begin(void);
 void figures_result(uint64_t collected, struct rtgc_result *ret);
-/* rtgc_end() or rtgc_record() was told: what is the budget now? */
-void figures_collected(struct rtgc *r);
+/* What is the budget now? To be asked when rtgc_end() or rtgc_record() was told. */
+void figures_budget(struct rtgc *r);
 
 #endif

@@ -58,9 +58,9 @@ static void let_collect(void)
 {
 	heap.at_ceiling = true;
 	gcstate_set_threshold(0);
-	/* A budget in bytes may be used up before CPython's own rule of a quarter allows
-	 * it. */
-	if (heap.byte_budget)
+	/* Another budget may be used up before CPython's own rule of a quarter allows it.
+	 */
+	if (heap.byte_budget || heap.budget < heap.rule)
 		heap_collect_soon();
 }
 
@@ -186,7 +186,7 @@ static void noticed_end(struct rtgc *r, uint64_t collected)
 	else if (heap.noticed.supervised)
 		rtgc_record(r, RTGC_MAJOR, RTGC_UNCOORDINATED, record.begin_ns,
 			    record.end_ns, &result);
-	figures_collected(r);
+	figures_budget(r);
 	heap.noticed.begin_ns = 0;
 	record_add(&record);
 	if (record_wanted())
@@ -259,7 +259,6 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	if (heap.rtgc != r)
 		return true; /* a finalizer ended the supervision */
 	record_add(&record);
-	figures_collected(r);
 	figures_publish(r);
 	helper_kick();
 	return true;

@@ -63,7 +63,8 @@ struct heap {
 	} noticed; /* a collection somebody else runs */
 
 	_Atomic uint64_t used, live, budget; /* as published last, in the heap's unit */
-	_Atomic uint64_t looked_ns;	     /* when */
+	uint64_t rule; /* what the budget in objects is by CPython's own rule */
+	_Atomic uint64_t looked_ns; /* when */
 	_Atomic uint64_t grown,
 		grown_ns; /* by so much, in so long, since the look before */
 

@@ -175,6 +175,57 @@ def test_byte_budget(daemon):
         assert said["last"]["budget"] > first["budget"]
 
 
+MEMORY = """
+    import rtgc, select
+    keep = []
+    grow(400000, keep)
+    gc.collect()
+    rtgc.supervise(service="web")
+    say(**rtgc.status())
+    while sys.stdin.readline() != "go\\n":
+        with rtgc.critical():
+            gc.collect(1)                    # figures are published
+        say(**rtgc.status())
+    full.clear()
+    with rtgc.critical():                    # nothing in windows: the ceiling
+        while not full and len(keep) < 700000:
+            grow(1000, keep)
+        say(status=rtgc.status(), grown=len(keep) - 400000, full=len(full))
+        sys.stdin.readline()
+        while not full:
+            grow(1000, keep)
+        say(**rtgc.status())
+"""
+
+
+@pytest.mark.parametrize("memory", ["64G", "1M"])
+def test_memory_budget(memory):
+    """The daemon's share goes before CPython's rule of a quarter, be it more or less."""
+    with harness.Daemon(config=f"[Daemon]\nMemoryBudget={memory}\n") as d, \
+            Program(MEMORY, environment(d.env()), launcher=()) as p:
+        said = p.next()
+        while not said["supervised"] or heap_of(d, p)["budget_from"] != "shared" or \
+                said["budget"] != heap_of(d, p)["budget"]:
+            said = p.ask("again")
+        rule = 100_000  # a quarter of what lives
+        p.tell("go")
+        grown = p.next()
+        if memory == "1M":  # crowded: a sixteenth of what lives
+            assert said["budget"] < 0.5 * rule
+            assert grown["status"]["forced"] == 1 and grown["grown"] < 0.9 * rule
+            p.tell()
+            p.next()
+            return
+        assert said["budget"] > 10 * rule
+        assert (grown["grown"], grown["full"]) == (300_000, 0)
+        d.write_config("")
+        d.call("Reload")  # the share is taken back, and the rule holds again
+        p.tell()
+        last = p.next()
+        assert last["forced"] == 1 and last["budget"] < 2 * rule
+        d.wait(lambda d: heap_of(d, p)["budget_from"] == "runtime", "the rule holds again")
+
+
 def test_finalizers(daemon):
     """They run as always: exceptions to sys.unraisablehook, weakref callbacks, resurrection,
     gc.collect() and rtgc's own calls from inside."""
