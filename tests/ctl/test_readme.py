@@ -58,7 +58,7 @@ def test_configuration(tmp_path):
         done = subprocess.run([BUILD / "rtgcd", "--check-config", "--config",
                                tmp_path / "rtgcd.conf"], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-        (tmp_path / "rtgcd.conf").write_text(text.replace("Lead", "Leed"))
+        (tmp_path / "rtgcd.conf").write_text(text.replace("=", "x=", 1))
         done = subprocess.run([BUILD / "rtgcd", "--check-config", "--config",
                                tmp_path / "rtgcd.conf"], capture_output=True, text=True)
         assert done.returncode == 1
