@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "client/wire/names.h"
 #include "daemon/units.h"
@@ -110,17 +111,59 @@ static void set_policy(struct setting *r, struct core_service_config *service,
 	static const enum core_policy policies[] = {POLICY_STAGGER, POLICY_TOGETHER,
 						    POLICY_IDLE, POLICY_OBSERVE};
 
-	if (*value == '\0' || strcmp(value, core_policy_name(POLICY_STAGGER)) == 0) {
-		service->policy = POLICY_STAGGER;
-		return;
-	}
 	for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
-		if (strcmp(value, core_policy_name(policies[i])) == 0) {
-			fail(r, "Policy=%s: not supported yet", value);
+		if (*value == '\0' || strcmp(value, core_policy_name(policies[i])) == 0) {
+			service->policy = policies[i];
 			return;
 		}
 	}
 	fail(r, "Policy=%s: not one of stagger, together, idle, observe", value);
+}
+
+/*
+ * The first of the names in text: up to a space or, as names may have spaces, in "".
+ * Returns what follows it; NULL: it is not a name.
+ */
+static const char *next_name(const char *text, char ret[WIRE_NAME_MAX])
+{
+	bool quoted = *text == '"';
+	size_t n = strcspn(text += quoted, quoted ? "\"" : " \t");
+	const char *rest = text + n;
+	char name[WIRE_NAME_MAX] = "";
+
+	if (n >= sizeof name || (quoted && *rest++ != '"') ||
+	    (*rest && !strchr(" \t", *rest)))
+		return NULL;
+	memcpy(name, text, n);
+	if (!name_valid(name, WIRE_NAME_MAX, false))
+		return NULL;
+	memcpy(ret, name, sizeof name);
+	return rest + strspn(rest, " \t");
+}
+
+static void set_never_with(struct setting *r, struct core_service_config *service,
+			   const char *value)
+{
+	char names[CORE_RIVALS_MAX][WIRE_NAME_MAX] = {""};
+	const char *rest = value;
+
+	for (size_t n = 0; *rest; n++) {
+		char name[WIRE_NAME_MAX];
+
+		rest = next_name(rest, name);
+		if (!rest)
+			fail(r, "NeverWith=%s: not names of 1 to %d bytes of UTF-8",
+			     value, WIRE_NAME_MAX - 1);
+		else if (strcmp(name, service->name) == 0)
+			fail(r, "NeverWith=%s: names the service itself", value);
+		else if (n == CORE_RIVALS_MAX)
+			fail(r, "NeverWith=%s: more than %d names", value,
+			     CORE_RIVALS_MAX);
+		if (r->failed)
+			return;
+		memcpy(names[n], name, sizeof name);
+	}
+	memcpy(service->never_with, names, sizeof names);
 }
 
 static void set_service(struct setting *r, size_t index, const char *key,
@@ -162,11 +205,22 @@ static void set_service(struct setting *r, size_t index, const char *key,
 		else if (!units_permille(value, &service->min_yield_permille))
 			fail(r, "MinYield=%s: not a share like 1%%", value);
 	} else if (strcmp(key, "NeverWith") == 0) {
-		if (*value)
-			fail(r, "NeverWith=%s: not supported yet", value);
+		set_never_with(r, service, value);
 	} else {
 		fail(r, "unknown key \"%s\" in [%s]", key, r->section);
 	}
+}
+
+/* An amount, or a share of the host's memory. */
+static bool parse_memory(const char *text, uint64_t *ret)
+{
+	unsigned permille;
+
+	if (!units_permille(text, &permille))
+		return units_bytes(text, ret);
+	*ret = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) /
+	       1000 * permille;
+	return true;
 }
 
 static void set_daemon(struct setting *r, const char *key, const char *value)
@@ -182,8 +236,12 @@ static void set_daemon(struct setting *r, const char *key, const char *value)
 			     "%d",
 			     value, SLOTS_MOST);
 	} else if (strcmp(key, "MemoryBudget") == 0) {
-		if (*value)
-			fail(r, "MemoryBudget=%s: not supported yet", value);
+		if (*value == '\0')
+			core->memory_budget = 0;
+		else if (!parse_memory(value, &core->memory_budget))
+			fail(r,
+			     "MemoryBudget=%s: not an amount like 8G or a share like 50%%",
+			     value);
 	} else {
 		fail(r, "unknown key \"%s\" in [Daemon]", key);
 	}

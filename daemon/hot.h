@@ -45,8 +45,8 @@ void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *fram
 /* The session was lost or has left, or is to be looked at: done by hot_settle(). */
 void hot_todo(struct hot *hot, struct session *s);
 void hot_drained(struct hot *hot, uint64_t heap, uint64_t window, bool could);
-/* Tells the core what is still to be told, and arms the timer. To be called at the end of
- * whatever may have led to work. */
+/* Carries out what the core has decided, tells it what is still to be told, and arms the
+ * timer. To be called at the end of whatever may have led to work. */
 void hot_settle(struct hot *hot);
 
 #endif

@@ -199,22 +199,6 @@ static int wake_pending(void *unused)
 	return 0;
 }
 
-/*
- * A window is open, and the next collection of the middle generation, where the ceiling is
- * noticed, would find it reached before the window's last moment comes: too soon to wait for
- * the program to come to rest. Growth may double from one to the next.
- */
-static void hurry(struct rtgc *r)
-{
-	uint64_t room = heap.budget > heap.used ? heap.budget - heap.used : 0;
-	struct rtgc_window window;
-	enum rtgc_verdict verdict = rtgc_check(r, RTGC_NEVER, &window);
-
-	if ((verdict == RTGC_MAY || verdict == RTGC_MUST) && room / 2 < heap.grown &&
-	    heap.looked_ns + heap.grown_ns < heap_latest(&window))
-		heap_collect_soon();
-}
-
 void heap_on_stop(int generation, uint64_t collected)
 {
 	struct rtgc *r = heap.rtgc;
@@ -243,7 +227,7 @@ void heap_on_stop(int generation, uint64_t collected)
 		gcstate_reset_count();
 	}
 	if (rtgc_pending(r) && generation == 1)
-		hurry(r);
+		helper_kick(); /* its last moment may have come nearer */
 }
 
 /* ---- Collections of ours -------------------------------------------------------------
@@ -302,9 +286,13 @@ bool heap_checkpoint(uint64_t until_ns)
 
 uint64_t heap_latest(const struct rtgc_window *window)
 {
-	uint64_t need = 2 * window->predicted_ns;
+	uint64_t used = heap.used, budget = heap.budget, need = 2 * window->predicted_ns;
+	uint64_t latest = window->closes_ns > need ? window->closes_ns - need : 0;
+	uint64_t urgent = heap.looked_ns + heap.grown_ns / 2;
 
-	return window->closes_ns > need ? window->closes_ns - need : 0;
+	if (budget > used && (budget - used) / 2 >= heap.grown)
+		return latest;
+	return urgent < latest ? urgent : latest;
 }
 
 static int collect_pending(void *unused)

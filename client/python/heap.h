@@ -62,9 +62,10 @@ struct heap {
 		uint64_t begin_ns;
 	} noticed; /* a collection somebody else runs */
 
-	uint64_t used, live, budget; /* as published last, in the heap's unit */
-	uint64_t looked_ns;	     /* when */
-	uint64_t grown, grown_ns;    /* by so much, in so long, since the look before */
+	_Atomic uint64_t used, live, budget; /* as published last, in the heap's unit */
+	_Atomic uint64_t looked_ns;	     /* when */
+	_Atomic uint64_t grown,
+		grown_ns; /* by so much, in so long, since the look before */
 
 	/* The main thread at rest; the selector is borrowed from the call in progress. */
 	_Atomic int rest;   /* enum heap_rest */
@@ -111,7 +112,13 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window);
  * before until_ns. True: it collected.
  */
 bool heap_checkpoint(uint64_t until_ns);
-/* From then on a collection begins in the window at once, or it comes to nothing. */
+/*
+ * The last moment of an open window: a collection that has not begun by then is begun at the
+ * next safe point, whatever the program does, for the window or the heap runs out. The
+ * ceiling is noticed at the end of a collection of the middle generation; the last moment is
+ * half-way to the next one when that, or the one after it, may find it reached. Without the
+ * GIL, from any thread.
+ */
 uint64_t heap_latest(const struct rtgc_window *window);
 /* Has the main thread collect at its next safe point. Without the GIL, from any thread.
  */

@@ -8,7 +8,8 @@
 #include "client/python/heap.h"
 
 #define MAX_ARGUMENTS 8
-#define MAX_WAIT_S    4e9 /* beyond that a timeout is as good as none */
+#define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
+#define MAX_WAIT_S    4e9	  /* beyond that a timeout is as good as none */
 
 struct rest {
 	PyObject_HEAD vectorcallfunc call;
@@ -176,13 +177,16 @@ static void use_rest(struct rtgc *r, uint64_t until_ns)
 	}
 }
 
-/* Busy, and the window closes: its last moment is better than the ceiling. */
+/*
+ * Busy, and the window's last moment is near: here, between two pieces of work, is better
+ * than in the middle of the next one, and that is better than the ceiling.
+ */
 static void use_last_moment(struct rtgc *r)
 {
 	struct rtgc_window window;
 
 	if (rtgc_check(r, RTGC_NEVER, &window) == RTGC_MUST &&
-	    rtgc_now() >= heap_latest(&window))
+	    rtgc_now() + BOUNDARY_NS >= heap_latest(&window))
 		heap_collect(RTGC_IN_WINDOW, &window);
 }
 

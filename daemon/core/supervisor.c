@@ -172,8 +172,10 @@ struct supervisor *supervisor_free(struct supervisor *s)
 int supervisor_configure(struct supervisor *s, const struct core_config *config,
 			 nsec_t now)
 {
-	int r = take_config(s, config);
+	int r = reserve(s);
 
+	if (r == 0)
+		r = take_config(s, config);
 	if (r < 0)
 		return r;
 	list_for_each (l, &s->services) {

@@ -5,6 +5,7 @@ daemon_tests = \
 	tests/daemon/test_control.py \
 	tests/daemon/test_drain.py \
 	tests/daemon/test_frames.py \
+	tests/daemon/test_policies.py \
 	tests/daemon/test_start.py \
 	tests/daemon/test_trace.py \
 	tests/daemon/test_windows.py

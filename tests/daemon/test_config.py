@@ -14,7 +14,7 @@ GOOD = """
 # all there is
 [Daemon]
 MaxConcurrent=3   # at once
-MemoryBudget=
+MemoryBudget=8G
 
 ; another comment
 [Service:web]
@@ -25,7 +25,7 @@ Drain=client
 Lead=250ms
 MaxDefer=1min 30s
 MinYield=0.5%
-  NeverWith=
+  NeverWith=ledger "a service with spaces: and ünïcode"
 
 [Service:a service with spaces: and ünïcode]
 Drain = haproxy:/run/haproxy/admin.sock:be_%s/srv-%h.%%
@@ -33,6 +33,16 @@ Budget =
 Lead=
 [Service:web]
 Drain=none
+NeverWith=
+[Service:lockstep]
+Policy=together
+NeverWith=one	two "three"  four
+[Service:batch]
+Policy=idle
+[Service:new]
+Policy=observe
+[Daemon]
+MemoryBudget=62.5%
 """
 
 
@@ -78,7 +88,10 @@ LONG = "x" * 64
     ("[Daemon]\nMaxConcurrent=-1\n", 2, ["MaxConcurrent"]),
     ("[Daemon]\nMaxConcurrent=1.5\n", 2, ["MaxConcurrent"]),
     ("[Daemon]\nMaxConcurrent=99999999999999999999\n", 2, ["MaxConcurrent"]),
-    ("[Daemon]\nMemoryBudget=8G\n", 2, ["MemoryBudget", "not supported yet"]),
+    ("[Daemon]\nMemoryBudget=8X\n", 2, ["MemoryBudget=8X", "8G", "50%"]),
+    ("[Daemon]\nMemoryBudget=-1\n", 2, ["MemoryBudget=-1"]),
+    ("[Daemon]\nMemoryBudget=101%\n", 2, ["MemoryBudget=101%"]),
+    ("[Daemon]\nMemoryBudget=auto\n", 2, ["MemoryBudget=auto"]),
     ("[Service:w]\nMaxConcurrent=auto\n", 2, ["MaxConcurrent"]),
     ("[Service:w]\nBudget=2X\n", 2, ["Budget=2X"]),
     ("[Service:w]\nBudget=-2G\n", 2, ["Budget"]),
@@ -91,10 +104,15 @@ LONG = "x" * 64
     ("[Service:w]\nMinYield=1\n", 2, ["MinYield"]),
     ("[Service:w]\nMinYield=101%\n", 2, ["MinYield"]),
     ("[Service:w]\nPolicy=random\n", 2, ["Policy=random"]),
-    ("[Service:w]\nPolicy=together\n", 2, ["together", "not supported yet"]),
-    ("[Service:w]\nPolicy=idle\n", 2, ["not supported yet"]),
-    ("[Service:w]\nPolicy=observe\n", 2, ["not supported yet"]),
-    ("[Service:w]\nNeverWith=x\n", 2, ["not supported yet"]),
+    ("[Service:w]\nPolicy=Together\n", 2, ["Policy=Together", "stagger, together, idle, observe"]),
+    ("[Service:w]\nPolicy=stagger together\n", 2, ["Policy=stagger together"]),
+    ("[Service:w]\nNeverWith=w\n", 2, ["NeverWith=w", "itself"]),
+    ("[Service:a b]\n\nNeverWith=x \"a b\"\n", 3, ["NeverWith=x", "itself"]),
+    ("[Service:w]\nNeverWith=a b c d e\n", 2, ["NeverWith=a b c d e", "more than 4"]),
+    (f"[Service:w]\nNeverWith={LONG}\n", 2, [LONG, "63"]),
+    ("[Service:w]\nNeverWith=\"a\n", 2, ["NeverWith", "63"]),
+    ("[Service:w]\nNeverWith=\"a\"b\n", 2, ["NeverWith", "63"]),
+    ("[Service:w]\nNeverWith=\"\"\n", 2, ["NeverWith", "63"]),
     ("[Service:w]\nDrain=yes\n", 2, ["Drain=yes"]),
     ("[Service:w]\nDrain=haproxy\n", 2, ["Drain"]),
     ("[Service:w]\nDrain=haproxy:/s\n", 2, ["Drain"]),

