@@ -10,9 +10,10 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests"))
+sys.path[:0] = [os.path.join(os.environ["RTGC_SRCDIR"], "tests", *more) for more in ([], ["python"])]
 import harness  # noqa: E402
 import lockstep  # noqa: E402
+from program import environment  # noqa: E402
 from screen import CTL, run  # noqa: E402
 
 LOG = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "ctl", "lockstep.log")
@@ -67,6 +68,15 @@ def test_the_host_and_a_budget_too_small():
     crowded = simulate(LOG, "Service.web.MaxConcurrent=3", "Service.web.MaxDefer=1ms", "Daemon.MaxConcurrent=1")
     assert crowded["changed"]["over_limit"] > 0 and crowded["changed"]["paused_max"] > 1
     assert crowded["set"] == ["Service.web.MaxConcurrent=3", "Service.web.MaxDefer=1ms", "Daemon.MaxConcurrent=1"]
+
+
+def test_policies():
+    """Without a policy all pause at once; the idle policy changes nothing for heaps that are never idle."""
+    found = simulate(LOG, "Service.web.Policy=observe")
+    assert found["changed"]["paused_max"] == 3 and found["changed"]["wait_p99_us"] == lockstep.SAFE_POINT * 1000
+    assert simulate(LOG, "Service.web.Policy=together")["changed"]["paused_max"] == 3
+    found = simulate(LOG, "Service.web.Policy=idle")
+    assert found["changed"] == found["replayed"]
 
 
 def test_deterministic():
@@ -273,7 +283,7 @@ def test_real_programs(tmp_path):
         trace = subprocess.Popen([CTL, "--control", d.control, "trace"], stdout=log)
         d.wait(lambda _: os.path.getsize(path) > 0, "somebody records")
         programs = [subprocess.Popen([os.environ["PYTHON"], "-m", "rtgc", "--service", "web", script, str(size)],
-                                     env=d.env()) for size in (30_000, 40_000, 60_000)]
+                                     env=environment(d.env())) for size in (30_000, 40_000, 60_000)]
         assert [p.wait(120) for p in programs] == [0, 0, 0]
         d.wait(lambda d: d.call("GetStatus")["heaps"] == 0, "all have left")
         status = d.call("GetStatus")
