@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/wire/names.h"
+#include "daemon/advice.h"
 #include "daemon/interface.h"
 #include "daemon/trace.h"
 
@@ -128,15 +129,17 @@ static void get_status(struct varlink_call *call, json_t *parameters, void *user
 {
 	struct control *control = userdata;
 	nsec_t now = loop_now(control->loop);
+	char advice[ADVICE_MAX];
 	struct core_status s;
 
 	if (!no_parameters(call, parameters))
 		return;
 	supervisor_status(control->core, &s);
+	advice_write(&s.admission, POLICY_STAGGER, s.max_concurrent, advice);
 	varlink_reply(
 		call,
 		json_pack("{s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-			  " s:o, s:o, s:o, s:o, s:o, s:o, s:b}",
+			  " s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:s}",
 			  "version", PACKAGE_VERSION, "pid", (int)getpid(), "epoch",
 			  amount(control->epoch), "uptime_us",
 			  span(now - control->started), "mode", "normal", "heaps",
@@ -149,24 +152,32 @@ static void get_status(struct varlink_call *call, json_t *parameters, void *user
 			  amount(s.overruns), "over_limit", amount(s.over_limit),
 			  "decisions", amount(s.decisions), "decision_p99_us",
 			  span(histogram_quantile(control->latency, 990)), "reload_ok",
-			  control->reload_ok));
+			  control->reload_ok, "schedulable", s.admission.schedulable,
+			  "needs_concurrent", amount(s.admission.needs_concurrent),
+			  "advice", advice));
 }
 
 /* ---- services ---------------------------------------------------------------------------------- */
 
 static json_t *show_service(const struct core_service *s)
 {
+	const struct core_admission *a = &s->admission;
+	char advice[ADVICE_MAX];
+
+	advice_write(a, s->policy, s->max_concurrent, advice);
 	return json_pack(
-		"{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:n, s:n,"
-		" s:n}",
+		"{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
+		" s:o, s:b, s:o, s:s}",
 		"name", s->name, "uid", amount(s->uid), "policy",
 		core_policy_name(s->policy), "max_concurrent", amount(s->max_concurrent),
 		"heaps", amount(s->heaps), "paused_now", amount(s->paused_now),
 		"paused_max", amount(s->paused_max), "windows", amount(s->windows),
 		"forced", amount(s->forced), "over_limit", amount(s->over_limit),
-		"wait_p99_us", span(s->wait_p99), "utilization_permille",
-		amount(s->utilization_permille), "schedulable", "needs_concurrent",
-		"advice");
+		"would_wait", amount(s->would_wait), "dropped_out",
+		amount(s->dropped_out), "wait_p99_us", span(s->wait_p99),
+		"utilization_permille", amount(s->utilization_permille), "load_permille",
+		amount(a->load_permille), "schedulable", a->schedulable,
+		"needs_concurrent", amount(a->needs_concurrent), "advice", advice);
 }
 
 /* They are counted: `after` is how many have been looked at. */
@@ -224,12 +235,13 @@ static json_t *show_collections(const struct core_heap *h)
 static json_t *show_heap(const struct core_heap *h, nsec_t now)
 {
 	json_t *object = json_pack(
-		"{s:o, s:s, s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o,"
-		" s:o, s:o, s:o}",
+		"{s:o, s:s, s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o,"
+		" s:o, s:o, s:o, s:o}",
 		"id", amount(h->id), "name", h->name, "service", h->service, "runtime",
 		h->runtime, "pid", (int)h->pid, "uid", amount(h->uid), "state",
 		core_state_name(h->state), "unit", unit_name(h->unit), "used",
-		amount(h->used), "budget", amount(h->budget), "live", amount(h->live),
+		amount(h->used), "budget", amount(h->budget), "budget_from",
+		core_budget_name(h->budget_from), "live", amount(h->live),
 		"alloc_rate_per_s", amount(h->alloc_rate_per_s), "rss_bytes",
 		amount(h->rss_bytes), "exhaustion_us", instant(h->exhaustion, now),
 		"latest_start_us", instant(h->latest_start, now), "predicted_pause_us",
@@ -294,11 +306,11 @@ static const char *window_state_name(const struct core_window *w)
 static json_t *show_window(const struct core_window *w, nsec_t now)
 {
 	return json_pack(
-		"{s:o, s:o, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:s}", "id",
-		amount(w->id), "heap", amount(w->heap), "heap_name", w->heap_name,
+		"{s:o, s:o, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:s}",
+		"id", amount(w->id), "heap", amount(w->heap), "heap_name", w->heap_name,
 		"service", w->service, "kind", kind_name(w->kind), "state",
 		window_state_name(w), "must", w->must, "over_limit", w->over_limit,
-		"opens_in_us", instant(w->opens, now), "closes_in_us",
+		"slot", w->slot, "opens_in_us", instant(w->opens, now), "closes_in_us",
 		instant(w->closes, now), "predicted_pause_us", span(w->predicted),
 		"since_us", span(nsec_sub(now, w->announced)), "reason",
 		reason_key(w->reason));

@@ -12,6 +12,7 @@ libreplay_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 # The daemon: everything but main.c is an archive, which the unit tests link too.
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
+	daemon/advice.c daemon/advice.h \
 	daemon/bind.c daemon/bind.h \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \

@@ -8,6 +8,7 @@
 #include "client/ctl/call.h"
 #include "client/ctl/field.h"
 #include "client/ctl/table.h"
+#include "client/ctl/whatif.h"
 
 static const struct column columns[] = {
 	{.title = "AGO", .right = true},
@@ -62,16 +63,18 @@ static void put_heap(const struct screen *screen, const json_t *heap, bool bytes
 	const json_t *predicted = json_object_get(heap, "predicted_pause_us");
 	int64_t start = field_int(heap, "latest_start_us", FIELD_ABSENT);
 	bool bound = field_int(heap, "budget", 0) > 0,
+	     told = bound && field_present(heap, "budget_from"),
 	     past = start < 0 && start > INT64_MIN;
 
 	screen_line(screen, TONE_TITLE, "%s (heap %s of service %s, pid %s)",
 		    field_text(heap, "name"), field_id(heap, "id").text,
 		    field_text(heap, "service"), field_id(heap, "pid").text);
 	screen_line(screen, TONE_PLAIN,
-		    "%s: %s of %s used, latest start %s%s%s, pause expected %s",
+		    "%s: %s of %s used%s%s%s, latest start %s%s%s, pause expected %s",
 		    field_text(heap, "state"), field_amount(heap, "used", bytes).text,
 		    bound ? field_amount(heap, "budget", bytes).text : "no budget",
-		    start == FIELD_ABSENT || start < 0 ? "" : "in ",
+		    told ? " (" : "", told ? field_text(heap, "budget_from") : "",
+		    told ? ")" : "", start == FIELD_ABSENT || start < 0 ? "" : "in ",
 		    start == FIELD_ABSENT ? "not in sight"
 					  : human_time(past ? -start : start).text,
 		    past ? " ago" : "", field_time(predicted, "major").text);
@@ -102,6 +105,18 @@ static void put_meanings(const struct screen *screen, const json_t *decisions)
 	json_decref(seen);
 }
 
+static void put_whatif(const struct screen *screen, const json_t *heap,
+		       const json_t *decisions)
+{
+	char *sentence = whatif_sentence(heap, decisions);
+
+	if (sentence != NULL) {
+		putchar('\n');
+		screen_sentence(screen, TONE_TITLE, 0, "%s", sentence);
+	}
+	free(sentence);
+}
+
 static void put_explanation(const struct screen *screen, const json_t *reply)
 {
 	const json_t *heap = json_object_get(reply, "heap");
@@ -122,6 +137,7 @@ static void put_explanation(const struct screen *screen, const json_t *reply)
 	table_print(table, screen, stdout);
 	table_free(table);
 	put_meanings(screen, decisions);
+	put_whatif(screen, heap, decisions);
 }
 
 int verb_explain(struct ctl *ctl)

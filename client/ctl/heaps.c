@@ -15,6 +15,7 @@ static const struct column columns[] = {
 	{.title = "STATE"},
 	{.title = "USED", .right = true},
 	{.title = "BUDGET", .rank = 2, .right = true},
+	{.title = "FROM", .rank = 8},
 	{.title = "FULL", .right = true},
 	{.title = "UNIT", .rank = 6},
 	{.title = "RATE", .rank = 5, .right = true},
@@ -73,6 +74,7 @@ static void put_amounts(struct table *table, const json_t *heap)
 		   field_int(heap, "budget", 0) > 0
 			   ? field_amount(heap, "budget", bytes).text
 			   : "-");
+	table_cell(table, TONE_DIM, "%s", field_text(heap, "budget_from"));
 	if (full < 0)
 		table_cell(table, TONE_DIM, "-");
 	else

@@ -20,6 +20,7 @@ rtgcctl_SOURCES = \
 	client/ctl/table.c client/ctl/table.h \
 	client/ctl/text.c client/ctl/text.h \
 	client/ctl/trace.c \
+	client/ctl/whatif.c client/ctl/whatif.h \
 	client/ctl/windows.c
 rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 rtgcctl_LDADD = libreplay.la libcore.la $(JANSSON_LIBS)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* rtgcctl services: those that went over their limit first, then the busiest. */
+/* rtgcctl services: those with too few slots first, then over their limit, then the busiest. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/ctl/call.h"
 #include "client/ctl/field.h"
@@ -13,63 +14,115 @@ static const struct column columns[] = {
 	{.title = "POLICY", .rank = 2},
 	{.title = "HEAPS", .right = true},
 	{.title = "SLOTS", .right = true},
+	{.title = "NEEDS", .right = true},
+	{.title = "FITS"},
 	{.title = "PAUSED", .right = true},
 	{.title = "MOST", .rank = 3, .right = true},
 	{.title = "USE", .right = true},
+	{.title = "LOAD", .rank = 6, .right = true},
 	{.title = "WAIT99", .rank = 1, .right = true},
 	{.title = "WINDOWS", .rank = 4, .right = true},
 	{.title = "FORCED", .right = true},
 	{.title = "OVER", .right = true},
-	{.title = "NEEDS", .rank = 6, .right = true},
+	{.title = "WOULDWAIT", .rank = 8, .right = true},
+	{.title = "DROPPED", .rank = 7, .right = true},
 };
+
+static bool fits(const json_t *service)
+{
+	return !json_is_false(json_object_get(service, "schedulable"));
+}
 
 static int hurts(const json_t *a, const json_t *b)
 {
 	static const char *const keys[] = {"over_limit", "forced", "utilization_permille",
 					   "wait_p99_us"};
-	int order = 0;
+	int order = field_order(fits(a), fits(b));
 
 	for (size_t i = 0; order == 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
 		order = field_order(field_int(b, keys[i], 0), field_int(a, keys[i], 0));
 	return order;
 }
 
-static void put_row(struct table *table, const json_t *service)
+static void put_share(struct table *table, const json_t *service, const char *key)
 {
-	int64_t use = field_int(service, "utilization_permille", -1);
-	bool feasible = !json_is_false(json_object_get(service, "schedulable"));
-	enum tone tone = use > 1000 || !feasible ? TONE_BAD
-			 : use > 700		 ? TONE_WARN
-						 : TONE_PLAIN;
+	int64_t permille = field_int(service, key, -1);
+	enum tone tone = permille > 1000  ? TONE_BAD
+			 : permille > 700 ? TONE_WARN
+					  : TONE_PLAIN;
 
-	table_cell(table, TONE_PLAIN, "%s", field_text(service, "name"));
-	table_cell(table, TONE_DIM, "%s", field_id(service, "uid").text);
-	table_cell(table, TONE_PLAIN, "%s", field_text(service, "policy"));
-	table_cell(table, TONE_PLAIN, "%s", field_count(service, "heaps").text);
-	table_cell(table, TONE_PLAIN, "%s", field_count(service, "max_concurrent").text);
-	table_cell(table, TONE_PLAIN, "%s", field_count(service, "paused_now").text);
-	table_cell(table, TONE_PLAIN, "%s", field_count(service, "paused_max").text);
-	if (use < 0)
+	if (permille < 0)
 		table_cell(table, TONE_PLAIN, "-");
 	else
 		table_cell(table, tone, "%lld%%",
-			   (long long)(use / 10 + (use % 10 >= 5)));
-	table_cell(table, TONE_PLAIN, "%s", field_measured(service, "wait_p99_us").text);
-	table_cell(table, TONE_PLAIN, "%s", field_count(service, "windows").text);
-	table_cell(table, field_int(service, "forced", 0) > 0 ? TONE_BAD : TONE_PLAIN,
-		   "%s", field_count(service, "forced").text);
-	table_cell(table, field_int(service, "over_limit", 0) > 0 ? TONE_BAD : TONE_PLAIN,
-		   "%s", field_count(service, "over_limit").text);
-	table_cell(table, feasible ? TONE_PLAIN : TONE_BAD, "%s",
-		   field_count(service, "needs_concurrent").text);
+			   (long long)(permille / 10 + (permille % 10 >= 5)));
 }
 
-/* Advice is a sentence: below the table, where it has room. */
-static void put_advice(const struct screen *screen, const json_t *service)
+/* What should be 0. */
+static void put_trouble(struct table *table, const json_t *service, const char *key)
 {
-	if (field_text(service, "advice")[0] != '\0' && field_present(service, "advice"))
-		screen_line(screen, TONE_WARN, "%s: %s", field_text(service, "name"),
-			    field_text(service, "advice"));
+	table_cell(table, field_int(service, key, 0) > 0 ? TONE_BAD : TONE_PLAIN, "%s",
+		   field_count(service, key).text);
+}
+
+/* Only services of that policy count it. */
+static void put_of_policy(struct table *table, const json_t *service, const char *key,
+			  const char *policy)
+{
+	bool counts = strcmp(field_text(service, "policy"), policy) == 0;
+
+	table_cell(table, TONE_PLAIN, "%s",
+		   counts ? field_count(service, key).text : "-");
+}
+
+static void put_slots(struct table *table, const json_t *service)
+{
+	enum tone tone = fits(service) ? TONE_PLAIN : TONE_BAD;
+
+	table_cell(table, TONE_PLAIN, "%s", field_count(service, "heaps").text);
+	table_cell(table, TONE_PLAIN, "%s", field_count(service, "max_concurrent").text);
+	table_cell(table, tone, "%s", field_count(service, "needs_concurrent").text);
+	table_cell(table, tone, "%s",
+		   !field_present(service, "schedulable") ? "-"
+		   : fits(service)			  ? "yes"
+							  : "no");
+	table_cell(table, TONE_PLAIN, "%s", field_count(service, "paused_now").text);
+	table_cell(table, TONE_PLAIN, "%s", field_count(service, "paused_max").text);
+}
+
+static void put_row(struct table *table, const json_t *service)
+{
+	table_cell(table, TONE_PLAIN, "%s", field_text(service, "name"));
+	table_cell(table, TONE_DIM, "%s", field_id(service, "uid").text);
+	table_cell(table, TONE_PLAIN, "%s", field_text(service, "policy"));
+	put_slots(table, service);
+	put_share(table, service, "utilization_permille");
+	put_share(table, service, "load_permille");
+	table_cell(table, TONE_PLAIN, "%s", field_measured(service, "wait_p99_us").text);
+	table_cell(table, TONE_PLAIN, "%s", field_count(service, "windows").text);
+	put_trouble(table, service, "forced");
+	put_trouble(table, service, "over_limit");
+	put_of_policy(table, service, "would_wait", "observe");
+	put_of_policy(table, service, "dropped_out", "together");
+}
+
+/* Advice is a sentence: below the table, where it has room; not for those that do nothing. */
+static void put_advice(const struct screen *screen, const json_t **services, size_t n)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!field_present(services[i], "advice") ||
+		    (fits(services[i]) &&
+		     field_int(services[i], "load_permille", 0) == 0))
+			continue;
+		if (first)
+			putchar('\n');
+		first = false;
+		screen_sentence(screen, fits(services[i]) ? TONE_PLAIN : TONE_WARN, 0,
+				"%s: %s", field_text(services[i], "name"),
+				field_text(services[i], "advice"));
+	}
 }
 
 static void put_services(const struct ctl *ctl, const json_t *list)
@@ -86,8 +139,7 @@ static void put_services(const struct ctl *ctl, const json_t *list)
 		table_print(table, &ctl->screen, stdout);
 	else
 		puts("no services that you may see: no heap has joined rtgcd");
-	for (size_t i = 0; i < n; i++)
-		put_advice(&ctl->screen, sorted[i]);
+	put_advice(&ctl->screen, sorted, n);
 	table_free(table);
 	free(sorted);
 }

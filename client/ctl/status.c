@@ -6,6 +6,8 @@
 #include "client/ctl/field.h"
 #include "client/ctl/table.h"
 
+#define LABEL 10 /* its columns */
+
 /* "3 forced", in the tone that says whether it matters. */
 static void put_trouble(const struct screen *screen, const json_t *status,
 			const char *key, enum tone tone, const char *words)
@@ -18,7 +20,7 @@ static void put_trouble(const struct screen *screen, const json_t *status,
 
 static void put_label(const struct screen *screen, const char *label)
 {
-	printf("%s%10s%s  ", tone_on(screen, TONE_DIM), label,
+	printf("%s%*s%s  ", tone_on(screen, TONE_DIM), LABEL, label,
 	       tone_off(screen, TONE_DIM));
 }
 
@@ -27,6 +29,16 @@ static void put_daemon(const struct screen *screen, const json_t *status)
 	screen_line(screen, TONE_TITLE, "rtgcd %s, %s, up %s (pid %s)",
 		    field_text(status, "version"), field_text(status, "mode"),
 		    field_time(status, "uptime_us").text, field_id(status, "pid").text);
+}
+
+/* Whether the host's slots are enough. */
+static void put_advice(const struct screen *screen, const json_t *status)
+{
+	bool fits = !json_is_false(json_object_get(status, "schedulable"));
+
+	put_label(screen, "advice");
+	screen_sentence(screen, fits ? TONE_PLAIN : TONE_WARN, LABEL + 2, "%s",
+			field_text(status, "advice"));
 }
 
 static void put_status(const struct screen *screen, const json_t *status)
@@ -47,6 +59,8 @@ static void put_status(const struct screen *screen, const json_t *status)
 	put_label(screen, "decisions");
 	printf("%s, p99 %s\n", field_count(status, "decisions").text,
 	       field_measured(status, "decision_p99_us").text);
+	if (field_present(status, "advice"))
+		put_advice(screen, status);
 	put_label(screen, "trouble");
 	put_trouble(screen, status, "forced", TONE_BAD, "forced, ");
 	put_trouble(screen, status, "over_limit", TONE_BAD, "over limit, ");

@@ -7,7 +7,8 @@
 
 #include "client/ctl/text.h"
 
-#define GAP 2 /* spaces between two columns */
+#define GAP		2 /* spaces between two columns */
+#define SENTENCE_INDENT 2 /* of its second line and all after it */
 
 struct cell {
 	char *text;
@@ -42,22 +43,46 @@ const char *tone_off(const struct screen *screen, enum tone tone)
 	return screen->colour && tone != TONE_PLAIN ? "\033[0m" : "";
 }
 
+static char *escaped_text(const char *format, va_list args)
+{
+	char *text = NULL, *escaped;
+
+	if (vasprintf(&text, format, args) < 0)
+		exit(ctl_complain(CTL_FAILED, "out of memory"));
+	escaped = text_escape(text);
+	free(text);
+	return escaped;
+}
+
 void screen_line(const struct screen *screen, enum tone tone, const char *format, ...)
 {
-	char *text = NULL, *escaped, *cut;
+	char *escaped, *cut;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		exit(ctl_complain(CTL_FAILED, "out of memory"));
+	escaped = escaped_text(format, args);
 	va_end(args);
-	escaped = text_escape(text);
 	cut = text_shorten(escaped, screen->columns > 0 ? screen->columns : SIZE_MAX / 2,
 			   false);
 	printf("%s%s%s\n", tone_on(screen, tone), cut, tone_off(screen, tone));
 	free(cut);
 	free(escaped);
-	free(text);
+}
+
+void screen_sentence(const struct screen *screen, enum tone tone, size_t begun,
+		     const char *format, ...)
+{
+	char *escaped, *wrapped;
+	va_list args;
+
+	va_start(args, format);
+	escaped = escaped_text(format, args);
+	va_end(args);
+	wrapped = text_wrap(escaped, screen->columns, begun,
+			    begun > 0 ? begun : SENTENCE_INDENT);
+	printf("%s%s%s\n", tone_on(screen, tone), wrapped, tone_off(screen, tone));
+	free(wrapped);
+	free(escaped);
 }
 
 struct table *table_new(const struct column *columns, size_t n_columns)
@@ -83,7 +108,6 @@ struct table *table_free(struct table *table)
 void table_cell(struct table *table, enum tone tone, const char *format, ...)
 {
 	struct cell *cell, *more;
-	char *text = NULL;
 	va_list args;
 
 	if (table->n_cells == table->room) {
@@ -94,15 +118,12 @@ void table_cell(struct table *table, enum tone tone, const char *format, ...)
 		free(table->cells);
 		table->cells = more;
 	}
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		exit(ctl_complain(CTL_FAILED, "out of memory"));
-	va_end(args);
 	cell = &table->cells[table->n_cells++];
-	cell->text = text_escape(text);
+	va_start(args, format);
+	cell->text = escaped_text(format, args);
+	va_end(args);
 	cell->width = text_width(cell->text);
 	cell->tone = tone;
-	free(text);
 }
 
 static void layout_sum(const struct table *table, struct layout *layout)

@@ -43,6 +43,10 @@ void table_print(const struct table *table, const struct screen *screen, FILE *o
 void screen_line(const struct screen *screen, enum tone tone, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* A sentence, escaped, in as many lines as it needs. begun: columns of the line that are taken. */
+void screen_sentence(const struct screen *screen, enum tone tone, size_t begun,
+		     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* What switches a terminal to that tone, and back; "" without colour. */
 const char *tone_on(const struct screen *screen, enum tone tone);
 const char *tone_off(const struct screen *screen, enum tone tone);

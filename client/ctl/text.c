@@ -2,6 +2,7 @@
 #include "client/ctl/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
@@ -144,6 +145,36 @@ char *text_shorten(const char *text, size_t columns, bool middle)
 		rest += n;
 	strcat(shortened, rest);
 	return shortened;
+}
+
+char *text_wrap(const char *text, size_t columns, size_t begun, size_t indent)
+{
+	size_t n, width, used = begun;
+	char *wrapped, *out, *word, *cut;
+	bool first = true; /* of its line */
+
+	if (columns <= indent || columns <= begun)
+		indent = used = 0;
+	/* Each word may get a line of its own, or a sign of being cut. */
+	wrapped = out = ctl_alloc((strlen(text) + 1) * (indent + sizeof("…")));
+	for (; *text != '\0'; text += n + (text[n] == ' ')) {
+		n = strcspn(text, " ");
+		word = ctl_format("%.*s", (int)n, text);
+		cut = text_shorten(word, columns > 0 ? columns - indent : SIZE_MAX / 2,
+				   false);
+		width = text_width(cut);
+		if (columns > 0 && used + !first + width > columns) {
+			out += sprintf(out, "\n%*s", (int)indent, "");
+			used = indent;
+			first = true;
+		}
+		out = stpcpy(stpcpy(out, first ? "" : " "), cut);
+		used += !first + width;
+		first = false;
+		free(cut);
+		free(word);
+	}
+	return wrapped;
 }
 
 /* Two digits of which the reader sees the size at once: 1.2G, 12G, 125G. */

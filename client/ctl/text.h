@@ -29,6 +29,13 @@ size_t text_width(const char *text);
  */
 char *text_shorten(const char *text, size_t columns, bool middle);
 
+/*
+ * Escaped text in as many lines as it needs, broken at spaces; those after the first are
+ * indented. begun: columns that are taken on the first one. columns = 0: one line. Words that
+ * are longer than a line are shortened. Free the result.
+ */
+char *text_wrap(const char *text, size_t columns, size_t begun, size_t indent);
+
 struct human human_bytes(uint64_t bytes); /* 512B 1.2G */
 struct human human_count(uint64_t count); /* 512 125k 1.2M */
 struct human human_time(int64_t us);	  /* 85us 12ms 3.1s 4m05s 3h12m 9d04h */

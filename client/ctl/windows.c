@@ -16,6 +16,7 @@ static const struct column columns[] = {
 	{.title = "KIND", .rank = 1},
 	{.title = "STATE"},
 	{.title = "MUST"},
+	{.title = "SLOT", .rank = 5},
 	{.title = "OPENS", .right = true},
 	{.title = "CLOSES", .right = true},
 	{.title = "PAUSE", .right = true},
@@ -59,6 +60,10 @@ static void put_row(struct table *table, const json_t *window)
 		   over				? "over limit"
 		   : field_true(window, "must") ? "must"
 						: "may");
+	table_cell(table, TONE_DIM, "%s",
+		   !field_present(window, "slot") ? "-"
+		   : field_true(window, "slot")	  ? "yes"
+						  : "no");
 	table_cell(table, TONE_PLAIN, "%s", field_time(window, "opens_in_us").text);
 	table_cell(table, closes < 0 ? TONE_BAD : TONE_PLAIN, "%s",
 		   field_time(window, "closes_in_us").text);

@@ -22,6 +22,8 @@ void admit_add(struct admit *a, const struct heap *h)
 		return; /* it stands still: it asks for nothing */
 	a->load += (double)h->span / period;
 	a->longest = nsec_max(a->longest, h->span);
+	a->pause = nsec_max(a->pause, h->predicted);
+	a->drain = nsec_max(a->drain, nsec_sub(h->span, h->predicted));
 	a->shortest = nsec_min(a->shortest, (nsec_t)period);
 }
 
@@ -44,7 +46,8 @@ void admit_answer(const struct admit *a, unsigned slots, struct core_admission *
 
 	*ret = (struct core_admission){
 		.heaps = a->heaps,
-		.pause = a->longest,
+		.pause = a->pause,
+		.drain = a->drain,
 		.period = a->shortest,
 		.load_permille =
 			(unsigned)(nsec_min((nsec_t)(a->load / slots * 1000), 1000000)),

@@ -23,7 +23,8 @@
 struct admit {
 	unsigned heaps;
 	double load;		  /* Σ p/T: how many slots are in use on average */
-	nsec_t longest, shortest; /* pause, period */
+	nsec_t longest, shortest; /* span that a slot is taken, period */
+	nsec_t pause, drain;	  /* the longest of what makes up the span */
 };
 
 void admit_init(struct admit *a);

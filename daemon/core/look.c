@@ -201,10 +201,25 @@ bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_
 	return true;
 }
 
+static void admit_service(const struct service *service, struct core_admission *ret)
+{
+	unsigned slots = service->config.max_concurrent;
+	bool together = service->config.policy == POLICY_TOGETHER;
+	struct admit admit;
+
+	admit_init(&admit);
+	list_for_each (heap, &service->heaps)
+		admit_add(&admit, list_entry(heap, struct heap, siblings));
+	/* In a round nobody waits for a slot of the service. */
+	admit_answer(&admit, together ? (unsigned)nsec_max(service->n_heaps, 1) : slots,
+		     ret);
+	if (together)
+		ret->needs_concurrent = slots;
+}
+
 bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			struct core_service *ret)
 {
-	struct admit admit;
 	list_for_each (l, &s->services) {
 		const struct service *service = list_entry(l, struct service, all);
 		double slots = (double)service->config.max_concurrent *
@@ -229,10 +244,7 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 				(unsigned)((double)service->busy / slots * 1000),
 		};
 		memcpy(ret->name, service->config.name, sizeof(ret->name));
-		admit_init(&admit);
-		list_for_each (heap, &service->heaps)
-			admit_add(&admit, list_entry(heap, struct heap, siblings));
-		admit_answer(&admit, service->config.max_concurrent, &ret->admission);
+		admit_service(service, &ret->admission);
 		return true;
 	}
 	return false;

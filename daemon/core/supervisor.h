@@ -174,9 +174,9 @@ struct core_admission {
 	unsigned heaps; /* that collect at all */
 	bool schedulable;
 	unsigned needs_concurrent; /* slots that would do, at the rates and pauses seen */
-	nsec_t pause,
-		period; /* the longest; the shortest (NSEC_NEVER: all stand still) */
-	unsigned load_permille; /* of the slots */
+	nsec_t pause, drain;	   /* the longest; both take a slot */
+	nsec_t period;		   /* the shortest; NSEC_NEVER: all stand still */
+	unsigned load_permille;	   /* of the slots */
 	unsigned
 		rate_headroom_permille; /* at that multiple of the present rates it just fits */
 };

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Prints lockstep.log: three heaps of one service with one slot, that all fill at the same rate.
+Prints lockstep.events: three heaps of one service with one slot, that all fill at the same rate.
 Each collects when 90,000 of its 100,000 units are used and the slot is free, and pauses for 100 ms.
 """
 

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests"))
 import harness  # noqa: E402
 from joined import Heap  # noqa: E402
-from screen import CTL, on_terminal, rows, run  # noqa: E402
+from screen import CTL, on_terminal, rows, run, width  # noqa: E402
 
 CONFIG = """
 [Service:checkout]
@@ -77,6 +77,35 @@ def test_services(busy):
     assert found["checkout"]["SLOTS"] == "1"
     assert found["checkout"]["PAUSED"] == "1"
     assert found["checkout"]["UID"] == str(os.getuid())
+    assert (found["checkout"]["NEEDS"], found["checkout"]["FITS"]) == ("1", "yes")
+    assert found["checkout"]["LOAD"] == "0%"  # nothing grows, so there is no advice
+
+
+def test_services_without_enough_slots(daemon):
+    """Those that need more slots come first, and the advice says how many, on any terminal."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(Heap(daemon.socket, "alone", "quiet", budget=10**6))
+        for name in ("one", "two", "three"):
+            heap = stack.enter_context(Heap(daemon.socket, "checkout", name, budget=10**6))
+            heap.grow(0, rate=250000, live=10**7)
+        service, _ = sorted(daemon.services(), key=lambda s: s["schedulable"])
+        piped = run("services", control=daemon.control).stdout
+        shown = {columns: on_terminal(columns, "services", control=daemon.control, NO_COLOR="1")[1]
+                 for columns in (40, 80, 120)}
+        host = daemon.call("GetStatus")["advice"]
+        status = {columns: on_terminal(columns, "status", control=daemon.control, NO_COLOR="1")[1]
+                  for columns in (60, 200)}
+    assert not service["schedulable"] and service["advice"].endswith(" would do")
+    table, advice = piped.split("\n\n")
+    assert [(row["SERVICE"], row["NEEDS"], row["FITS"]) for row in rows(table)] == [
+        ("checkout", str(service["needs_concurrent"]), "no"), ("alone", "1", "yes")]
+    assert advice.startswith("checkout: MaxConcurrent=1 is too little for 3 heaps that pause ")
+    for columns, text in shown.items():
+        lines = text.split("\n\n")[1].splitlines()
+        assert all(width(line) <= columns for line in lines)
+        assert " ".join(line.strip() for line in lines) + "\n" == advice
+    assert f"    advice  {host}\n" in status[200]
+    assert re.sub(r"\n {12}", " ", status[60]).count(f"    advice  {host}\n") == 1
 
 
 def test_heaps_come_by_urgency(busy):
@@ -90,6 +119,7 @@ def test_heaps_come_by_urgency(busy):
     assert by_name["first"]["ID"] == str(first.id)
     assert by_name["first"]["USED"] == by_name["first"]["BUDGET"] == "10k"
     assert by_name["first"]["FULL"] == "100%"
+    assert by_name["first"]["FROM"] == "own"
     assert by_name["first"]["UNIT"] == "objects"
     assert by_name["first"]["RSS"] == "64M"
     assert by_name["first"]["RUNTIME"] == "test 1"
@@ -105,7 +135,7 @@ def test_windows(busy):
     assert done.returncode == 0, done.stderr
     row = {row["WINDOW"]: row for row in rows(done.stdout)}[str(window)]
     assert (row["HEAP"], row["SERVICE"], row["KIND"]) == ("first", "checkout", "major")
-    assert (row["STATE"], row["MUST"]) == ("in_use", "must")
+    assert (row["STATE"], row["MUST"], row["SLOT"]) == ("in_use", "must", "yes")
 
 
 @pytest.mark.parametrize("by", ["name", "id"])
@@ -116,7 +146,7 @@ def test_explain(busy, by):
     head, decisions, meanings = done.stdout.split("\n\n")
     assert head.splitlines()[0] == (f"first (heap {first.id} of service checkout, "
                                     f"pid {os.getpid()})")
-    assert head.splitlines()[1].startswith("collecting: 10k of 10k used, latest start ")
+    assert head.splitlines()[1].startswith("collecting: 10k of 10k used (own), latest start ")
     assert [row["REASON"] for row in rows(decisions)][-1] == "began"
     assert re.search(r"^began +the collection began in its window$", meanings, re.M)
 
@@ -137,6 +167,24 @@ def test_explain_says_who_holds_the_slot(daemon):
     held = [row for row in rows(done.stdout.split("\n\n")[1]) if row["REASON"] == "slot-busy"]
     assert held and held[0]["HOLDER"] == "one" and held[0]["SLOTS"] == "1/1"
     assert "every slot of the service was taken" in done.stdout
+    assert done.stdout.split("\n\n")[-1] == (
+        "it waits for one: with a second slot in checkout it would start now\n")
+
+
+def test_explain_says_what_had_to_be_different(daemon):
+    with Heap(daemon.socket, "checkout", "one", budget=10**6) as one, \
+            Heap(daemon.socket, "checkout", "two", budget=10**6) as two:
+        one.report(10**6, live=10**7)
+        one.begin(one.window())
+        one.settle()
+        two.grow(10**6 - 22500, rate=2500)
+        daemon.wait(lambda d: d.call("Explain", heap="two")["heap"]["reason"] == "slot-busy", "it waits")
+        two.report(10**6, grown=22500)  # much faster: now it cannot wait
+        two.window()
+        done = run("explain", "two", control=daemon.control)
+    assert [row["REASON"] for row in rows(done.stdout.split("\n\n")[1])].count("over-limit") == 1
+    assert re.fullmatch(r"\d+[mu]s ago it waited \d+ms for one: with a second slot in checkout, or \S+ objects "
+                        r"more budget, it would have started in time\n", done.stdout.split("\n\n")[-1])
 
 
 def test_forced_stands_out(daemon):

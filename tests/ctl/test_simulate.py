@@ -16,7 +16,7 @@ import lockstep  # noqa: E402
 from program import environment  # noqa: E402
 from screen import CTL, run  # noqa: E402
 
-LOG = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "ctl", "lockstep.log")
+LOG = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "ctl", "lockstep.events")
 
 
 def simulate(log, *sets):
@@ -99,7 +99,7 @@ def test_table():
     done = run("simulate", LOG, "--set", "Service.web.MaxConcurrent=3")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].endswith("lockstep.log: 3 heaps, 10s")
+    assert lines[0].endswith("lockstep.events: 3 heaps, 10s")
     assert lines[1].split() == ["RECORDED", "REPLAYED", "CHANGED"]
     by = {line[:14].strip(): line[14:].split() for line in lines[2:]}
     assert by["most at once"] == ["1", "1", "3"] and by["forced"] == ["0", "0", "0"]

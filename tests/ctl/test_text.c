@@ -126,13 +126,37 @@ static void spans(void **state)
 	assert_string_equal(human_time(INT64_MIN).text, "-106751991d04h");
 }
 
+static void wraps(const char *text, size_t columns, size_t begun, size_t indent,
+		  const char *expected)
+{
+	char *wrapped = text_wrap(text, columns, begun, indent);
+
+	assert_string_equal(wrapped, expected);
+	free(wrapped);
+}
+
+static void wrap(void **state)
+{
+	wraps("", 10, 0, 2, "");
+	wraps("one two", 0, 0, 2, "one two");
+	wraps("one two", 7, 0, 2, "one two");
+	wraps("one two", 6, 0, 2, "one\n  two");
+	wraps("one two three four", 10, 0, 2, "one two\n  three\n  four");
+	wraps("one two three", 12, 5, 5, "one two\n     three");
+	wraps("one two", 6, 5, 5, "…\n     …");
+	wraps("one two", 4, 5, 5, "one\ntwo");
+	wraps("abcdefghij k", 6, 0, 2, "abc… k");
+	wraps("日本 語", 5, 0, 2, "日…\n  語");
+	wraps("a  b", 80, 0, 2, "a  b");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(escape),      cmocka_unit_test(escape_invalid_utf8),
 		cmocka_unit_test(escape_json), cmocka_unit_test(shorten),
 		cmocka_unit_test(width),       cmocka_unit_test(figures),
-		cmocka_unit_test(spans),
+		cmocka_unit_test(spans),       cmocka_unit_test(wrap),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");

@@ -18,3 +18,9 @@ TESTS += tests/daemon/test_parts
 tests_daemon_test_parts_SOURCES = tests/daemon/test_parts.c
 tests_daemon_test_parts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_daemon_test_parts_LDADD = libdaemon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/daemon/test_advice
+TESTS += tests/daemon/test_advice
+tests_daemon_test_advice_SOURCES = tests/daemon/test_advice.c
+tests_daemon_test_advice_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_daemon_test_advice_LDADD = libdaemon.la $(CMOCKA_LIBS)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Each key of the configuration that says who pauses with whom, and on how much memory."""
 
+import contextlib
+import re
+
 import pytest
 
 from common import BUDGET, due, harness, window
@@ -78,8 +81,21 @@ def test_together():
         a.end(wa.window, begun)
         a.sync()
         b.sync()
-        assert service(d, "web")["policy"] == "together"
+        web = service(d, "web")
+        assert (web["policy"], web["dropped_out"], web["schedulable"]) == ("together", 0, True)
+        assert web["advice"].endswith(", all at once")
         assert d.call("GetStatus")["over_limit"] == 0
+
+
+def test_who_misses_the_round_is_counted():
+    with harness.Daemon(config=f"{HOST}[Service:web]\nPolicy=together\n") as d, \
+            Client(d, budget=BUDGET, heap="a") as a, Client(d, budget=BUDGET, heap="b") as b:
+        b.report(used=BUDGET // 2)
+        b.sync()
+        due(a)
+        a.collect(window(a).window)
+        d.wait(lambda d: service(d, "web")["dropped_out"] == 1, "the other one has missed it")
+        assert [h["expired"] for h in d.heaps()] == [0, 1]
 
 
 def test_idle():
@@ -108,6 +124,8 @@ def test_observe():
             client.sync()
         status = d.call("GetStatus")
         assert (status["paused_now"], status["over_limit"]) == (3, 0)
+        assert service(d, "web")["would_wait"] == 2
+        assert [w["slot"] for w in d.windows()] == [False] * 3
         assert decisions(d, "a") == ["observed", "began"]
         assert decisions(d, "c") == ["would-wait", "observed", "began"]
 
@@ -135,8 +153,8 @@ def test_memory_budget(caps):
             client.sync()
         given = directive(shares, lambda f: f.budget > 0).budget
         assert 0.9 * total < given <= total + 1
-        assert heap(d, "shares")["budget"] == given
-        assert heap(d, "own")["budget"] == BUDGET
+        assert (heap(d, "shares")["budget"], heap(d, "shares")["budget_from"]) == (given, "shared")
+        assert (heap(d, "own")["budget"], heap(d, "own")["budget_from"]) == (BUDGET, "own")
         assert not any(f.budget for f in own.pending if f.type == DIRECTIVE)
 
 
@@ -147,20 +165,52 @@ def test_memory_budget_is_shared():
         for client in (a, b, a, b):
             client.report(used=BUDGET, live=BUDGET // 2)
             client.sync()
-        for name in ("a", "b"):
-            assert 0.45 * (1 << 30) < heap(d, name)["budget"] < 0.55 * (1 << 30)
+        for h in d.heaps():
+            assert 0.45 * (1 << 30) < h["budget"] < 0.55 * (1 << 30) and h["budget_from"] == "shared"
         d.write_config("[Service:web]\nBudget=5M\n")
         d.call("Reload")
-        assert [h["budget"] for h in d.heaps()] == [5 << 20, 5 << 20]
+        assert [(h["budget"], h["budget_from"]) for h in d.heaps()] == [(5 << 20, "service")] * 2
         assert directive(a, lambda f: f.budget == 5 << 20)
 
 
 def test_memory_budget_of_objects():
     """Its share is told in the heap's own unit, by what an object takes of its memory."""
-    with harness.Daemon(config="[Daemon]\nMemoryBudget=1G\n") as d, Client(d, heap="o", unit=1) as c:
+    with harness.Daemon() as d, Client(d, heap="o", unit=1) as c:
         c.send(REPORT, at=now(), used=0, allocated=0, live=BUDGET, rss_bytes=100 * BUDGET, budget=BUDGET // 4)
         c.sync()
+        assert (heap(d, "o")["budget"], heap(d, "o")["budget_from"]) == (BUDGET // 4, "runtime")
+        d.write_config("[Daemon]\nMemoryBudget=1G\n")
+        d.call("Reload")
         given = directive(c, lambda f: f.budget > 0).budget
         expected = ((1 << 30) - 100 * BUDGET) / 100
         assert 0.9 * expected < given < 1.1 * expected
-        assert heap(d, "o")["budget"] == given
+        assert (heap(d, "o")["budget"], heap(d, "o")["budget_from"]) == (given, "shared")
+
+
+def test_advice():
+    """Three heaps whose pauses are long against the time a budget lasts, on one slot."""
+    with harness.Daemon(config="[Daemon]\nMaxConcurrent=1\n") as d, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(d, heap=f"h{i}", unit=1, budget=BUDGET)) for i in range(3)]
+        for client in clients:
+            client.report(used=0, live=10 * BUDGET)
+            client.sync()
+        web = service(d, "web")
+        assert (web["schedulable"], web["needs_concurrent"], web["load_permille"]) == (True, 1, 0)
+        assert web["advice"] == "nothing allocates: nothing to schedule"
+        for client in clients:
+            begun = now()
+            client.report(used=0, live=10 * BUDGET, at=begun)
+            while now() - begun < 50_000_000:  # rates of shorter spans are not believed
+                client.sync()
+            at = now()
+            client.report(used=0, live=10 * BUDGET, allocated=BUDGET * (at - begun) // (4 * 10**9), at=at)
+            client.sync()
+        web, status = service(d, "web"), d.call("GetStatus")
+        assert not web["schedulable"] and web["load_permille"] > 0
+        said = re.fullmatch(r"MaxConcurrent=1 is too little for 3 heaps that pause (\d+ ms|\S+ s) every [34]\.\d s: "
+                            r"(\d) would do", web["advice"])
+        assert said and int(said[2]) == web["needs_concurrent"] > 1
+        assert (status["advice"], status["schedulable"]) == (web["advice"], False)
+        d.write_config(f"[Service:web]\nMaxConcurrent={said[2]}\n")
+        d.call("Reload")
+        assert service(d, "web")["schedulable"] is True
