@@ -82,8 +82,8 @@ struct heap {
 	nsec_t look_until; /* waiting until then for the figures asked for; 0: not */
 	struct lease lease;
 	uint64_t last_window; /* the one before, for frames that were under way */
-	nsec_t last_closes;
-	bool last_overran;		 /* and was counted as such */
+	nsec_t last_closes;   /* 0: nothing of it can still come */
+	bool last_overran;    /* and was counted as such */
 	struct wire_directive directive; /* as last told */
 
 	bool running; /* a collection, in a window or not */

@@ -96,7 +96,9 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	if (l->draining)
 		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
 	h->last_window = l->id;
-	h->last_closes = l->closes;
+	/* Only of an expired one may a BEGIN in time still be under way. */
+	h->last_closes =
+		l->state == LEASE_OPEN && reason == REASON_EXPIRED ? l->closes : 0;
 	h->last_overran = reason == REASON_OVERRUN;
 	*l = (struct lease){.state = LEASE_NONE};
 }
@@ -360,6 +362,8 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		h->expired++;
 	if (h->service->config.policy == POLICY_TOGETHER && reason != REASON_MOOT)
 		h->service->dropped_out++;
+	/* It had its chance: if it wants another one, it waits from then on. */
+	h->wanting_since = NSEC_NEVER;
 	if (reason != REASON_MOOT)
 		retry_later(h, now);
 	finish(s, h, ACTION_REVOKE, reason, now);

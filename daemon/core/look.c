@@ -61,6 +61,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.rss_bytes = h->report.rss_bytes,
 		.exhaustion = h->exhaustion,
 		.latest_start = h->latest_start,
+		.wanting_since = list_empty(&h->waiting) ? NSEC_NEVER : h->wanting_since,
 		.forced = h->forced,
 		.uncoordinated = h->uncoordinated,
 		.declined = h->declined,

@@ -13,6 +13,7 @@ struct rivals;
 
 struct service {
 	struct list all;
+	struct service *hash_next;
 	struct list heaps;
 	struct list waiting;   /* its heaps that want a slot, by deadline */
 	struct list eligible;  /* in the host's, while some wait and a slot is free */

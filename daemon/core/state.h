@@ -31,6 +31,8 @@ struct supervisor {
 	struct list directing; /* heaps whose directive has changed */
 	struct heap **buckets;
 	size_t n_buckets, n_heaps;
+	struct service *
+		*service_buckets; /* as many: there are no more services than heaps */
 	unsigned n_services;
 	struct timers timers;
 	struct demand demand; /* of all heaps on the host's slots */

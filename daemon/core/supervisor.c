@@ -33,23 +33,53 @@ static int grow(void **array, size_t *room, size_t wanted, size_t item)
 	return 0;
 }
 
+/* FNV-1a */
+static uint64_t service_hash(uint32_t uid, const char *name)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ uid;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	return hash ^ hash >> 32;
+}
+
+static struct service **service_bucket(const struct supervisor *s, uint32_t uid,
+				       const char *name)
+{
+	return &s->service_buckets[service_hash(uid, name) % s->n_buckets];
+}
+
 static int grow_buckets(struct supervisor *s)
 {
 	size_t n = s->n_buckets ? s->n_buckets * 2 : 64;
 	struct heap **buckets;
+	struct service **services;
 
 	if (s->n_heaps < s->n_buckets)
 		return 0;
 	buckets = calloc(n, sizeof(*buckets));
-	if (!buckets)
+	services = calloc(n, sizeof(*services));
+	if (!buckets || !services) {
+		free(buckets);
+		free(services);
 		return -ENOMEM;
+	}
 	list_for_each (l, &s->heaps) {
 		struct heap *h = list_entry(l, struct heap, all);
 
 		h->hash_next = buckets[h->id % n];
 		buckets[h->id % n] = h;
 	}
+	list_for_each (l, &s->services) {
+		struct service *service = list_entry(l, struct service, all);
+		size_t i = service_hash(service->uid, service->config.name) % n;
+
+		service->hash_next = services[i];
+		services[i] = service;
+	}
 	free(s->buckets);
+	free(s->service_buckets);
+	s->service_buckets = services;
 	s->buckets = buckets;
 	s->n_buckets = n;
 	return 0;
@@ -164,6 +194,7 @@ struct supervisor *supervisor_free(struct supervisor *s)
 	timers_deinit(&s->timers);
 	free(s->configs);
 	free(s->buckets);
+	free(s->service_buckets);
 	free(s->actions);
 	free(s);
 	return NULL;
@@ -213,8 +244,14 @@ struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id)
 
 static void drop_service_if_empty(struct supervisor *s, struct service *service)
 {
+	struct service **link;
+
 	if (service->n_heaps > 0)
 		return;
+	link = service_bucket(s, service->uid, service->config.name);
+	while (*link != service)
+		link = &(*link)->hash_next;
+	*link = service->hash_next;
 	rivals_leave(s, service);
 	timers_arm(&s->timers, &service->timer, NSEC_NEVER);
 	timers_remove_owner(&s->timers);
@@ -228,8 +265,8 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 	struct service *service;
 	int r;
 
-	list_for_each (l, &s->services) {
-		service = list_entry(l, struct service, all);
+	for (service = *service_bucket(s, uid, name); service;
+	     service = service->hash_next) {
 		if (service->uid == uid && strcmp(service->config.name, name) == 0) {
 			*ret = service;
 			return 0;
@@ -244,6 +281,8 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 		return r;
 	}
 	list_append(&s->services, &service->all);
+	service->hash_next = *service_bucket(s, uid, name);
+	*service_bucket(s, uid, name) = service;
 	s->n_services++;
 	r = rivals_join(s, service, now);
 	if (r < 0) {

@@ -230,6 +230,7 @@ struct core_heap {
 	uint64_t used, budget, live, alloc_rate_per_s, rss_bytes;
 	enum core_budget budget_from;
 	nsec_t exhaustion, latest_start; /* instants; NSEC_NEVER: not in sight */
+	nsec_t wanting_since;		 /* NSEC_NEVER: it is not waiting for a slot */
 	nsec_t predicted[WIRE_KINDS];	 /* 0: this kind cannot be run */
 	uint64_t collections[WIRE_KINDS];
 	uint64_t forced, uncoordinated, declined, expired, overruns, violations;

@@ -12,3 +12,12 @@ TESTS += tests/sim/test_claims
 tests_sim_test_claims_SOURCES = tests/sim/test_claims.c $(SIM_SOURCES)
 tests_sim_test_claims_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_sim_test_claims_LDADD = libcore.la $(CMOCKA_LIBS) -lm
+
+TESTS += tests/sim/test_mutations.py
+EXTRA_DIST += tests/sim/test_mutations.py
+
+check_PROGRAMS += tests/sim/scale
+tests_sim_scale_SOURCES = tests/sim/scale.c
+tests_sim_scale_LDADD = libcore.la -lm
+TESTS += tests/sim/test_scale.py
+EXTRA_DIST += tests/sim/test_scale.py

@@ -125,6 +125,8 @@ static void report(struct sim *sim, struct sim_heap *h)
 
 static void forget_window(struct sim_heap *h)
 {
+	if (h->window)
+		h->last_window = h->window;
 	h->window = 0;
 	h->open = h->drain_asked = false;
 	h->quiet_at = h->begin_at = NSEC_NEVER;
@@ -408,12 +410,31 @@ static uint64_t absurd(struct sim *sim)
 	return numbers[sim_random(sim, 5)];
 }
 
+/* It woke up late and collects under a window that is over. */
+static void late_begin(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.type = EVENT_BEGIN, .heap = h->id};
+
+	if (!h->id || !h->closes || h->window || h->collecting || sim->now <= h->closes)
+		return;
+	e.begin = (struct wire_begin){.window = h->last_window,
+				      .at = sim->now,
+				      .kind = WIRE_MAJOR,
+				      .cause = WIRE_IN_WINDOW};
+	if (send_event(sim, &e) == 0)
+		broken(sim, "I-5", "heap %u began in a window that was over",
+		       (unsigned)h->id);
+}
+
 static void lie(struct sim *sim, struct sim_heap *h)
 {
 	struct event e = {.heap = h->id};
 
 	h->lies++;
-	switch (sim_random(sim, 5)) {
+	switch (sim_random(sim, 6)) {
+	case 5:
+		late_begin(sim, h);
+		return;
 	case 0:
 		e.type = EVENT_REPORT;
 		e.report = (struct wire_report){.at = absurd(sim),
@@ -503,6 +524,25 @@ static void fault(struct sim *sim)
 
 /* ---- Invariants ------------------------------------------------------------------------------- */
 
+/* I-1: nobody waits longer than its service allows. */
+static void check_waits(struct sim *sim)
+{
+	struct core_heap info;
+
+	for (uint64_t after = 0; supervisor_heap_after(sim->core, after, sim->now, &info);
+	     after = info.id) {
+		struct sim_heap *h = by_id(sim, info.id);
+		nsec_t most = h ? sim->services[h->spec.service].max_defer : 0;
+
+		if (!h || h->stopped)
+			continue;
+		if (info.wanting_since != NSEC_NEVER &&
+		    sim->now > info.wanting_since + most + 25 * MS)
+			broken(sim, "I-1", "heap %u waits for longer than MaxDefer",
+			       (unsigned)info.id);
+	}
+}
+
 static void check(struct sim *sim)
 {
 	struct core_status status;
@@ -515,6 +555,9 @@ static void check(struct sim *sim)
 	     after = win.heap) {
 		if (!win.slot)
 			continue;
+		if (win.state == WINDOW_ANNOUNCED && win.opens < sim->now)
+			broken(sim, "L-1", "heap %u's window ought to be open",
+			       (unsigned)win.heap);
 		windows++;
 		/* Over the limit by decision and counted, or brought along from a former life. */
 		excused += win.over_limit || win.reason == REASON_ADOPTED;
@@ -543,6 +586,8 @@ static void check(struct sim *sim)
 				   sim->services[j].name) == 0)
 				broken(sim, "I-2", "services %u and %u pause together", i,
 				       j);
+	if (sim->steps % 8 == 0)
+		check_waits(sim);
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
 		const struct sim_heap *h = &sim->heap[i];
 
@@ -589,7 +634,7 @@ static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap *
 		if (h->dead)
 			continue;
 		earlier(h->rate_until, RATE, h, &best, ret_what, ret);
-		if (h->watermark != UINT64_MAX && h->used < (double)h->watermark)
+		if (h->watermark != UINT64_MAX)
 			earlier(when_used_reaches(h, (double)h->watermark), WATERMARK, h,
 				&best, ret_what, ret);
 		if (!h->stopped)
@@ -602,6 +647,23 @@ static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap *
 		earlier(h->resume_at, RESUME, h, &best, ret_what, ret);
 	}
 	return best;
+}
+
+/*
+ * L-1: who reaches its ceiling had at least been due. L-2: so it is again, five calm seconds after
+ * the last fault. (A heap without a page may burst between two reports.)
+ */
+static void check_forced(struct sim *sim, const struct sim_heap *h)
+{
+	struct core_heap info;
+
+	if (!(h->spec.caps & WIRE_CAP_PAGE) || h->lies ||
+	    sim->now < sim->calm_since + 5 * SEC)
+		return;
+	if (supervisor_heap_after(sim->core, h->id - 1, sim->now, &info) &&
+	    info.id == h->id && info.state == HEAP_IDLE)
+		broken(sim, sim->calm_since ? "L-2" : "L-1",
+		       "heap %u was forced and nobody had minded", (unsigned)h->id);
 }
 
 static void quiet(struct sim *sim, struct sim_heap *h)
@@ -650,6 +712,7 @@ static void do_event(struct sim *sim, enum what what, struct sim_heap *h)
 			h->watermark = UINT64_MAX;
 		break;
 	case CEILING:
+		check_forced(sim, h);
 		begin(sim, h, true);
 		break;
 	case QUIET:
@@ -680,9 +743,10 @@ bool sim_step(struct sim *sim)
 	}
 	if (at > sim->now)
 		sim->now = at;
-	if (sim->faults && sim_random(sim, 40) == 0)
+	if (sim->faults && sim_random(sim, 40) == 0) {
 		fault(sim);
-	else {
+		sim->calm_since = sim->now;
+	} else {
 		if (h)
 			advance(sim, h);
 		do_event(sim, what, h);

@@ -50,6 +50,7 @@ struct sim_heap {
 	nsec_t report_by;
 
 	uint64_t window; /* announced or open; 0: none */
+	uint64_t last_window;
 	bool open, drain_asked, draining;
 	nsec_t opens, closes, predicted;
 	nsec_t quiet_at, begin_at, end_at, resume_at; /* NSEC_NEVER: not planned */
@@ -69,6 +70,7 @@ struct sim {
 	uint64_t rng, next_id, seed;
 	uint64_t former; /* id of a connection that was replaced last */
 	bool faults;
+	nsec_t calm_since; /* no fault since then */
 	uint64_t steps;
 	/* What the model itself saw happen, over all lives of the core. */
 	uint64_t forced, in_window, over_limit, restarts, granted;

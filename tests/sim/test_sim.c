@@ -25,6 +25,9 @@ static bool run(uint64_t seed, unsigned events, struct sim *sim)
 	sim_start(sim);
 	for (unsigned i = 0; i < events && ok; i++)
 		ok = sim_step(sim);
+	/* And then it is calm. */
+	sim->faults = false;
+	ok = ok && sim_run_until(sim, sim->now + 20 * SEC);
 	ok = ok && sim_finish(sim);
 	if (!ok)
 		fprintf(stderr, "seed %llu: %s after %llu steps: %s\n",

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scale N: a core with N heaps, ten a service, then 1,000 reports that decide nothing and 1,000
+ * collections from due to END. test_scale.py counts the instructions of both parts.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/core/state.h"
+
+#define ROUNDS	  1000
+#define A_SERVICE 10
+
+void report_many(struct supervisor *s, unsigned n, nsec_t now);
+void collect_many(struct supervisor *s, unsigned n, nsec_t *now);
+
+static void drop_actions(struct supervisor *s)
+{
+	struct action a;
+
+	while (supervisor_next_action(s, &a))
+		;
+}
+
+static void send_event(struct supervisor *s, const struct event *e, nsec_t now)
+{
+	if (supervisor_handle(s, e, now) < 0)
+		abort();
+	drop_actions(s);
+}
+
+static void report(struct supervisor *s, uint64_t heap, uint64_t used, nsec_t now)
+{
+	struct event e = {.type = EVENT_REPORT, .heap = heap};
+
+	e.report = (struct wire_report){.at = now,
+					.used = used,
+					.allocated = used,
+					.live = 100000,
+					.budget = 1000000000};
+	send_event(s, &e, now);
+}
+
+static void join(struct supervisor *s, uint64_t heap, nsec_t now)
+{
+	struct event e = {.type = EVENT_JOIN, .heap = heap};
+
+	e.join.hello = (struct wire_hello){
+		.caps = WIRE_CAP_PAGE, .unit = WIRE_OBJECTS, .kinds = 1 << WIRE_MAJOR};
+	snprintf(e.join.hello.service, WIRE_NAME_MAX, "service-%u",
+		 (unsigned)(heap / A_SERVICE));
+	snprintf(e.join.hello.heap, WIRE_NAME_MAX, "heap-%u", (unsigned)heap);
+	send_event(s, &e, now);
+}
+
+/* Heaps all over the place, none of them near its budget. */
+void __attribute__((noinline)) report_many(struct supervisor *s, unsigned n, nsec_t now)
+{
+	for (uint64_t i = 0; i < ROUNDS; i++)
+		report(s, 1 + i * 7919 % n, 2000 + i, now);
+}
+
+/* One heap after the other is full, gets its window, begins and ends. */
+void __attribute__((noinline)) collect_many(struct supervisor *s, unsigned n, nsec_t *now)
+{
+	for (uint64_t i = 0; i < ROUNDS; i++) {
+		uint64_t heap = 1 + i * 104729 % n;
+		struct event e = {.type = EVENT_REPORT, .heap = heap};
+		uint64_t window = 0;
+		struct action a;
+
+		*now += NSEC_PER_MSEC;
+		e.report = (struct wire_report){.at = *now,
+						.used = 999999999,
+						.allocated = 1000000000,
+						.live = 100000,
+						.budget = 1000000000};
+		supervisor_handle(s, &e, *now);
+		while (supervisor_next_action(s, &a)) {
+			if (a.type != ACTION_OPEN || a.heap != heap)
+				continue;
+			window = a.window.window;
+			e = (struct event){.type = EVENT_BEGIN, .heap = heap};
+			e.begin = (struct wire_begin){window, *now, WIRE_MAJOR,
+						      WIRE_IN_WINDOW};
+			supervisor_handle(s, &e, *now);
+		}
+		e = (struct event){.type = EVENT_END, .heap = heap};
+		e.end = (struct wire_end){.window = window,
+					  .begin = *now,
+					  .end = *now + NSEC_PER_MSEC,
+					  .live = 100000,
+					  .kind = WIRE_MAJOR};
+		*now += NSEC_PER_MSEC;
+		supervisor_handle(s, &e, *now);
+		drop_actions(s);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	unsigned n = argc > 1 ? (unsigned)atoi(argv[1]) : 1000;
+	struct core_config config = {.max_concurrent = 8};
+	struct core_status status;
+	struct supervisor *s;
+	nsec_t now = 1000 * NSEC_PER_SEC;
+
+	core_service_config_init(&config.defaults);
+	if (supervisor_new(&config, now, &s) < 0)
+		return 1;
+	for (uint64_t heap = 1; heap <= n; heap++)
+		join(s, heap, now);
+	now += NSEC_PER_SEC;
+	for (uint64_t heap = 1; heap <= n; heap++)
+		report(s, heap, heap % 1000, now);
+	now += NSEC_PER_SEC;
+	report_many(s, n, now);
+	collect_many(s, n, &now);
+	supervisor_status(s, &status);
+	printf("%u heaps, %zu bytes a heap without its decisions, %llu windows\n",
+	       status.heaps, sizeof(struct heap),
+	       (unsigned long long)status.windows_granted);
+	supervisor_free(s);
+	return 0;
+}
