@@ -1,4 +1,14 @@
 # SPDX-License-Identifier: MIT
+# What a replay needs besides the core: the log and the keys of the configuration.
+noinst_LTLIBRARIES += libreplay.la
+libreplay_la_SOURCES = \
+	daemon/config.h \
+	daemon/config_keys.c daemon/config_keys.h \
+	daemon/eventlog.c daemon/eventlog.h \
+	daemon/eventlog_fields.c daemon/eventlog_fields.h \
+	daemon/units.c daemon/units.h
+libreplay_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+
 # The daemon: everything but main.c is an archive, which the unit tests link too.
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
@@ -7,12 +17,9 @@ libdaemon_la_SOURCES = \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_files.c daemon/config_files.h \
-	daemon/config_keys.c daemon/config_keys.h \
 	daemon/control.c daemon/control.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \
-	daemon/eventlog.c daemon/eventlog.h \
-	daemon/eventlog_fields.c daemon/eventlog_fields.h \
 	daemon/guard.c daemon/guard.h \
 	daemon/haproxy.c daemon/haproxy.h \
 	daemon/hot.c daemon/hot.h \
@@ -27,11 +34,10 @@ libdaemon_la_SOURCES = \
 	daemon/sessions.c \
 	daemon/table.c daemon/table.h \
 	daemon/trace.c daemon/trace.h \
-	daemon/units.c daemon/units.h \
 	daemon/varlink.c daemon/varlink.h
 nodist_libdaemon_la_SOURCES = daemon/interface.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS) $(INIH_CFLAGS)
-libdaemon_la_LIBADD = libcore.la $(EVENT_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS)
+libdaemon_la_LIBADD = libreplay.la libcore.la $(EVENT_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS)
 
 sbin_PROGRAMS += rtgcd
 rtgcd_SOURCES = daemon/main.c

@@ -214,7 +214,9 @@ static void wait_for_io(struct varlink_call *c)
 {
 	/* A stream's caller is listened to, so that its hanging up is noticed. */
 	bool read = c->streaming || !c->page_parameters;
-	unsigned events = (read ? LOOP_READ : 0) | (c->n_out > 0 ? LOOP_WRITE : 0);
+	/* What is still to be made waits for room too, also when all that was made has gone. */
+	bool write = c->n_out > 0 || c->page_parameters;
+	unsigned events = (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0);
 
 	if (!c->broken && loop_io_want(c->io, events) < 0)
 		c->broken = true;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# rtgcctl: a client of the control socket. It shares no code with the daemon.
+# rtgcctl: a client of the control socket. Only simulate shares code with the daemon: its core.
 bin_PROGRAMS += rtgcctl
 rtgcctl_SOURCES = \
 	client/ctl/call.c client/ctl/call.h \
@@ -10,6 +10,12 @@ rtgcctl_SOURCES = \
 	client/ctl/main.c \
 	client/ctl/reload.c \
 	client/ctl/services.c \
+	client/ctl/simulate.c client/ctl/simulate.h \
+	client/ctl/simulate_figures.c \
+	client/ctl/simulate_heap.c \
+	client/ctl/simulate_history.c \
+	client/ctl/simulate_log.c \
+	client/ctl/simulate_run.c \
 	client/ctl/status.c \
 	client/ctl/table.c client/ctl/table.h \
 	client/ctl/text.c client/ctl/text.h \
@@ -17,4 +23,4 @@ rtgcctl_SOURCES = \
 	client/ctl/whatif.c client/ctl/whatif.h \
 	client/ctl/windows.c
 rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-rtgcctl_LDADD = $(JANSSON_LIBS)
+rtgcctl_LDADD = libreplay.la libcore.la $(JANSSON_LIBS)

@@ -24,6 +24,8 @@ static const struct ctl_verb verbs[] = {
 	{"reload", "", "read the configuration again", 0, 0, verb_reload},
 	{"trace", "", "write what happens as it happens, for simulate", 0,
 	 CTL_TAKES_TRACE, verb_trace},
+	{"simulate", "LOG", "the same once more, or with another configuration", 1,
+	 CTL_TAKES_SET, verb_simulate},
 };
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
 

@@ -318,8 +318,31 @@ def test_ceiling_of_the_service(peer, pages):
         assert agent.status()["budget"] == 600
         assert agent.publish(599) == "run"
         assert agent.publish(600) == "ceiling"
-        assert agent.publish(600, budget=601) == "run"
+        # The runtime's rule holds once the daemon has heard of it, and sets none of its own.
+        assert agent.publish(600, budget=601) == "ceiling"
+        client.direct(budget=0)
+        client.announce(2)
+        agent.wait("announced")
+        assert agent.status()["budget"] == 601
+        assert agent.publish(600) == "run"
         assert agent.publish(601) == "ceiling"
+
+
+@MODES
+def test_ceiling_by_a_share(peer, pages):
+    """What the daemon gives of the host's memory goes before the runtime's rule, more or less."""
+    with a.Agent(peer.path, flags(pages)) as agent:
+        client = connected(peer, agent, pages)
+        assert agent.publish(100, budget=300) == "run"
+        for window, share in ((1, 800), (2, 200)):
+            client.direct(budget=share, watermark=share - 10)
+            client.announce(window)
+            agent.wait("announced")
+            assert agent.status()["budget"] == share
+            assert agent.publish(share - 1) == "run"
+            assert agent.publish(share) == "ceiling"
+            # The rule is told all the while.
+            assert (client.telemetry() if pages else client.expect("REPORT"))["budget"] == 300
 
 
 def test_no_ceiling_alone_without_a_budget(peer):

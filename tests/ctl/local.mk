@@ -21,6 +21,8 @@ ctl_tests = \
 	tests/ctl/test_ctl.py \
 	tests/ctl/test_hostile.py \
 	tests/ctl/test_installed.py \
-	tests/ctl/test_readme.py
+	tests/ctl/test_readme.py \
+	tests/ctl/test_simulate.py
 TESTS += tests/ctl/test_text tests/ctl/test_whatif $(ctl_tests)
-EXTRA_DIST += tests/ctl/answering.py tests/ctl/joined.py tests/ctl/screen.py $(ctl_tests)
+EXTRA_DIST += tests/ctl/answering.py tests/ctl/joined.py tests/ctl/lockstep.events tests/ctl/lockstep.py \
+	tests/ctl/screen.py $(ctl_tests)

@@ -83,6 +83,7 @@ struct sim {
 /* services and heaps are filled in by the caller before sim_start(). */
 void sim_init(struct sim *sim, uint64_t seed);
 uint64_t sim_random(struct sim *sim, uint64_t below);
+double sim_share(struct sim *sim); /* 0 … 1 */
 /* A random host: services, limits, heaps of all profiles. */
 void sim_populate(struct sim *sim);
 void sim_start(struct sim *sim);

@@ -55,7 +55,8 @@ def simulator(directory, mutation=None):
         assert len(words.findall(text)) == 1, f"{mutation[0]}: not there once: {mutation[1]}"
         path.write_text(words.sub(lambda _: mutation[2].strip("\n"), text))
     sources = [*(directory / "daemon/core").glob("*.c"), *(directory / "client/wire").glob("*.c"),
-               directory / "tests/sim/model.c", directory / "tests/sim/test_sim.c"]
+               *(directory / "tests/sim" / name
+                 for name in ("model.c", "populate.c", "test_sim.c"))]
     program = directory / "sim"
     subprocess.run([*CC, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-w", f"-I{directory}", "-o",
                     program, *sources, "-lm"], check=True)
