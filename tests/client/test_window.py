@@ -342,7 +342,7 @@ def test_ceiling_by_a_share(peer, pages):
             assert agent.publish(share - 1) == "run"
             assert agent.publish(share) == "ceiling"
             # The rule is told all the while.
-            assert (client.telemetry() if pages else client.expect("REPORT"))["budget"] == 300
+            assert (client.telemetry() if pages else client.receive("REPORT"))["budget"] == 300
 
 
 def test_no_ceiling_alone_without_a_budget(peer):
