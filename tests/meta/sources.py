@@ -13,7 +13,7 @@ GENERATED_FOLDERS = {
 }
 GENERATED_FILES = {
     "configure", "config.status", "config.h", "config.h.in", "aclocal.m4", "libtool",
-    "Makefile", "Makefile.in",
+    "Makefile", "Makefile.in", "interface.h",
 }
 
 
