@@ -21,6 +21,7 @@ def instructions(function, heaps, directory):
          os.path.join(BUILD, "tests/sim/scale"), str(heaps)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
+    assert f" {ROUNDS} windows" in done.stdout  # the same work for every size
     return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M).group(1)) / ROUNDS
 
 
