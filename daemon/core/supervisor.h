@@ -158,6 +158,10 @@ struct supervisor *supervisor_free(struct supervisor *s);
  * stays). */
 int supervisor_configure(struct supervisor *s, const struct core_config *config,
 			 nsec_t now);
+/*
+ * The actions it leads to must be taken off the queue before the next event, tick or configuration:
+ * there is room for those of one.
+ */
 int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now);
 /* To be called at supervisor_deadline(), or later; earlier is harmless. */
 void supervisor_tick(struct supervisor *s, nsec_t now);
