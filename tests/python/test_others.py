@@ -220,10 +220,10 @@ def test_memory_budget(memory):
         assert (grown["grown"], grown["full"]) == (300_000, 0)
         d.write_config("")
         d.call("Reload")  # the share is taken back, and the rule holds again
+        d.wait(lambda d: heap_of(d, p)["budget_from"] == "runtime", "the rule holds again")
         p.tell()
         last = p.next()
         assert last["forced"] == 1 and last["budget"] < 2 * rule
-        d.wait(lambda d: heap_of(d, p)["budget_from"] == "runtime", "the rule holds again")
 
 
 def test_finalizers(daemon):
