@@ -17,9 +17,7 @@
 /* How long figures asked for by ACTION_LOOK may take before the extrapolation must do. */
 #define LOOK_PATIENCE (20 * NSEC_PER_MSEC)
 /* Figures younger than this need not be asked for again. */
-#define LOOK_FRESH NSEC_PER_MSEC
-/* A collection in slack is worth it from this share of the budget on. */
-#define SLACK_SHARE  2
+#define LOOK_FRESH   NSEC_PER_MSEC
 #define SLACK_MARGIN NSEC_PER_MSEC
 
 nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
@@ -373,7 +371,7 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 
 	if (!can_collect(h) || slack == NSEC_NEVER || h->retry_at > now ||
 	    slack < nsec_add(end, SLACK_MARGIN) ||
-	    heap_used_at(h, now) < heap_budget(h) / SLACK_SHARE ||
+	    heap_used_at(h, now) < heap_budget(h) / HEAP_SLACK_SHARE ||
 	    service->taken >= service->config.max_concurrent ||
 	    s->taken >= s->max_concurrent || rivals_holder(s, service))
 		return;

@@ -8,8 +8,6 @@
 
 /* Watermarks are at least this share of the budget apart, which bounds the reports. */
 #define WATERMARK_SHARE 64
-/* From this share of the budget on a collection in slack is worth it. */
-#define WANT_SHARE 2
 
 /* Amounts come from clients and may be absurd. */
 static uint64_t add_amount(uint64_t a, uint64_t b)
@@ -47,7 +45,7 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 		nsec_t due = decide_start_of(s, h);
 
 		d.watermark = watermark(h, due, step, now);
-		d.want = (h->caps & WIRE_CAP_MARKS) && used >= budget / WANT_SHARE;
+		d.want = (h->caps & WIRE_CAP_MARKS) && used >= budget / HEAP_SLACK_SHARE;
 		if (!(h->caps & WIRE_CAP_PAGE))
 			d.report_by = due;
 	}

@@ -17,6 +17,9 @@
 
 struct service;
 
+/* From this share of the budget on a collection in slack is worth it. */
+#define HEAP_SLACK_SHARE 2
+
 enum lease_state {
 	LEASE_NONE,
 	LEASE_ANNOUNCED, /* holds its slot, waits to be drained */

@@ -201,7 +201,6 @@ static void end(struct sim *sim, struct sim_heap *h)
 	sim->gc_time += sim->now - h->began;
 	h->collecting = false;
 	h->at = sim->now;
-	h->live += h->spec.profile == SIM_SAWTOOTH ? 0 : h->used * 0.0;
 	h->used = 0;
 	e.end = (struct wire_end){.window = h->in_use,
 				  .begin = h->began,
