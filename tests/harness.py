@@ -121,6 +121,10 @@ class Daemon:
             self._clean()
             raise
 
+    def copy(self, program):
+        """A copy of the program that another user may run, wherever the build folder lies."""
+        return shutil.copy(program, self.dir)
+
     # ---- life ------------------------------------------------------------------------
 
     def _bind(self):

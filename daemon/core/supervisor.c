@@ -187,6 +187,8 @@ struct supervisor *supervisor_free(struct supervisor *s)
 {
 	if (!s)
 		return NULL;
+	list_for_each (l, &s->services)
+		rivals_leave(s, list_entry(l, struct service, all));
 	list_for_each_safe (l, next, &s->heaps)
 		heap_free(list_entry(l, struct heap, all));
 	list_for_each_safe (l, next, &s->services)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -208,11 +209,8 @@ def test_a_socket_that_this_user_may_not_open():
             s.listen(1)
             os.chmod(path, 0)
             os.chmod(folder, 0o755)
-            try:
-                done = subprocess.run([CTL, "--control", path, "status"], text=True, timeout=120,
-                                      capture_output=True, **user)
-            except PermissionError:
-                pytest.skip("the build folder cannot be read by an ordinary user")
+            done = subprocess.run([shutil.copy(CTL, folder), "--control", path, "status"], text=True,
+                                  timeout=120, capture_output=True, **user)
     assert done.returncode == 1
     assert done.stderr == (f"rtgcctl: {path} may not be opened by this user: try as root, or name "
                            "another socket by --control\n")

@@ -144,7 +144,7 @@ def test_ordinary_user_without_runtime_dir():
     env = {k: v for k, v in os.environ.items() if k != "XDG_RUNTIME_DIR"}
     user = 65534 if os.geteuid() == 0 else None
     with harness.Daemon() as d:
-        done = subprocess.run([RTGCD, "--foreground", "--config", d.config_file], env=env,
+        done = subprocess.run([d.copy(RTGCD), "--foreground", "--config", d.config_file], env=env,
                               capture_output=True, text=True, timeout=60, user=user)
     assert done.returncode == 1
     assert "XDG_RUNTIME_DIR" in done.stderr and "--socket" in done.stderr
@@ -159,7 +159,7 @@ def test_ordinary_users_default_paths():
             os.chown(base, user, user)
         os.chmod(d.config_file, 0o644)
         env = {**os.environ, "XDG_RUNTIME_DIR": base}
-        second = subprocess.Popen([RTGCD, "--foreground", "--config", d.config_file], env=env,
+        second = subprocess.Popen([d.copy(RTGCD), "--foreground", "--config", d.config_file], env=env,
                                   stderr=subprocess.PIPE, text=True, user=user)
         assert "started" in second.stderr.readline()
         with harness.Varlink(base + "/rtgcd/control.sock") as v:

@@ -363,8 +363,9 @@ def test_hostile_page(paged):
 def test_pages_are_shared_within_a_uid_only():
     if os.geteuid() != 0:
         pytest.skip("needs root to be two users")
-    code = ("import os, sys; sys.path[:0] = sys.argv[2:]; os.setgid(65534); os.setuid(65534)\n"
+    code = ("import os, sys; sys.path[:0] = sys.argv[2:]\n"
             "from frames import Client\n"
+            "os.setgid(65534); os.setuid(65534)\n"
             "class D: socket = sys.argv[1]\n"
             "c = Client(D, budget=1, caps=1, heap='other')\n"
             "print(os.fstat(c.fds[0]).st_ino, c.welcome.slot, flush=True); os.read(0, 1)\n")
