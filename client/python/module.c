@@ -9,6 +9,7 @@
 #include "client/python/heap.h"
 #include "client/python/helper.h"
 #include "client/python/rest.h"
+#include "client/python/snapshot.h"
 
 #define MAX_S \
 	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
@@ -57,18 +58,29 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 /* ---- Supervising
  * -------------------------------------------------------------------------- */
 
+static uint64_t instant(double seconds)
+{
+	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
+}
+
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
 	static char *names[] = {"service", "heap",	  "program",
-				"budget",  "main_thread", NULL};
+				"budget",  "main_thread", "collector",
+				"fork_limit", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
 	unsigned long main_thread;
+	double fork_limit;
+	int collector;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsKk:open", names,
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsKkid:open", names,
 					 &options.service, &options.name,
-					 &options.program, &budget, &main_thread))
+					 &options.program, &budget, &main_thread,
+					 &collector, &fork_limit))
 		return NULL;
+	options.collector = (enum heap_collector)collector;
+	options.fork_limit_ns = instant(fork_limit);
 	options.byte_budget = budget;
 	heap.main_thread = main_thread;
 	if (!heap.callback)
@@ -88,11 +100,6 @@ static PyObject *after_fork_child(PyObject *module, PyObject *unused)
 {
 	heap_after_fork_child();
 	return none();
-}
-
-static uint64_t instant(double seconds)
-{
-	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
 }
 
 /* Waits until the daemon has answered or refused, at most so many seconds. */
@@ -127,6 +134,7 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
@@ -151,6 +159,14 @@ static void wait_announced(struct rtgc *r, uint64_t until_ns)
 		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, last);
 		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
 	}
+}
+
+/* Steps of a snapshot for as long as nothing is due: the last one ends in time. */
+static void use_slack(uint64_t until_ns)
+{
+	while (snapshot_due() && rtgc_now() + 2 * SNAPSHOT_STEP_NS <= until_ns)
+		if (!snapshot_step(until_ns - SNAPSHOT_STEP_NS))
+			break;
 }
 
 static PyObject *slack(PyObject *module, PyObject *argument)
@@ -181,6 +197,9 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	}
 	if (PyErr_Occurred())
 		return NULL;
+	use_slack(until);
+	if (heap.rtgc != r)
+		return PyBool_FromLong(collected);
 	/* What is left of it is the helper's, when a window opens while the program
 	 * sleeps. */
 	atomic_store(&heap.rest_until, until);
@@ -230,6 +249,7 @@ static PyObject *request_end(PyObject *module, PyObject *unused)
 		rtgc_idle(r, RTGC_NEVER);
 		if (rtgc_pending(r))
 			heap_checkpoint(RTGC_NEVER);
+		snapshot_step_between();
 	}
 	return none();
 }
@@ -258,6 +278,26 @@ static PyObject *window_dict(struct rtgc *r)
 		"predicted_pause_us", (unsigned long long)window.predicted_ns / 1000);
 }
 
+static PyObject *snapshot_dict(void)
+{
+	struct snapshot_figures f;
+
+	snapshot_figures(&f);
+#define NUMBER(value) (unsigned long long)(value)
+	return Py_BuildValue("{s:O,s:O,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:z,s:z}", "offered",
+			     heap.kinds & 1U << RTGC_SNAPSHOT ? Py_True : Py_False,
+			     "running", snapshot_runs() ? Py_True : Py_False, "taken",
+			     NUMBER(f.taken), "void", NUMBER(f.voided), "freed",
+			     NUMBER(f.freed), "objects", NUMBER(f.objects), "fork_us",
+			     NUMBER(f.fork_ns / 1000), "fork_max_us",
+			     NUMBER(f.fork_max_ns / 1000), "stop_us",
+			     NUMBER(f.stop_ns / 1000), "stop_max_us",
+			     NUMBER(f.stop_max_ns / 1000), "run_us",
+			     NUMBER(f.run_ns / 1000), "void_reason", f.void_reason,
+			     "refused", f.refused);
+#undef NUMBER
+}
+
 static PyObject *status(PyObject *module, PyObject *unused)
 {
 	struct rtgc *r = heap.rtgc;
@@ -278,7 +318,7 @@ static PyObject *status(PyObject *module, PyObject *unused)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:i,s:s}",
+		"s:K,s:i,s:s,s:N}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -294,7 +334,7 @@ static PyObject *status(PyObject *module, PyObject *unused)
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
 		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
-		now.refused);
+		now.refused, "snapshots", snapshot_dict());
 #undef NUMBER
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/python/heap.h"
+#include "client/python/snapshot.h"
 
 #define MAX_ARGUMENTS 8
 #define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
@@ -201,22 +202,27 @@ static uint64_t remaining(uint64_t until_ns)
 }
 
 /*
- * With a window in force: what is ready now? NULL and *ret_rest: nothing, the program is
- * at rest. Else the call's result, or NULL with an exception set.
+ * With a window in force, or a snapshot to be worked off: what is ready now? NULL and
+ * *ret_rest: nothing, the program is at rest. Else the call's result, or NULL with an
+ * exception set.
  */
 static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t until,
 			    bool *ret_rest)
 {
-	PyObject *result = with_timeout(call, 0);
+	PyObject *result;
 
-	if (!result || heap.rtgc != r)
-		return result;
-	if (is_ready(result)) {
-		use_last_moment(r);
-		return result;
-	}
-	Py_DECREF(result);
-	use_rest(r, until);
+	do {
+		result = with_timeout(call, 0);
+		if (!result || heap.rtgc != r)
+			return result;
+		if (is_ready(result)) {
+			use_last_moment(r);
+			snapshot_step_between();
+			return result;
+		}
+		Py_DECREF(result);
+		use_rest(r, until);
+	} while (snapshot_due() && snapshot_step(until) && heap.rtgc == r);
 	*ret_rest = true;
 	return NULL;
 }
@@ -229,7 +235,7 @@ static PyObject *wait_at_rest(struct rtgc *r, const struct call *call)
 	if (until != RTGC_NEVER)
 		until += rtgc_now();
 	for (;; first = false) {
-		bool rest = !rtgc_pending(r), woken;
+		bool rest = !rtgc_pending(r) && !snapshot_due(), woken;
 		PyObject *result;
 
 		if (!rest) {
@@ -271,6 +277,7 @@ static PyObject *rest_call(PyObject *self, PyObject *const *args, size_t nargsf,
 		return wait_at_rest(r, &call);
 	if (rtgc_pending(r))
 		use_last_moment(r);
+	snapshot_step_between();
 	return plain(&call);
 }
 

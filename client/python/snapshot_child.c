@@ -102,6 +102,9 @@ bool snapshot_child_ended(pid_t pid)
 
 void snapshot_child_kill(pid_t pid)
 {
+	/* Once somebody else has waited for it, the number may be another process's. */
+	if (snapshot_child_reap(pid, false) != SNAPSHOT_ALIVE)
+		return;
 	kill(pid, SIGKILL);
 	snapshot_child_reap(pid, true);
 }

@@ -431,6 +431,9 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 		return lease_end(s, h, &event->end, now);
 	case EVENT_DECLINE:
 		return decline(s, h, event->decline.window, now);
+	case EVENT_OFFER:
+		h->kinds = event->offer.kinds;
+		return 0;
 	case EVENT_LOST:
 		lose(s, h, now);
 		return 0;
