@@ -4,8 +4,12 @@
 #include "client/python/heap.h"
 #include "client/python/snapshot.h"
 
-/* From this share of the budget on, a snapshot that is under way is not waited for any longer. */
-#define PATIENCE_PERCENT 150
+/*
+ * So much of the budget more, and a snapshot that is under way is not waited for any longer: memory
+ * goes before latency. A budget in objects is CPython's rule of a quarter, not a limit of memory.
+ */
+#define MORE_OBJECTS 2
+#define MORE_BYTES   16
 
 uint32_t collector_kinds(void)
 {
@@ -33,8 +37,9 @@ bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window)
 
 bool collector_at_ceiling(void)
 {
-	if (!(heap.kinds & 1U << RTGC_SNAPSHOT) ||
-	    heap.used > heap.budget / 100 * PATIENCE_PERCENT)
+	uint64_t more = heap.budget / (heap.byte_budget ? MORE_BYTES : MORE_OBJECTS);
+
+	if (!(heap.kinds & 1U << RTGC_SNAPSHOT) || heap.used > heap.budget + more)
 		return false;
 	if (!snapshot_runs()) {
 		heap.snapshot_soon = true;

@@ -108,7 +108,8 @@ void gclist_bring_back(struct gclist_aside *aside)
 struct gclist_epoch gclist_epoch(void)
 {
 	return (struct gclist_epoch){
-		.full_collections = (uint64_t)gc->generation_stats[GCLIST_OLD].collections,
+		.full_collections =
+			(uint64_t)gc->generation_stats[GCLIST_OLD].collections,
 		.frozen = (uintptr_t)prev(&gc->permanent_generation.head),
 	};
 }

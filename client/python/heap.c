@@ -254,8 +254,9 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	heap.mine = true;
 	heap.mine_ended = false;
 	figures_begin();
-	record =
-		(struct record){.kind = "major", .cause = heap_cause_name(cause, true), .begin_ns = rtgc_now()};
+	record = (struct record){.kind = "major",
+				 .cause = heap_cause_name(cause, true),
+				 .begin_ns = rtgc_now()};
 	PyGC_Collect();
 	record.end_ns = rtgc_now();
 	record.freed = heap.mine_ended ? heap.collected : 0;

@@ -38,7 +38,7 @@ enum heap_rest {
 };
 
 enum heap_collector {
-	HEAP_AUTO,     /* snapshots where they are affordable, and where the daemon wants them */
+	HEAP_AUTO, /* snapshots where they are affordable, and where the daemon wants them */
 	HEAP_WINDOW,   /* full collections only */
 	HEAP_SNAPSHOT, /* snapshots only, unless they do not work here */
 };

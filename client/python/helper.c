@@ -36,7 +36,8 @@ static struct {
 	/* What was done about the present window. */
 	uint64_t window, asked_ns;
 	bool quiet, woken;
-	uint64_t step_asked_ns; /* since when a step of the snapshot was asked for; 0: not */
+	uint64_t
+		step_asked_ns; /* since when a step of the snapshot was asked for; 0: not */
 } helper;
 
 void helper_kick(void)

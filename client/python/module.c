@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include <math.h>
+#include <unistd.h>
 
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
@@ -14,6 +15,8 @@
 #define MAX_S \
 	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
 		   */
+
+#define SNAPSHOT_POLL_US 100
 
 static PyObject *generation_name; /* "generation" */
 static PyObject *collected_name;  /* "collected" */
@@ -65,9 +68,8 @@ static uint64_t instant(double seconds)
 
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service", "heap",	  "program",
-				"budget",  "main_thread", "collector",
-				"fork_limit", NULL};
+	static char *names[] = {"service",     "heap",	    "program",	  "budget",
+				"main_thread", "collector", "fork_limit", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
 	unsigned long main_thread;
@@ -254,6 +256,26 @@ static PyObject *request_end(PyObject *module, PyObject *unused)
 	return none();
 }
 
+/* One from the fork to the last step. How many objects it freed; None: it came to nothing. */
+static PyObject *snapshot_now(PyObject *module, PyObject *unused)
+{
+	struct snapshot_figures before, after;
+
+	snapshot_figures(&before);
+	if (!snapshot_start(RTGC_UNCOORDINATED, NULL))
+		return none();
+	while (snapshot_runs()) {
+		if (snapshot_waits())
+			snapshot_step(RTGC_NEVER);
+		Py_BEGIN_ALLOW_THREADS usleep(SNAPSHOT_POLL_US);
+		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return NULL;
+	}
+	snapshot_figures(&after);
+	if (after.voided != before.voided)
+		return none();
+	return PyLong_FromUnsignedLongLong(after.freed - before.freed);
+}
+
 /* ---- Looking
  * ---------------------------------------------------------------------------------- */
 
@@ -284,17 +306,16 @@ static PyObject *snapshot_dict(void)
 
 	snapshot_figures(&f);
 #define NUMBER(value) (unsigned long long)(value)
-	return Py_BuildValue("{s:O,s:O,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:z,s:z}", "offered",
-			     heap.kinds & 1U << RTGC_SNAPSHOT ? Py_True : Py_False,
-			     "running", snapshot_runs() ? Py_True : Py_False, "taken",
-			     NUMBER(f.taken), "void", NUMBER(f.voided), "freed",
-			     NUMBER(f.freed), "objects", NUMBER(f.objects), "fork_us",
-			     NUMBER(f.fork_ns / 1000), "fork_max_us",
-			     NUMBER(f.fork_max_ns / 1000), "stop_us",
-			     NUMBER(f.stop_ns / 1000), "stop_max_us",
-			     NUMBER(f.stop_max_ns / 1000), "run_us",
-			     NUMBER(f.run_ns / 1000), "void_reason", f.void_reason,
-			     "refused", f.refused);
+	return Py_BuildValue(
+		"{s:O,s:O,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:z,s:z}", "offered",
+		heap.kinds & 1U << RTGC_SNAPSHOT ? Py_True : Py_False, "running",
+		snapshot_runs() ? Py_True : Py_False, "taken", NUMBER(f.taken), "void",
+		NUMBER(f.voided), "freed", NUMBER(f.freed), "objects", NUMBER(f.objects),
+		"fork_us", NUMBER(f.fork_ns / 1000), "fork_max_us",
+		NUMBER(f.fork_max_ns / 1000), "stop_us", NUMBER(f.stop_ns / 1000),
+		"stop_max_us", NUMBER(f.stop_max_ns / 1000), "run_us",
+		NUMBER(f.run_ns / 1000), "void_reason", f.void_reason, "refused",
+		f.refused);
 #undef NUMBER
 }
 
@@ -403,6 +424,9 @@ static PyMethodDef methods[] = {
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
 	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	{"snapshot_now", snapshot_now, METH_NOARGS,
+	 "snapshot_now()\n--\n\n"
+	 "Take a snapshot here, unasked, and work it off. The number of objects freed, or None."},
 	{"run", run, METH_VARARGS,
 	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
 	{0},

@@ -33,19 +33,19 @@
 
 static struct {
 	atomic_bool runs, due;
-	atomic_bool working;	 /* inside a step */
-	unsigned long worker;	 /* the thread that is */
+	atomic_bool working;  /* inside a step */
+	unsigned long worker; /* the thread that is */
 	_Atomic uint64_t stepped_ns;
-	_Atomic pid_t child;   /* 0: it has been reaped */
-	pid_t owner;	       /* who forked it */
-	struct rtgc *rtgc;     /* who is to be told of the end; NULL: a trial */
+	_Atomic pid_t child;	/* 0: it has been reaped */
+	pid_t owner;		/* who forked it */
+	struct rtgc *rtgc;	/* who is to be told of the end; NULL: a trial */
 	const char *void_later; /* what ended it while a step was under way */
 	struct snapshot_result *result;
 	size_t room;
 	uint64_t begin_ns, found_ns, freed, pending_before;
 	const char *cause;
-	bool ended;	 /* by the step under way */
-	const char *why; /* NULL: all was done */
+	bool ended;	   /* by the step under way */
+	const char *why;   /* NULL: all was done */
 	unsigned failures; /* in a row */
 	struct snapshot_figures figures;
 } snapshot;
@@ -139,8 +139,9 @@ static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 	snapshot.pending_before = old.pending;
 	snapshot.void_later = NULL;
 	snapshot_reap_open(list);
-	child = snapshot_child_start(list, snapshot.result, snapshot.room,
-				     (unsigned)(CHILD_MIN_S + objects / CHILD_OBJECTS_PER_S));
+	child = snapshot_child_start(
+		list, snapshot.result, snapshot.room,
+		(unsigned)(CHILD_MIN_S + objects / CHILD_OBJECTS_PER_S));
 	f->fork_ns = rtgc_now() - begin_ns;
 	f->stop_ns = 0;
 	note_stop(f->fork_ns);
@@ -212,7 +213,8 @@ void snapshot_void(const char *why)
 	if (!atomic_load(&snapshot.runs))
 		return;
 	if (atomic_load(&snapshot.working))
-		snapshot.void_later = why; /* by one of its own finalizers, or meanwhile */
+		snapshot.void_later =
+			why; /* by one of its own finalizers, or meanwhile */
 	else
 		end(why);
 }
@@ -242,7 +244,8 @@ void snapshot_after_fork_child(void)
 /* The child has ended. NULL: well, and there is something to free. */
 static const char *hear_child(void)
 {
-	enum snapshot_end ended = snapshot_child_reap(atomic_load(&snapshot.child), false);
+	enum snapshot_end ended =
+		snapshot_child_reap(atomic_load(&snapshot.child), false);
 
 	if (ended == SNAPSHOT_ALIVE)
 		return NULL;

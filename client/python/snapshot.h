@@ -21,18 +21,20 @@
 
 #include "client/rtgc.h"
 
-#define SNAPSHOT_STEP_NS 1000000ULL  /* a step stops the program for so long, or one batch */
+#define SNAPSHOT_STEP_NS \
+	1000000ULL /* a step stops the program for so long, or one batch */
 #define SNAPSHOT_REST_NS 10000000ULL /* between two steps of a program that works */
 
 struct snapshot_figures {
 	uint64_t taken, voided;
-	uint64_t freed;			      /* objects, by all of them */
-	uint64_t fork_ns, fork_max_ns;	      /* the stop of the last fork, and the longest */
-	uint64_t stop_ns, stop_max_ns;	      /* the longest stop of the last snapshot, and of all */
-	uint64_t run_ns;		      /* from the fork to the end of the last child */
-	uint64_t objects;		      /* the last child looked at */
-	const char *refused;		      /* why none are taken in this process; NULL: they are */
-	const char *void_reason;	      /* of the last one that was void; NULL: none was */
+	uint64_t freed;		       /* objects, by all of them */
+	uint64_t fork_ns, fork_max_ns; /* the stop of the last fork, and the longest */
+	uint64_t stop_ns,
+		stop_max_ns;	 /* the longest stop of the last snapshot, and of all */
+	uint64_t run_ns;	 /* from the fork to the end of the last child */
+	uint64_t objects;	 /* the last child looked at */
+	const char *refused;	 /* why none are taken in this process; NULL: they are */
+	const char *void_reason; /* of the last one that was void; NULL: none was */
 };
 
 /*

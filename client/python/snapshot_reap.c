@@ -168,7 +168,8 @@ static enum reap free_batches(const struct snapshot_result *result, uint64_t unt
 	uint64_t now = rtgc_now(), before;
 
 	while (reap.batch < result->batches) {
-		PyObject *first = reap.mark[reap.batch], *last = reap.mark[reap.batch + 1];
+		PyObject *first = reap.mark[reap.batch],
+			 *last = reap.mark[reap.batch + 1];
 
 		if (!gclist_epoch_same(reap.epoch, gclist_epoch()))
 			return REAP_VOID;

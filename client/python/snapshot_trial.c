@@ -7,8 +7,9 @@
 #include "client/python/snapshot.h"
 #include "client/python/snapshot_reap.h"
 
-#define LIVE  100 /* lists that hold themselves, and that we hold as well */
-#define PAIRS 300 /* pairs of lists that hold each other, and nobody else does: two batches and more */
+#define LIVE 100 /* lists that hold themselves, and that we hold as well */
+#define PAIRS \
+	300 /* pairs of lists that hold each other, and nobody else does: two batches and more */
 #define MARKS 2
 
 /* Static: until the trial is over, members of CPython's own point here. */

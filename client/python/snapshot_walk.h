@@ -22,8 +22,8 @@
 
 enum snapshot_outcome {
 	SNAPSHOT_RUNS = 0,
-	SNAPSHOT_FOUND,	   /* the result is complete */
-	SNAPSHOT_NO_ROOM,  /* more objects, or higher addresses, than the table can name */
+	SNAPSHOT_FOUND,	  /* the result is complete */
+	SNAPSHOT_NO_ROOM, /* more objects, or higher addresses, than the table can name */
 	SNAPSHOT_NO_SENSE, /* an object is referred to more often than its count says */
 };
 
