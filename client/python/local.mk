@@ -11,13 +11,19 @@ client_python__rtgc_la_SOURCES = \
 	client/python/helper.c client/python/helper.h \
 	client/python/internal.h \
 	client/python/module.c \
+	client/python/pool.c client/python/pool.h \
+	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
 	client/python/rest.c client/python/rest.h \
+<<<<<<< HEAD
 	client/python/snapshot.c client/python/snapshot.h \
 	client/python/snapshot_child.c client/python/snapshot_child.h \
 	client/python/snapshot_reap.c client/python/snapshot_reap.h \
 	client/python/snapshot_trial.c client/python/snapshot_trial.h \
 	client/python/snapshot_walk.c client/python/snapshot_walk.h
+=======
+	client/python/summary.c client/python/summary.h
+>>>>>>> main
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
@@ -27,6 +33,7 @@ rtgcmod_python = \
 	client/python/rtgc/__init__.py client/python/rtgc/__init__.pyi \
 	client/python/rtgc/__main__.py \
 	client/python/rtgc/_rtgc.pyi \
+	client/python/rtgc/_summary.py \
 	client/python/rtgc/_supervise.py \
 	client/python/rtgc/_web.py \
 	client/python/rtgc/py.typed
