@@ -15,15 +15,12 @@ client_python__rtgc_la_SOURCES = \
 	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
 	client/python/rest.c client/python/rest.h \
-<<<<<<< HEAD
 	client/python/snapshot.c client/python/snapshot.h \
 	client/python/snapshot_child.c client/python/snapshot_child.h \
 	client/python/snapshot_reap.c client/python/snapshot_reap.h \
 	client/python/snapshot_trial.c client/python/snapshot_trial.h \
-	client/python/snapshot_walk.c client/python/snapshot_walk.h
-=======
+	client/python/snapshot_walk.c client/python/snapshot_walk.h \
 	client/python/summary.c client/python/summary.h
->>>>>>> main
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared

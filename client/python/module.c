@@ -11,11 +11,8 @@
 #include "client/python/helper.h"
 #include "client/python/pool.h"
 #include "client/python/rest.h"
-<<<<<<< HEAD
 #include "client/python/snapshot.h"
-=======
 #include "client/python/summary.h"
->>>>>>> main
 
 #define MAX_S \
 	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
@@ -305,7 +302,6 @@ static PyObject *window_dict(struct rtgc *r)
 		"predicted_pause_us", (unsigned long long)window.predicted_ns / 1000);
 }
 
-<<<<<<< HEAD
 static PyObject *snapshot_dict(void)
 {
 	struct snapshot_figures f;
@@ -325,10 +321,7 @@ static PyObject *snapshot_dict(void)
 #undef NUMBER
 }
 
-static PyObject *status(PyObject *module, PyObject *unused)
-=======
 static PyObject *heap_status(void)
->>>>>>> main
 {
 	struct rtgc *r = heap.rtgc;
 	/* Not what the library has just learnt: what holds for the collector by now. */
@@ -451,14 +444,11 @@ static PyMethodDef methods[] = {
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
 	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
-<<<<<<< HEAD
 	{"snapshot_now", snapshot_now, METH_NOARGS,
 	 "snapshot_now()\n--\n\n"
 	 "Take a snapshot here, unasked, and work it off. The number of objects freed, or None."},
-=======
 	{"heap_summary", summary_call, METH_O,
 	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
->>>>>>> main
 	{"run", run, METH_VARARGS,
 	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
 	{0},

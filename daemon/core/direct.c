@@ -45,7 +45,8 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 		nsec_t due = decide_start_of(s, h);
 
 		d.watermark = watermark(h, due, step, now);
-		d.want = (h->caps & WIRE_CAP_MARKS) && used >= budget / HEAP_SLACK_SHARE;
+		d.want = (h->caps & WIRE_CAP_MARKS) && !heap_snapshots(h) &&
+			 used >= budget / HEAP_SLACK_SHARE;
 		if (!(h->caps & WIRE_CAP_PAGE))
 			d.report_by = due;
 	}

@@ -87,27 +87,18 @@ nsec_t predict_typical(const struct predict *p, unsigned unit, uint64_t live)
 	return pause_at(p->count ? cost_median(p) : guess(unit), live);
 }
 
-/* In units of which the floor of size_of() is 10 MB. */
-static uint64_t stop_size(uint64_t rss_bytes, uint64_t live)
+nsec_t predict_stop(const struct predict *p, unsigned unit, uint64_t rss_bytes,
+		    uint64_t live)
 {
-	return rss_bytes ? rss_bytes / 1024 : live;
-}
-
-void predict_learn_stop(struct predict *p, uint64_t rss_bytes, uint64_t live, nsec_t stop)
-{
-	predict_learn(p, stop_size(rss_bytes, live), stop);
-}
-
-nsec_t predict_stop(const struct predict *p, unsigned unit, uint64_t rss_bytes, uint64_t live)
-{
-	double first = rss_bytes ? GUESS_STOP_NS_PER_KIB : guess(unit) / 16;
-
-	return pause_at(p->count ? cost_upper(p) : first, stop_size(rss_bytes, live));
+	if (p->count == 0 && rss_bytes)
+		return pause_at(GUESS_STOP_NS_PER_KIB, rss_bytes / 1024);
+	return predict_pause(p, unit, live);
 }
 
 nsec_t predict_run(const struct predict *p, unsigned unit, uint64_t live)
 {
-	double first = unit == WIRE_OBJECTS ? GUESS_RUN_NS_PER_OBJECT : GUESS_RUN_NS_PER_BYTE;
+	double first =
+		unit == WIRE_OBJECTS ? GUESS_RUN_NS_PER_OBJECT : GUESS_RUN_NS_PER_BYTE;
 
 	return pause_at(p->count ? cost_upper(p) : first, live);
 }
