@@ -265,7 +265,8 @@ void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t 
 	if (h->running || h->lease.state != LEASE_NONE)
 		return;
 	heap_estimate(h, now);
-	h->next = kind;
+	h->next =
+		kind == WIRE_MINOR ? WIRE_MAJOR : kind; /* (There is none for minors.) */
 	start(s, h, REASON_ADOPTED, now);
 	h->lease.id = window;
 	h->lease.opens = now;

@@ -44,7 +44,7 @@ MALFORMED_HELLOS = {
     "versions the wrong way round": patched(12, struct.pack("<HH", 2, 1)),
     "unit": patched(20, b"\2"),
     "kinds": patched(21, b"\xff"),
-    "reserved bytes": patched(22, b"\1"),
+    "reserved bytes": patched(23, b"\1"),
     "service without end": patched(56, b"x" * 64),
     "service empty": patched(56, b"\0" * 64),
     "service not UTF-8": patched(56, b"\xff\xfe\0"),
