@@ -13,6 +13,12 @@ tests_sim_test_claims_SOURCES = tests/sim/test_claims.c $(SIM_SOURCES)
 tests_sim_test_claims_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_sim_test_claims_LDADD = libcore.la $(CMOCKA_LIBS) -lm
 
+check_PROGRAMS += tests/sim/test_yield
+TESTS += tests/sim/test_yield
+tests_sim_test_yield_SOURCES = tests/sim/test_yield.c $(SIM_SOURCES)
+tests_sim_test_yield_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_sim_test_yield_LDADD = libcore.la $(CMOCKA_LIBS) -lm
+
 TESTS += tests/sim/test_mutations.py
 EXTRA_DIST += tests/sim/test_mutations.py
 

@@ -56,6 +56,7 @@ static void advance(struct sim *sim, struct sim_heap *h)
 	if (sim->now > h->at && !h->collecting && !h->stopped && !h->dead) {
 		h->used += h->rate * span;
 		h->allocated += h->rate * span;
+		h->trash += h->rate * span * h->spec.garbage;
 		if (h->spec.profile == SIM_LEAKING)
 			h->live += h->rate * span * 0.01;
 		if (h->spec.profile == SIM_SAWTOOTH)
@@ -96,7 +97,7 @@ static void fill_report(const struct sim_heap *h, struct wire_report *report)
 				       .used = (uint64_t)h->used,
 				       .allocated = (uint64_t)h->allocated,
 				       .live = (uint64_t)(h->live + h->used),
-				       .rss_bytes = (uint64_t)(h->live + h->used),
+				       .rss_bytes = (uint64_t)(h->live + h->trash),
 				       .budget = h->spec.budget};
 }
 
@@ -108,6 +109,12 @@ static void report(struct sim *sim, struct sim_heap *h)
 		return;
 	fill_report(h, &e.report);
 	send_event(sim, &e);
+}
+
+/* Until the daemon says. */
+static uint64_t own_rule(const struct sim_heap *h)
+{
+	return h->spec.live / 4 + 1;
 }
 
 static void forget_window(struct sim_heap *h)
@@ -130,7 +137,7 @@ static void join(struct sim *sim, struct sim_heap *h, uint64_t prev_window,
 	e.join.pid = (int32_t)index + 1;
 	e.join.hello = (struct wire_hello){.caps = spec->caps,
 					   .unit = WIRE_OBJECTS,
-					   .kinds = 1 << WIRE_MAJOR,
+					   .kinds = 1 << WIRE_MAJOR | spec->kinds,
 					   .prev_epoch = prev_window ? 1 : 0,
 					   .prev_window = prev_window,
 					   .prev_closes = prev_closes};
@@ -149,7 +156,7 @@ static nsec_t pause_of(struct sim *sim, const struct sim_heap *h)
 {
 	double ns = (h->live + h->used) * h->spec.cost * (0.9 + 0.2 * sim_share(sim));
 
-	return (nsec_t)ns + MS / 10;
+	return h->kind == WIRE_FREEZE ? MS / 10 : (nsec_t)ns + MS / 10;
 }
 
 static void start_pause(struct sim *sim, struct sim_heap *h)
@@ -172,9 +179,11 @@ static void begin(struct sim *sim, struct sim_heap *h, bool forced)
 	struct event e = {.type = EVENT_BEGIN, .heap = h->id};
 	int r;
 
+	if (forced)
+		h->kind = WIRE_MAJOR;
 	e.begin = (struct wire_begin){.window = forced ? 0 : h->window,
 				      .at = sim->now,
-				      .kind = WIRE_MAJOR,
+				      .kind = h->kind,
 				      .cause = forced ? WIRE_FORCED : WIRE_IN_WINDOW};
 	h->in_use = e.begin.window;
 	start_pause(sim, h);
@@ -196,8 +205,12 @@ static void begin(struct sim *sim, struct sim_heap *h, bool forced)
 static void end(struct sim *sim, struct sim_heap *h)
 {
 	struct event e = {.type = EVENT_END, .heap = h->id};
-	double freed = h->used * h->spec.garbage;
+	/* A freeze sets it aside, a whole collection takes that back first. */
+	double freed = h->kind == WIRE_FREEZE ? 0 : h->trash;
 
+	h->trash -= freed;
+	h->collections[h->kind]++;
+	h->freed += freed;
 	sim->gc_time += sim->now - h->began;
 	h->collecting = false;
 	h->at = sim->now;
@@ -207,8 +220,8 @@ static void end(struct sim *sim, struct sim_heap *h)
 				  .end = sim->now,
 				  .freed = (uint64_t)freed,
 				  .used = 0,
-				  .live = (uint64_t)h->live,
-				  .kind = WIRE_MAJOR,
+				  .live = (uint64_t)(h->live + h->trash),
+				  .kind = h->kind,
 				  .cause = h->in_use ? WIRE_IN_WINDOW : WIRE_FORCED};
 	h->end_at = NSEC_NEVER;
 	if (h->in_use && h->in_use == h->window)
@@ -229,6 +242,7 @@ static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_windo
 		       (unsigned)h->id);
 	sim->granted++;
 	h->window = w->window;
+	h->kind = w->kind;
 	h->open = true;
 	h->opens = w->opens;
 	h->closes = w->closes;
@@ -254,10 +268,10 @@ static void apply(struct sim *sim, struct sim_heap *h, const struct action *a)
 	switch (a->type) {
 	case ACTION_DIRECT:
 		h->watermark = a->directive.watermark;
-		if (a->directive.budget) {
-			advance(sim, h);
-			h->budget = a->directive.budget;
-		}
+		advance(sim, h);
+		h->budget = a->directive.budget ? a->directive.budget
+			    : h->spec.budget	? h->spec.budget
+						: own_rule(h);
 		h->report_by = a->directive.report_by;
 		break;
 	case ACTION_ANNOUNCE:
@@ -336,7 +350,7 @@ static void die_and_start_again(struct sim *sim, struct sim_heap *h)
 		leave(sim, h);
 	*h = (struct sim_heap){.spec = spec, .at = sim->now, .live = (double)spec.live};
 	h->quiet_at = h->begin_at = h->end_at = h->resume_at = NSEC_NEVER;
-	h->budget = spec.budget ? spec.budget : spec.live / 4 + 1;
+	h->budget = spec.budget ? spec.budget : own_rule(h);
 	change_rate(sim, h);
 	join(sim, h, 0, 0);
 	report(sim, h);
@@ -578,9 +592,9 @@ static void check(struct sim *sim)
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
 		const struct sim_heap *h = &sim->heap[i];
 
-		/* (A budget that was lowered just now is enforced by its next event.) */
+		/* (A budget that was lowered is enforced by its next event, when it runs again.) */
 		if (h->used > (double)h->budget * 1.001 + 2 && h->at < sim->now &&
-		    !h->collecting)
+		    !h->collecting && !h->stopped)
 			broken(sim, "I-1", "heap %u is past its ceiling",
 			       (unsigned)h->id);
 	}
