@@ -8,8 +8,11 @@ client_python__rtgc_la_SOURCES = \
 	client/python/heap.c client/python/heap.h \
 	client/python/helper.c client/python/helper.h \
 	client/python/module.c \
+	client/python/pool.c client/python/pool.h \
+	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
-	client/python/rest.c client/python/rest.h
+	client/python/rest.c client/python/rest.h \
+	client/python/summary.c client/python/summary.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
@@ -19,6 +22,7 @@ rtgcmod_python = \
 	client/python/rtgc/__init__.py client/python/rtgc/__init__.pyi \
 	client/python/rtgc/__main__.py \
 	client/python/rtgc/_rtgc.pyi \
+	client/python/rtgc/_summary.py \
 	client/python/rtgc/_supervise.py \
 	client/python/rtgc/_web.py \
 	client/python/rtgc/py.typed
