@@ -100,4 +100,12 @@ bool sim_run_until(struct sim *sim, nsec_t at);
 /* Everybody leaves; nothing may be left over. */
 bool sim_finish(struct sim *sim);
 
+/* ---- Between the files of the model ---- */
+
+struct sim_heap *sim_by_id(struct sim *sim, uint64_t id); /* NULL: not connected */
+/* Checks the invariants; the first that is broken stays. */
+void sim_check(struct sim *sim);
+void __attribute__((format(printf, 3, 4)))
+sim_break(struct sim *sim, const char *invariant, const char *format, ...);
+
 #endif
