@@ -39,8 +39,7 @@ MUTATIONS = {
     "L-1 the core minds its own deadlines": (
         "lease.c", "return l->opens_by;", "return NSEC_NEVER;"),
     "L-1 a declined heap is told of its raised budget": (
-        "decide.c", "yield_raise(h);\n\theap_estimate(h, now);\n\tdirect_heap(s, h, now);",
-        "yield_raise(h); heap_estimate(h, now);"),
+        "direct.c", ": yield_is_raised(h) ? budget", ""),
     "L-2 a heap that speaks again is served again": (
         "supervisor.c", "\th->silent = false;\n", ""),
 }
