@@ -37,4 +37,14 @@ void gcstate_set_threshold(int threshold);
  * one. */
 void gcstate_reset_count(void);
 
+struct _object; /* a PyObject */
+/*
+ * Calls fn for every tracked object, young ones first, frozen ones last, until it returns
+ * something else than 0, which is returned. Between gcstate_hold() and gcstate_release():
+ * nothing is collected meanwhile. fn must run no Python code. With the GIL.
+ */
+int gcstate_visit(int (*fn)(struct _object *object, void *userdata), void *userdata);
+bool gcstate_hold(void); /* false: a collection is running */
+void gcstate_release(void);
+
 #endif

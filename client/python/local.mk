@@ -9,9 +9,12 @@ client_python__rtgc_la_SOURCES = \
 	client/python/heap.c client/python/heap.h \
 	client/python/helper.c client/python/helper.h \
 	client/python/module.c \
+	client/python/pool.c client/python/pool.h \
+	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
 	client/python/rest.c client/python/rest.h \
-	client/python/servers.c client/python/servers.h
+	client/python/servers.c client/python/servers.h \
+	client/python/summary.c client/python/summary.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
@@ -26,6 +29,7 @@ rtgcmod_python = \
 	client/python/rtgc/_hooks.py \
 	client/python/rtgc/_multiprocessing.py \
 	client/python/rtgc/_rtgc.pyi \
+	client/python/rtgc/_summary.py \
 	client/python/rtgc/_supervise.py \
 	client/python/rtgc/_uvicorn.py \
 	client/python/rtgc/_uvloop.py \

@@ -8,8 +8,10 @@
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
+#include "client/python/pool.h"
 #include "client/python/rest.h"
 #include "client/python/servers.h"
+#include "client/python/summary.h"
 
 #define MAX_S \
 	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
@@ -210,7 +212,7 @@ static PyObject *window_dict(struct rtgc *r)
 		"predicted_pause_us", (unsigned long long)window.predicted_ns / 1000);
 }
 
-static PyObject *status(PyObject *module, PyObject *unused)
+static PyObject *heap_status(void)
 {
 	struct rtgc *r = heap.rtgc;
 	/* Not what the library has just learnt: what holds for the collector by now. */
@@ -248,6 +250,24 @@ static PyObject *status(PyObject *module, PyObject *unused)
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
 		now.refused);
 #undef NUMBER
+}
+
+/* Adds what `value` (stolen) holds; 0, or -1 with an exception set. */
+static int add(PyObject *dict, const char *key, PyObject *value)
+{
+	int r = value ? PyDict_SetItemString(dict, key, value) : -1;
+
+	Py_XDECREF(value);
+	return r;
+}
+
+static PyObject *status(PyObject *module, PyObject *unused)
+{
+	PyObject *dict = heap_status();
+
+	if (dict && add(dict, "pools", pool_list()) < 0)
+		Py_CLEAR(dict);
+	return dict;
 }
 
 /* ---- Running a program as python itself runs it
@@ -313,6 +333,8 @@ static PyMethodDef methods[] = {
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
 	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	{"heap_summary", summary_call, METH_O,
+	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
 	{"run", run, METH_VARARGS,
 	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
 	{0},
@@ -333,7 +355,7 @@ static int execute(PyObject *module)
 		heap_init();
 		ready = true;
 	}
-	if (rest_add(module) < 0 || servers_add(module) < 0)
+	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0)
 		return -1;
 	return PyModule_AddStringConstant(module, "version", rtgc_version());
 }
