@@ -19,6 +19,11 @@ void gcstate_figures(struct gcstate_figures *ret)
 	ret->pending = gc->long_lived_pending > 0 ? (uint64_t)gc->long_lived_pending : 0;
 }
 
+unsigned long gcstate_main_thread(void)
+{
+	return _PyRuntime.main_thread;
+}
+
 bool gcstate_enabled(void)
 {
 	return gc->enabled;

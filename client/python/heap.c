@@ -8,10 +8,14 @@
 
 #include "client/python/collector.h"
 #include "client/python/figures.h"
+#include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
 #include "client/python/record.h"
+#include "client/python/servers.h"
 #include "client/python/snapshot.h"
+
+#define KINDS (1U << RTGC_MAJOR)
 
 struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
 
@@ -263,6 +267,7 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	heap.mine = false;
 	figures_result(record.freed, &result);
 	rtgc_end(r, &result);
+	gate_open();
 	if (heap.rtgc != r)
 		return true; /* a finalizer ended the supervision */
 	record_add(&record);
@@ -278,6 +283,7 @@ bool heap_checkpoint(uint64_t until_ns)
 
 	if (!r || heap.critical)
 		return false;
+	snapshot_step_between();
 	switch (rtgc_check(r, until_ns, &window)) {
 	case RTGC_PREPARE:
 		rtgc_quiet(r);
@@ -454,6 +460,7 @@ void heap_close(void)
 	PyErr_Fetch(&type, &value, &traceback);
 	helper_stop();
 	snapshot_void("the supervision ended");
+	gate_open();
 	if (heap.rtgc == r) {
 		if (listen(false) < 0)
 			PyErr_Clear(); /* somebody took it out before us */
@@ -478,6 +485,7 @@ void heap_after_fork_child(void)
 	snapshot_after_fork_child();
 	heap.snapshot_soon = false;
 	record_after_fork_child();
+	servers_after_fork_child();
 	heap.main_thread = PyThread_get_thread_ident();
 	heap.mine = heap.at_ceiling = heap.waking = false;
 	atomic_store(&heap.soon, false);

@@ -4,21 +4,20 @@
 #include <Python.h>
 
 #include <math.h>
-#include <unistd.h>
 
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
 #include "client/python/pool.h"
 #include "client/python/rest.h"
+#include "client/python/servers.h"
 #include "client/python/snapshot.h"
+#include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
 
 #define MAX_S \
 	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
 		   */
-
-#define SNAPSHOT_POLL_US 100
 
 static PyObject *generation_name; /* "generation" */
 static PyObject *collected_name;  /* "collected" */
@@ -70,23 +69,21 @@ static uint64_t instant(double seconds)
 
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service",     "heap",	    "program",	  "budget",
-				"main_thread", "collector", "fork_limit", NULL};
+	static char *names[] = {"service",   "heap",	   "program", "budget",
+				"collector", "fork_limit", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
-	unsigned long main_thread;
 	double fork_limit;
 	int collector;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsKkid:open", names,
-					 &options.service, &options.name,
-					 &options.program, &budget, &main_thread,
-					 &collector, &fork_limit))
+	if (!PyArg_ParseTupleAndKeywords(
+		    args, keywords, "szsKid:open", names, &options.service, &options.name,
+		    &options.program, &budget, &collector, &fork_limit))
 		return NULL;
 	options.collector = (enum heap_collector)collector;
 	options.fork_limit_ns = instant(fork_limit);
 	options.byte_budget = budget;
-	heap.main_thread = main_thread;
+	heap.main_thread = gcstate_main_thread();
 	if (!heap.callback)
 		heap.callback = PyObject_GetAttrString(module, "on_gc");
 	if (!heap.callback || heap_open(&options) < 0)
@@ -144,27 +141,6 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
 }
 
-/* A window is announced: it opens soon after the quiet answer. Idle, so wait for it. */
-static void wait_announced(struct rtgc *r, uint64_t until_ns)
-{
-	struct rtgc_window window;
-
-	while (heap.rtgc == r && rtgc_check(r, until_ns, &window) == RTGC_PREPARE) {
-		uint64_t changes = heap_changes(NULL);
-		uint64_t last = until_ns > window.predicted_ns
-					? until_ns - window.predicted_ns
-					: 0;
-
-		if (rtgc_now() >= last)
-			return;
-		/* It may have opened before the changes were counted. */
-		if (rtgc_check(r, until_ns, NULL) != RTGC_PREPARE)
-			return;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, last);
-		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
-	}
-}
-
 /* Steps of a snapshot for as long as nothing is due: the last one ends in time. */
 static void use_slack(uint64_t until_ns)
 {
@@ -195,7 +171,7 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	if (rtgc_pending(r)) {
 		collected = heap_checkpoint(until);
 		if (!collected && until != RTGC_NEVER) {
-			wait_announced(r, until);
+			rest_wait_announced(r, until);
 			collected = !PyErr_Occurred() && heap_checkpoint(until);
 		}
 	}
@@ -231,53 +207,6 @@ static PyObject *leave_critical(PyObject *module, PyObject *unused)
 	return none();
 }
 
-static PyObject *request_begin(PyObject *module, PyObject *unused)
-{
-	struct rtgc *r = heap.rtgc;
-
-	if (heap.in_flight++ == 0 && r) {
-		atomic_store(&heap.rest, HEAP_WORKS);
-		rtgc_busy(r);
-	}
-	return none();
-}
-
-/* The last one gone, the server is between requests. */
-static PyObject *request_end(PyObject *module, PyObject *unused)
-{
-	struct rtgc *r = heap.rtgc;
-
-	if (heap.in_flight > 0)
-		heap.in_flight--;
-	if (heap.in_flight == 0 && r) {
-		rtgc_idle(r, RTGC_NEVER);
-		if (rtgc_pending(r))
-			heap_checkpoint(RTGC_NEVER);
-		snapshot_step_between();
-	}
-	return none();
-}
-
-/* One from the fork to the last step. How many objects it freed; None: it came to nothing. */
-static PyObject *snapshot_now(PyObject *module, PyObject *unused)
-{
-	struct snapshot_figures before, after;
-
-	snapshot_figures(&before);
-	if (!snapshot_start(RTGC_UNCOORDINATED, NULL))
-		return none();
-	while (snapshot_runs()) {
-		if (snapshot_waits())
-			snapshot_step(RTGC_NEVER);
-		Py_BEGIN_ALLOW_THREADS usleep(SNAPSHOT_POLL_US);
-		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return NULL;
-	}
-	snapshot_figures(&after);
-	if (after.voided != before.voided)
-		return none();
-	return PyLong_FromUnsignedLongLong(after.freed - before.freed);
-}
-
 /* ---- Looking
  * ---------------------------------------------------------------------------------- */
 
@@ -300,25 +229,6 @@ static PyObject *window_dict(struct rtgc *r)
 		((long long)window.opens_ns - (long long)now) / 1000, "closes_in_us",
 		((long long)window.closes_ns - (long long)now) / 1000,
 		"predicted_pause_us", (unsigned long long)window.predicted_ns / 1000);
-}
-
-static PyObject *snapshot_dict(void)
-{
-	struct snapshot_figures f;
-
-	snapshot_figures(&f);
-#define NUMBER(value) (unsigned long long)(value)
-	return Py_BuildValue(
-		"{s:O,s:O,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:z,s:z}", "offered",
-		heap.kinds & 1U << RTGC_SNAPSHOT ? Py_True : Py_False, "running",
-		snapshot_runs() ? Py_True : Py_False, "taken", NUMBER(f.taken), "void",
-		NUMBER(f.voided), "freed", NUMBER(f.freed), "objects", NUMBER(f.objects),
-		"fork_us", NUMBER(f.fork_ns / 1000), "fork_max_us",
-		NUMBER(f.fork_max_ns / 1000), "stop_us", NUMBER(f.stop_ns / 1000),
-		"stop_max_us", NUMBER(f.stop_max_ns / 1000), "run_us",
-		NUMBER(f.run_ns / 1000), "void_reason", f.void_reason, "refused",
-		f.refused);
-#undef NUMBER
 }
 
 static PyObject *heap_status(void)
@@ -420,7 +330,7 @@ static PyMethodDef methods[] = {
 	{"on_gc", (PyCFunction)(void (*)(void))on_gc, METH_FASTCALL,
 	 "on_gc(phase, info)\n--\n\nrtgc's entry in gc.callbacks."},
 	{"open", (PyCFunction)(void (*)(void))open_heap, METH_VARARGS | METH_KEYWORDS,
-	 "open(service, heap, program, budget, main_thread)\n--\n\nBegin to supervise."},
+	 "open(service, heap, program, budget)\n--\n\nBegin to supervise."},
 	{"close", close_heap, METH_NOARGS, "close()\n--\n\nEnd it."},
 	{"after_fork_child", after_fork_child, METH_NOARGS,
 	 "after_fork_child()\n--\n\nLeave the parent's connection."},
@@ -437,16 +347,11 @@ static PyMethodDef methods[] = {
 	 "True: it collected."},
 	{"enter_critical", enter_critical, METH_NOARGS, NULL},
 	{"leave_critical", leave_critical, METH_NOARGS, NULL},
-	{"request_begin", request_begin, METH_NOARGS, NULL},
-	{"request_end", request_end, METH_NOARGS, NULL},
 	{"status", status, METH_NOARGS,
 	 "status()\n--\n\n"
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
 	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
-	{"snapshot_now", snapshot_now, METH_NOARGS,
-	 "snapshot_now()\n--\n\n"
-	 "Take a snapshot here, unasked, and work it off. The number of objects freed, or None."},
 	{"heap_summary", summary_call, METH_O,
 	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
 	{"run", run, METH_VARARGS,
@@ -469,7 +374,8 @@ static int execute(PyObject *module)
 		heap_init();
 		ready = true;
 	}
-	if (rest_add(module) < 0 || pool_add(module) < 0)
+	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0 ||
+	    snapshot_add(module) < 0)
 		return -1;
 	return PyModule_AddStringConstant(module, "version", rtgc_version());
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "daemon/core/service.h"
-#include "daemon/core/yield.h"
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
 #define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
@@ -104,7 +103,7 @@ uint64_t heap_budget(const struct heap *h)
 	case BUDGET_SHARED:
 		return h->assigned;
 	case BUDGET_RUNTIME:
-		return h->report.budget;
+		return yield_budget(h, h->report.budget);
 	case BUDGET_SERVICE:
 		return h->service->config.budget_bytes;
 	}
@@ -170,7 +169,9 @@ nsec_t heap_predict(const struct heap *h, unsigned kind)
 	if (kind == WIRE_SNAPSHOT)
 		return predict_stop(&h->predict[kind], h->unit, h->report.rss_bytes,
 				    h->report.live);
-	return predict_pause(&h->predict[kind], h->unit, h->report.live);
+	/* Setting a heap aside walks nothing. */
+	return predict_pause(&h->predict[kind], h->unit,
+			     kind == WIRE_FREEZE ? 0 : h->report.live);
 }
 
 nsec_t heap_lead(const struct heap *h)
@@ -199,16 +200,18 @@ void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
 	nsec_t guard, typical, lead;
+	uint64_t walked;
 
 	h->next = yield_kind(h, now);
 	lead = heap_lead(h);
+	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
 	h->predicted = heap_predict(h, h->next);
 	h->run = h->next == WIRE_SNAPSHOT ? predict_run(&h->runs, h->unit, h->report.live)
 					  : 0;
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = predict_typical(&h->predict[h->next], h->unit, h->report.live);
+	typical = predict_typical(&h->predict[h->next], h->unit, walked);
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
 	if (h->run)
 		h->span = h->work = h->run;
@@ -227,6 +230,8 @@ void heap_estimate(struct heap *h, nsec_t now)
 		h->exhaustion = nsec_add(h->report.at, guard);
 	/* The program goes on allocating while a snapshot runs, and writes to pages it shares. */
 	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, h->run));
+	if (h->yield.at_once)
+		h->latest_start = nsec_min(h->latest_start, h->report.at);
 	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, h->run));
 }
 
@@ -254,7 +259,9 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 	}
 	/* What it walked: what was live before, which is what is left and what was freed.
 	 */
-	predict_learn(&h->predict[end->kind], end->live + end->freed, pause);
+	predict_learn(&h->predict[end->kind],
+		      end->kind == WIRE_FREEZE ? 0 : end->live + end->freed, pause);
+	yield_learn(h, end, begin, pause);
 	h->collections[end->kind]++;
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
 		h->yield_last = end->freed;

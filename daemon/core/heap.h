@@ -14,6 +14,7 @@
 #include "daemon/core/predict.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
+#include "daemon/core/yield.h"
 
 struct service;
 
@@ -103,6 +104,7 @@ struct heap {
 	struct histogram pauses;
 	struct predict predict[WIRE_KINDS]; /* of pauses */
 	struct predict runs; /* of snapshots, which are longer than their stops */
+	struct yield yield;
 	enum reason reason;
 	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
 	unsigned n_decisions;		 /* made in all */
