@@ -3,6 +3,7 @@
 rtgcmoddir = $(rtgcpythondir)/rtgc
 rtgcmod_LTLIBRARIES = client/python/_rtgc.la
 client_python__rtgc_la_SOURCES = \
+	client/python/answer.c client/python/answer.h \
 	client/python/figures.c client/python/figures.h \
 	client/python/gcstate.c client/python/gcstate.h \
 	client/python/heap.c client/python/heap.h \

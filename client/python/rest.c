@@ -5,7 +5,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
 #include "client/python/heap.h"
+#include "client/python/helper.h"
 
 #define MAX_ARGUMENTS 8
 #define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
@@ -139,6 +141,8 @@ static void come_to_rest(struct rtgc *r, const struct call *call)
 			      call->rest->wakeable ? HEAP_RESTS_EPOLL : HEAP_RESTS_POLL,
 			      memory_order_release);
 	rtgc_idle(r, RTGC_NEVER);
+	if (answer_wanted())
+		helper_kick();
 }
 
 /* True: the helper woke the selector. */
