@@ -7,6 +7,7 @@
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
 #include <internal/pycore_interp.h>
+#include <internal/pycore_runtime.h>
 #pragma GCC diagnostic pop
 
 #include <stdio.h>
@@ -32,6 +33,11 @@ void gcstate_figures(struct gcstate_figures *ret)
 {
 	ret->total = gc->long_lived_total > 0 ? (uint64_t)gc->long_lived_total : 0;
 	ret->pending = gc->long_lived_pending > 0 ? (uint64_t)gc->long_lived_pending : 0;
+}
+
+unsigned long gcstate_main_thread(void)
+{
+	return _PyRuntime.main_thread;
 }
 
 bool gcstate_enabled(void)

@@ -27,6 +27,8 @@ struct gcstate_figures {
  */
 int gcstate_init(void);
 void gcstate_figures(struct gcstate_figures *ret);
+/* Python's: threading is not asked, for gevent gives it other identities. */
+unsigned long gcstate_main_thread(void);
 bool gcstate_enabled(void);    /* gc.isenabled() */
 bool gcstate_collecting(void); /* a collection is running, in whichever thread */
 int gcstate_threshold(void);   /* of the oldest generation */
