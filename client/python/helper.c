@@ -327,8 +327,8 @@ static void sleep_until(uint64_t until_ns)
 static void *run(void *unused)
 {
 	while (!atomic_load(&helper.stop)) {
-		uint64_t now = rtgc_now(), next = look(now), gate = watch_gate(now),
-			 asked = look_asked(now);
+		uint64_t next = look(rtgc_now()), gate = watch_gate(rtgc_now()),
+			 asked = look_asked(rtgc_now());
 
 		next = gate < next ? gate : next;
 		record_flush();

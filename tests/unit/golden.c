@@ -216,7 +216,7 @@ const struct golden goldens[GOLDENS] = {
 			.ask = {.ask = U64(0), .most = U16(1), .what = WIRE_HEAP_SUMMARY},
 		},
 		"26 00 18 00 12 00 00 00 "
-		"01 02 03 04 05 06 07 08 11 12 -- -- -- -- -- --",
+		"01 02 03 04 05 06 07 08 11 12 00 -- -- -- -- --",
 	},
 };
 

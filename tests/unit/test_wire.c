@@ -251,6 +251,13 @@ static void test_values(void **state)
 		{WIRE_ERROR, 8, 2, WIRE_ERROR_MALFORMED, 0},
 		{WIRE_ERROR, 8, 2, WIRE_ERROR_SHUTDOWN + 1, WIRE_E_VALUE},
 		{WIRE_ERROR, 8, 2, 0x0106, WIRE_E_VALUE},
+		{WIRE_ANSWER, 8, 8, 0, WIRE_E_VALUE},
+		{WIRE_ANSWER, 40, 1, 0, 0},
+		{WIRE_ANSWER, 40, 1, 2, WIRE_E_VALUE},
+		{WIRE_ANSWER, 41, 1, WIRE_OUTCOMES, WIRE_E_VALUE},
+		{WIRE_ASK, 8, 8, 0, WIRE_E_VALUE},
+		{WIRE_ASK, 16, 2, UINT16_MAX, 0},
+		{WIRE_ASK, 18, 1, WIRE_WHATS, WIRE_E_VALUE},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -275,6 +282,7 @@ static void test_names_in_frames(void **state)
 		{WIRE_HELLO, 120, 64, false},
 		{WIRE_HELLO, 184, 32, true},
 		{WIRE_ERROR, 16, 96, true},
+		{WIRE_ANSWER, 48, 128, true},
 	};
 
 	for (unsigned i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
