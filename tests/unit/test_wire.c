@@ -194,7 +194,7 @@ static void test_reserved(void **state)
 			padding += g.what[j] == GOLDEN_PADDING;
 		}
 	}
-	assert_int_equal(reserved, 2 + 6 + 6 + 7 + 7 + 6 + 6 + 6);
+	assert_int_equal(reserved, 2 + 6 + 6 + 7 + 7 + 6 + 6 + 6 + 6 + 5);
 	assert_int_equal(padding, 64 - 9 + 64 - 10 + 32 - 15 + 96 - 6);
 }
 
@@ -278,10 +278,8 @@ static void test_names_in_frames(void **state)
 		uint8_t at, width;
 		bool may_be_empty;
 	} fields[] = {
-		{WIRE_HELLO, 56, 64, false},
-		{WIRE_HELLO, 120, 64, false},
-		{WIRE_HELLO, 184, 32, true},
-		{WIRE_ERROR, 16, 96, true},
+		{WIRE_HELLO, 56, 64, false},  {WIRE_HELLO, 120, 64, false},
+		{WIRE_HELLO, 184, 32, true},  {WIRE_ERROR, 16, 96, true},
 		{WIRE_ANSWER, 48, 128, true},
 	};
 
