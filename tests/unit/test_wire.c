@@ -195,7 +195,7 @@ static void test_reserved(void **state)
 		}
 	}
 	assert_int_equal(reserved, 2 + 6 + 6 + 7 + 7 + 6 + 6 + 6 + 6 + 5);
-	assert_int_equal(padding, 64 - 9 + 64 - 10 + 32 - 15 + 96 - 6);
+	assert_int_equal(padding, 64 - 9 + 64 - 10 + 32 - 15 + 96 - 6 + 128 - 18);
 }
 
 static void test_values(void **state)
