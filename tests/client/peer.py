@@ -37,7 +37,7 @@ FRAMES = {
     8: ("END", "<QQQQQQBB6xQ", "window begin end freed used live kind cause stop"),
     9: ("DECLINE", "<QB7x", "window why"),
     10: ("BYE", "<", ""),
-    11: ("OFFER", "<B7x", "kinds"),
+    12: ("OFFER", "<B7x", "kinds"),
     16: ("HEARTBEAT", "<Q", "at"),
     32: ("WELCOME", "<HHIQQQQ", "version slot caps epoch heap heartbeat_every stale_after"),
     33: ("DIRECTIVE", "<QQQB7x", "watermark report_by budget want"),
