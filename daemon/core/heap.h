@@ -106,6 +106,10 @@ struct heap {
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);
 struct heap *heap_free(struct heap *h);
+/* What it said, or would say today. */
+void heap_hello(const struct heap *h, struct wire_hello *ret);
+/* It is what former was, by a new connection: memory.c. */
+void heap_inherit(struct heap *h, const struct heap *former);
 
 /* The budget in force, in the heap's unit; 0: none. */
 uint64_t heap_budget(const struct heap *h);
