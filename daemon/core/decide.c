@@ -65,7 +65,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 bool can_collect(const struct heap *h)
 {
 	return !h->lost && !h->silent && !h->running && h->lease.state == LEASE_NONE &&
-	       (h->kinds & 1 << WIRE_MAJOR) && heap_budget(h) > 0;
+	       (h->kinds & 1 << h->next) && heap_budget(h) > 0;
 }
 
 /* ---- Demand ------------------------------------------------------------------------------- */
@@ -255,9 +255,9 @@ void decide_due(struct supervisor *s, struct service *service, nsec_t now)
 
 void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	heap_estimate(h);
+	heap_estimate(h, now);
 	budget_update(s, h);
-	heap_estimate(h);
+	heap_estimate(h, now);
 	/* Whether it must wait is found out anew, with the latest figures. */
 	if (!h->look_until || !can_collect(h)) {
 		list_unlink(&h->waiting);

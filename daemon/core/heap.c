@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/core/service.h"
+#include "daemon/core/yield.h"
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
 #define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
@@ -184,16 +185,17 @@ static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 	return ns < (double)(INT64_MAX / 2) ? (nsec_t)ns : NSEC_NEVER;
 }
 
-void heap_estimate(struct heap *h)
+void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
 	nsec_t guard, typical, lead = heap_lead(h);
 
-	h->predicted = predict_pause(&h->predict[WIRE_MAJOR], h->unit, h->report.live);
+	h->next = yield_kind(h, now);
+	h->predicted = predict_pause(&h->predict[h->next], h->unit, h->report.live);
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = predict_typical(&h->predict[WIRE_MAJOR], h->unit, h->report.live);
+	typical = predict_typical(&h->predict[h->next], h->unit, h->report.live);
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;

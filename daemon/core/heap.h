@@ -72,6 +72,7 @@ struct heap {
 	nsec_t deadline;    /* NSEC_NEVER: none */
 
 	/* Worked out from the above by heap_estimate() and the placement. */
+	uint8_t next; /* the kind of its next window */
 	nsec_t exhaustion, latest_start, predicted;
 	nsec_t last_call; /* past the latest start: from here on even over the limit */
 	nsec_t span;	  /* how long it will hold a slot */
@@ -114,8 +115,11 @@ double heap_rate(const struct heap *h);
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);
 /* Used at now, at the present rate since the last report. */
 uint64_t heap_used_at(const struct heap *h, nsec_t now);
-/* Works out exhaustion, latest start, last call, predicted pause and span from what is known. */
-void heap_estimate(struct heap *h);
+/*
+ * Works out the kind of the next window, exhaustion, latest start, last call, predicted pause and
+ * span from what is known.
+ */
+void heap_estimate(struct heap *h, nsec_t now);
 /* From when on so much is used that a collection is worth a pause at all. */
 nsec_t heap_worth_from(const struct heap *h);
 /* A collection took [begin, end): learn from it. */

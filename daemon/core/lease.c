@@ -118,7 +118,7 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	h->lease = (struct lease){
 		.state = LEASE_ANNOUNCED,
 		.id = ++s->window_seq,
-		.kind = WIRE_MAJOR,
+		.kind = h->next,
 		.announced = now,
 		.predicted = h->predicted,
 		.reason = reason,
@@ -240,7 +240,7 @@ void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, nsec_t c
 
 	if (h->running || h->lease.state != LEASE_NONE)
 		return;
-	heap_estimate(h);
+	heap_estimate(h, now);
 	start(s, h, REASON_ADOPTED, now);
 	h->lease.id = window;
 	h->lease.opens = now;
@@ -263,7 +263,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 	}
 	if (begin->cause != WIRE_IN_WINDOW) {
 		/* Counted at its end; a window that waits for the same thing is moot. */
-		if (begin->kind == WIRE_MAJOR && h->lease.state != LEASE_NONE)
+		if (begin->kind != WIRE_MINOR && h->lease.state != LEASE_NONE)
 			lease_revoke(s, h, REASON_MOOT, now);
 		pause_started(s, h, at);
 		return 0;
@@ -338,10 +338,10 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	} else if (h->lease.state != LEASE_IN_USE) {
 		/* (What is told after the fact does not end a collection under way.) */
 		pause_ended(s, h);
-		if (end->kind == WIRE_MAJOR)
+		if (end->kind != WIRE_MINOR)
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
-	if (end->kind == WIRE_MAJOR) {
+	if (end->kind != WIRE_MINOR) {
 		h->wanting_since = NSEC_NEVER;
 		h->retries = 0;
 		h->retry_at = 0;

@@ -17,5 +17,6 @@ libcore_la_SOURCES = \
 	daemon/core/service.c daemon/core/service.h \
 	daemon/core/state.h \
 	daemon/core/supervisor.c daemon/core/supervisor.h \
-	daemon/core/timers.c daemon/core/timers.h
+	daemon/core/timers.c daemon/core/timers.h \
+	daemon/core/yield.c daemon/core/yield.h
 libcore_la_LIBADD = libwire.la
