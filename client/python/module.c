@@ -127,6 +127,7 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	atomic_store_explicit(&heap.hooked, true, memory_order_relaxed);
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));

@@ -24,11 +24,12 @@ nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 {
 	nsec_t start = h->latest_start;
 
-	if (!h->in_service.linked)
-		return start;
 	/* (Its own deadline is not asked of a node that is load, so it is minded here.) */
-	start = nsec_min(start, demand_start_of(&h->service->demand, &h->in_service));
-	start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
+	if (h->in_service.linked)
+		start = nsec_min(start,
+				 demand_start_of(&h->service->demand, &h->in_service));
+	if (h->in_host.linked)
+		start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
 	if (h->in_rivals.linked)
 		start = nsec_min(start, demand_start_of(&h->service->rivals->demand,
 							&h->in_rivals));
@@ -85,11 +86,16 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 	} else if (can_collect(h) && h->latest_start != NSEC_NEVER) {
 		latest = h->latest_start > lead ? h->latest_start - lead : 0;
 	}
-	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, role);
-	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, role);
+	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, 1,
+		   role);
+	if (h->service->config.policy == POLICY_TOGETHER) {
+		round_place(s, h);
+		return;
+	}
+	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, 1, role);
 	if (h->service->rivals)
 		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
-			   h->work, role);
+			   h->work, 1, role);
 }
 
 /* From here on it is let through even over the limit. */
@@ -284,6 +290,8 @@ void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 	demand_remove(&s->demand, &h->in_host);
 	if (h->service->rivals)
 		demand_remove(&h->service->rivals->demand, &h->in_rivals);
+	if (h->service->config.policy == POLICY_TOGETHER)
+		round_place(s, h);
 	timers_arm(&s->timers, &h->timer, NSEC_NEVER);
 	check_eligible(s, h->service);
 	decide_due(s, h->service, now);
@@ -291,7 +299,8 @@ void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 
 void decide_service(struct supervisor *s, struct service *service, nsec_t now)
 {
-	demand_resize(&service->demand, service->config.max_concurrent);
+	demand_resize(&service->demand, service_width(&service->config));
+	service->first = NULL;
 	list_for_each (l, &service->heaps)
 		decide_heap(s, list_entry(l, struct heap, siblings), now);
 }
@@ -337,7 +346,7 @@ static struct heap *most_pressing(const struct supervisor *s)
 		    (service->config.policy == POLICY_TOGETHER &&
 		     !round_fits(s, service)))
 			continue;
-		if (!best || h->in_host.deadline < best->in_host.deadline)
+		if (!best || h->in_service.deadline < best->in_service.deadline)
 			best = h;
 	}
 	return best;

@@ -167,6 +167,8 @@ bool heap_waits_for_quiet(const struct heap *h)
 
 nsec_t heap_lead(const struct heap *h)
 {
+	if (h->service->config.policy == POLICY_TOGETHER)
+		return 0; /* a round is not announced: its windows open at one instant */
 	if (h->service->config.drain == DRAIN_EXTERNAL || heap_waits_for_quiet(h))
 		return h->service->config.lead;
 	return 0;

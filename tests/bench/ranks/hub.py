@@ -4,8 +4,8 @@
     hub = Hub(path, ranks=4)       # a thread; ranks connect with Group(path, rank)
     hub.released                   # time.monotonic_ns() of the end of each step
     hub.excuse(rank)               # go on without one that stands still
-    Hub(path, 4, hold=100)         # the hundredth step ends when hub.go() is called
-    hub.held                       # set as soon as only that is missing
+    Hub(path, 4, hold=(20, 100))   # these two steps end when hub.go() is called
+    hub.held                       # set while only that is missing
 
 Who hangs up is left out from then on; who was excused and sends again takes part again.
 """
@@ -38,11 +38,11 @@ class Group:
 
 
 class Hub:
-    def __init__(self, path, ranks, hold=None):
+    def __init__(self, path, ranks, hold=()):
         self.expected = ranks
         self.released = []
         self.held = threading.Event()
-        self._hold = hold
+        self._hold = set(hold)
         self._ranks = {}  # connection -> rank, None before it has said
         self._sent = {}  # connection -> what it sent in this step
         self._excused = set()
@@ -60,7 +60,8 @@ class Hub:
         self._wake.send(bytes([rank]))
 
     def go(self):
-        self._hold = None
+        self.held.clear()
+        self._hold.discard(min(self._hold))
         self._wake.send(bytes([NOBODY]))
 
     def close(self):
@@ -93,7 +94,7 @@ class Hub:
                    if connection not in self._sent and rank not in self._excused]
         if missing or not self._sent or len(self._ranks) < self.expected and not self.released:
             return
-        if self._hold == len(self.released) + 1:
+        if len(self.released) + 1 in self._hold:
             self.held.set()
             return
         mean = sum(self._sent.values()) / len(self._sent)

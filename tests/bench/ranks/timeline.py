@@ -32,7 +32,7 @@ def _steps(axes, measured, colour):
     axes.set_ylabel("ms a step")
 
 
-def timeline(before, after, path):
+def draw(before, after, path):
     """`before` and `after` are Measured; both halves have the same scales."""
     plt.rcParams.update({"font.size": 9.5, "axes.edgecolor": FAINT, "axes.labelcolor": FAINT,
                          "xtick.color": FAINT, "ytick.color": INK, "font.family": "DejaVu Sans"})
