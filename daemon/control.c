@@ -249,15 +249,17 @@ static json_t *show_heap(const struct core_heap *h, nsec_t now)
 
 	json_object_update_new(
 		object,
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
-			  "forced", amount(h->forced), "uncoordinated",
-			  amount(h->uncoordinated), "declined", amount(h->declined),
-			  "expired", amount(h->expired), "overruns", amount(h->overruns),
-			  "violations", amount(h->violations), "last_pause_us",
-			  span(h->last_pause), "pause_p50_us", span(h->pause_p50),
-			  "pause_p99_us", span(h->pause_p99), "pause_max_us",
-			  span(h->pause_max), "yield_last", amount(h->yield_last),
-			  "reason", reason_key(h->reason)));
+		json_pack(
+			"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+			"forced", amount(h->forced), "uncoordinated",
+			amount(h->uncoordinated), "declined", amount(h->declined),
+			"expired", amount(h->expired), "overruns", amount(h->overruns),
+			"violations", amount(h->violations), "last_pause_us",
+			span(h->last_pause), "pause_p50_us", span(h->pause_p50),
+			"pause_p99_us", span(h->pause_p99), "pause_max_us",
+			span(h->pause_max), "yield_last", amount(h->yield_last),
+			"yield_per_s", amount(h->yield_per_s), "reason",
+			reason_key(h->reason)));
 	return object;
 }
 

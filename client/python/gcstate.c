@@ -7,6 +7,7 @@
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
 #include <internal/pycore_interp.h>
+#include <internal/pycore_runtime.h>
 #pragma GCC diagnostic pop
 
 #include <stdio.h>
@@ -34,6 +35,11 @@ void gcstate_figures(struct gcstate_figures *ret)
 	ret->pending = gc->long_lived_pending > 0 ? (uint64_t)gc->long_lived_pending : 0;
 }
 
+unsigned long gcstate_main_thread(void)
+{
+	return _PyRuntime.main_thread;
+}
+
 bool gcstate_enabled(void)
 {
 	return gc->enabled;
@@ -59,6 +65,40 @@ void gcstate_reset_count(void)
 	gc->generations[OLDEST].count = 0;
 }
 
+bool gcstate_hold(void)
+{
+	if (gc->collecting)
+		return false;
+	gc->collecting = 1;
+	return true;
+}
+
+void gcstate_release(void)
+{
+	gc->collecting = 0;
+}
+
+static int visit_list(PyGC_Head *head, int (*fn)(PyObject *object, void *userdata),
+		      void *userdata)
+{
+	PyGC_Head *g = _PyGCHead_NEXT(head);
+	int r = 0;
+
+	/* What comes next is read last: fn may add a young object. */
+	for (; g != head && r == 0; g = _PyGCHead_NEXT(g))
+		r = fn((PyObject *)(g + 1), userdata);
+	return r;
+}
+
+int gcstate_visit(int (*fn)(PyObject *object, void *userdata), void *userdata)
+{
+	int r = 0;
+
+	for (int i = 0; i <= OLDEST && r == 0; i++)
+		r = visit_list(&gc->generations[i].head, fn, userdata);
+	return r ? r : visit_list(&gc->permanent_generation.head, fn, userdata);
+}
+
 /* ---- The self-test ---------------------------------------------------------------- */
 
 static int refuse(const char *what)
@@ -82,6 +122,12 @@ static bool same_version(void)
 
 	return sscanf(Py_GetVersion(), "%d.%d", &major, &minor) == 2 &&
 	       major == PY_MAJOR_VERSION && minor == PY_MINOR_VERSION;
+}
+
+static int add_one(PyObject *object, void *userdata)
+{
+	++*(Py_ssize_t *)userdata;
+	return 0;
 }
 
 /* Calls gc.NAME() and drops what it returns. */
@@ -193,11 +239,12 @@ static PyObject *known_objects(void)
 static int test_figures(PyObject *module)
 {
 	Py_ssize_t total = gc->long_lived_total, pending = gc->long_lived_pending;
-	Py_ssize_t before = old_objects(module), after;
+	Py_ssize_t before = old_objects(module), after, listed = 0;
 	PyObject *lists = before < 0 ? NULL : known_objects();
 	int r = lists ? collect(module, OLDEST - 1) : -1;
 
 	after = r < 0 ? -1 : old_objects(module);
+	visit_list(&gc->generations[OLDEST].head, add_one, &listed);
 	Py_XDECREF(lists);
 	if (after < 0)
 		return -1;
@@ -205,6 +252,8 @@ static int test_figures(PyObject *module)
 	    after - before < TEST_LISTS ||
 	    !is_near(gc->long_lived_pending - pending, after - before))
 		return refuse("its count of objects grown old is elsewhere");
+	if (!is_near(listed, after))
+		return refuse("its lists are linked in another way");
 	if (after > TEST_SMALL)
 		return 0;
 	if (collect(module, OLDEST) < 0)

@@ -27,6 +27,8 @@ struct gcstate_figures {
  */
 int gcstate_init(void);
 void gcstate_figures(struct gcstate_figures *ret);
+/* Python's: threading is not asked, for gevent gives it other identities. */
+unsigned long gcstate_main_thread(void);
 bool gcstate_enabled(void);    /* gc.isenabled() */
 bool gcstate_collecting(void); /* a collection is running, in whichever thread */
 int gcstate_threshold(void);   /* of the oldest generation */
@@ -34,5 +36,15 @@ void gcstate_set_threshold(int threshold);
 /* Forgets how many collections of the middle generation there were since the last full
  * one. */
 void gcstate_reset_count(void);
+
+struct _object; /* a PyObject */
+/*
+ * Calls fn for every tracked object, young ones first, frozen ones last, until it returns
+ * something else than 0, which is returned. Between gcstate_hold() and gcstate_release():
+ * nothing is collected meanwhile. fn must run no Python code. With the GIL.
+ */
+int gcstate_visit(int (*fn)(struct _object *object, void *userdata), void *userdata);
+bool gcstate_hold(void); /* false: a collection is running */
+void gcstate_release(void);
 
 #endif

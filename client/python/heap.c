@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "client/python/figures.h"
+#include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
 #include "client/python/record.h"
+#include "client/python/servers.h"
 
 #define KINDS (1U << RTGC_MAJOR)
 
@@ -256,6 +258,7 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	heap.mine = false;
 	figures_result(record.freed, &result);
 	rtgc_end(r, &result);
+	gate_open();
 	if (heap.rtgc != r)
 		return true; /* a finalizer ended the supervision */
 	record_add(&record);
@@ -437,6 +440,7 @@ void heap_close(void)
 		return;
 	PyErr_Fetch(&type, &value, &traceback);
 	helper_stop();
+	gate_open();
 	if (heap.rtgc == r) {
 		if (listen(false) < 0)
 			PyErr_Clear(); /* somebody took it out before us */
@@ -459,6 +463,7 @@ void heap_after_fork_child(void)
 	lock_init();
 	helper_after_fork_child();
 	record_after_fork_child();
+	servers_after_fork_child();
 	heap.main_thread = PyThread_get_thread_ident();
 	heap.mine = heap.at_ceiling = heap.waking = false;
 	atomic_store(&heap.soon, false);

@@ -51,7 +51,10 @@ struct heap {
 	bool waking;		   /* but will at its next safe point */
 	bool at_ceiling;	   /* CPython has been told to collect: forced */
 	atomic_int critical;	   /* depth of rtgc.critical() */
-	atomic_int in_flight;	   /* requests the middlewares know of */
+	atomic_int in_flight;	   /* requests the integrations know of */
+	_Atomic uint64_t stirs;	   /* how many of them began or ended so far */
+	PyObject *waker; /* the main thread's event loop in C (servers.h); NULL: none */
+	atomic_bool in_loop; /* there is one */
 
 	bool mine, mine_ended; /* a collection of ours runs, and has come to its end */
 	uint64_t collected;    /* the objects it found unreachable */

@@ -4,12 +4,17 @@ rtgcmoddir = $(rtgcpythondir)/rtgc
 rtgcmod_LTLIBRARIES = client/python/_rtgc.la
 client_python__rtgc_la_SOURCES = \
 	client/python/figures.c client/python/figures.h \
+	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \
 	client/python/heap.c client/python/heap.h \
 	client/python/helper.c client/python/helper.h \
 	client/python/module.c \
+	client/python/pool.c client/python/pool.h \
+	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
-	client/python/rest.c client/python/rest.h
+	client/python/rest.c client/python/rest.h \
+	client/python/servers.c client/python/servers.h \
+	client/python/summary.c client/python/summary.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
@@ -18,9 +23,18 @@ client_python__rtgc_la_LIBADD = libruntime.la
 rtgcmod_python = \
 	client/python/rtgc/__init__.py client/python/rtgc/__init__.pyi \
 	client/python/rtgc/__main__.py \
+	client/python/rtgc/_aiohttp.py \
+	client/python/rtgc/_gevent.py \
+	client/python/rtgc/_gunicorn.py \
+	client/python/rtgc/_hooks.py \
+	client/python/rtgc/_multiprocessing.py \
 	client/python/rtgc/_rtgc.pyi \
+	client/python/rtgc/_summary.py \
 	client/python/rtgc/_supervise.py \
+	client/python/rtgc/_uvicorn.py \
+	client/python/rtgc/_uvloop.py \
 	client/python/rtgc/_web.py \
+	client/python/rtgc/_wsgi.py \
 	client/python/rtgc/py.typed
 rtgcmod_DATA = $(rtgcmod_python)
 EXTRA_DIST += $(rtgcmod_python)

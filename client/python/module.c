@@ -8,7 +8,10 @@
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
+#include "client/python/pool.h"
 #include "client/python/rest.h"
+#include "client/python/servers.h"
+#include "client/python/summary.h"
 
 #define MAX_S \
 	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
@@ -59,18 +62,16 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service", "heap",	  "program",
-				"budget",  "main_thread", NULL};
+	static char *names[] = {"service", "heap", "program", "budget", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
-	unsigned long main_thread;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsKk:open", names,
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsK:open", names,
 					 &options.service, &options.name,
-					 &options.program, &budget, &main_thread))
+					 &options.program, &budget))
 		return NULL;
 	options.byte_budget = budget;
-	heap.main_thread = main_thread;
+	heap.main_thread = gcstate_main_thread();
 	if (!heap.callback)
 		heap.callback = PyObject_GetAttrString(module, "on_gc");
 	if (!heap.callback || heap_open(&options) < 0)
@@ -133,27 +134,6 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
 }
 
-/* A window is announced: it opens soon after the quiet answer. Idle, so wait for it. */
-static void wait_announced(struct rtgc *r, uint64_t until_ns)
-{
-	struct rtgc_window window;
-
-	while (heap.rtgc == r && rtgc_check(r, until_ns, &window) == RTGC_PREPARE) {
-		uint64_t changes = heap_changes(NULL);
-		uint64_t last = until_ns > window.predicted_ns
-					? until_ns - window.predicted_ns
-					: 0;
-
-		if (rtgc_now() >= last)
-			return;
-		/* It may have opened before the changes were counted. */
-		if (rtgc_check(r, until_ns, NULL) != RTGC_PREPARE)
-			return;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, last);
-		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
-	}
-}
-
 static PyObject *slack(PyObject *module, PyObject *argument)
 {
 	double seconds = PyFloat_AsDouble(argument);
@@ -176,7 +156,7 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	if (rtgc_pending(r)) {
 		collected = heap_checkpoint(until);
 		if (!collected && until != RTGC_NEVER) {
-			wait_announced(r, until);
+			rest_wait_announced(r, until);
 			collected = !PyErr_Occurred() && heap_checkpoint(until);
 		}
 	}
@@ -209,32 +189,6 @@ static PyObject *leave_critical(PyObject *module, PyObject *unused)
 	return none();
 }
 
-static PyObject *request_begin(PyObject *module, PyObject *unused)
-{
-	struct rtgc *r = heap.rtgc;
-
-	if (heap.in_flight++ == 0 && r) {
-		atomic_store(&heap.rest, HEAP_WORKS);
-		rtgc_busy(r);
-	}
-	return none();
-}
-
-/* The last one gone, the server is between requests. */
-static PyObject *request_end(PyObject *module, PyObject *unused)
-{
-	struct rtgc *r = heap.rtgc;
-
-	if (heap.in_flight > 0)
-		heap.in_flight--;
-	if (heap.in_flight == 0 && r) {
-		rtgc_idle(r, RTGC_NEVER);
-		if (rtgc_pending(r))
-			heap_checkpoint(RTGC_NEVER);
-	}
-	return none();
-}
-
 /* ---- Looking
  * ---------------------------------------------------------------------------------- */
 
@@ -259,7 +213,7 @@ static PyObject *window_dict(struct rtgc *r)
 		"predicted_pause_us", (unsigned long long)window.predicted_ns / 1000);
 }
 
-static PyObject *status(PyObject *module, PyObject *unused)
+static PyObject *heap_status(void)
 {
 	struct rtgc *r = heap.rtgc;
 	/* Not what the library has just learnt: what holds for the collector by now. */
@@ -297,6 +251,24 @@ static PyObject *status(PyObject *module, PyObject *unused)
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
 		now.refused);
 #undef NUMBER
+}
+
+/* Adds what `value` (stolen) holds; 0, or -1 with an exception set. */
+static int add(PyObject *dict, const char *key, PyObject *value)
+{
+	int r = value ? PyDict_SetItemString(dict, key, value) : -1;
+
+	Py_XDECREF(value);
+	return r;
+}
+
+static PyObject *status(PyObject *module, PyObject *unused)
+{
+	PyObject *dict = heap_status();
+
+	if (dict && add(dict, "pools", pool_list()) < 0)
+		Py_CLEAR(dict);
+	return dict;
 }
 
 /* ---- Running a program as python itself runs it
@@ -340,7 +312,7 @@ static PyMethodDef methods[] = {
 	{"on_gc", (PyCFunction)(void (*)(void))on_gc, METH_FASTCALL,
 	 "on_gc(phase, info)\n--\n\nrtgc's entry in gc.callbacks."},
 	{"open", (PyCFunction)(void (*)(void))open_heap, METH_VARARGS | METH_KEYWORDS,
-	 "open(service, heap, program, budget, main_thread)\n--\n\nBegin to supervise."},
+	 "open(service, heap, program, budget)\n--\n\nBegin to supervise."},
 	{"close", close_heap, METH_NOARGS, "close()\n--\n\nEnd it."},
 	{"after_fork_child", after_fork_child, METH_NOARGS,
 	 "after_fork_child()\n--\n\nLeave the parent's connection."},
@@ -357,13 +329,13 @@ static PyMethodDef methods[] = {
 	 "True: it collected."},
 	{"enter_critical", enter_critical, METH_NOARGS, NULL},
 	{"leave_critical", leave_critical, METH_NOARGS, NULL},
-	{"request_begin", request_begin, METH_NOARGS, NULL},
-	{"request_end", request_end, METH_NOARGS, NULL},
 	{"status", status, METH_NOARGS,
 	 "status()\n--\n\n"
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
 	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	{"heap_summary", summary_call, METH_O,
+	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
 	{"run", run, METH_VARARGS,
 	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
 	{0},
@@ -384,7 +356,7 @@ static int execute(PyObject *module)
 		heap_init();
 		ready = true;
 	}
-	if (rest_add(module) < 0)
+	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0)
 		return -1;
 	return PyModule_AddStringConstant(module, "version", rtgc_version());
 }

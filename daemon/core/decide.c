@@ -205,6 +205,16 @@ static void observe(struct supervisor *s, struct heap *h, nsec_t now)
 	lease_grant_observed(s, h, now);
 }
 
+/* Not worth its pause, and the budget may give way. The client must hear of that before it is full. */
+static void decline(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	decide_record(s, h, REASON_LOW_YIELD, 0, now);
+	h->declined++;
+	yield_raise(h);
+	heap_estimate(h, now);
+	direct_heap(s, h, now);
+}
+
 static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	nsec_t worth = heap_worth_from(h);
@@ -217,6 +227,8 @@ static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 		h->look_until = nsec_add(now, LOOK_PATIENCE);
 		action_append(s, ACTION_LOOK, h);
 		wait_in_order(s, h, now);
+	} else if (yield_declines(h)) {
+		decline(s, h, now);
 	} else if (h->service->config.policy == POLICY_OBSERVE) {
 		observe(s, h, now);
 	} else {
@@ -261,6 +273,7 @@ void decide_due(struct supervisor *s, struct service *service, nsec_t now)
 
 void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 {
+
 	heap_estimate(h, now);
 	budget_update(s, h);
 	heap_estimate(h, now);
@@ -369,6 +382,19 @@ void decide_dispatch(struct supervisor *s, nsec_t now)
 	}
 }
 
+/* Too little would be freed for a pause, even in slack. */
+static bool in_vain(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	if (heap_used_at(h, now) >= yield_slack_from(h))
+		return false;
+	if (!h->yield.told) {
+		h->yield.told = true;
+		decide_record(s, h, REASON_LOW_YIELD, 0, now);
+		h->declined++;
+	}
+	return true;
+}
+
 void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	struct service *service = h->service;
@@ -381,7 +407,7 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 	if (!can_collect(h) || slack == NSEC_NEVER || h->retry_at > now ||
 	    slack < nsec_add(end, SLACK_MARGIN) ||
 	    heap_used_at(h, now) < heap_budget(h) / HEAP_SLACK_SHARE ||
-	    service->taken >= service->config.max_concurrent ||
+	    in_vain(s, h, now) || service->taken >= service->config.max_concurrent ||
 	    s->taken >= s->max_concurrent || rivals_holder(s, service))
 		return;
 	/* With h out of the way: could those that share its slots still start in time? */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "daemon/core/service.h"
-#include "daemon/core/yield.h"
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
 #define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
@@ -104,7 +103,7 @@ uint64_t heap_budget(const struct heap *h)
 	case BUDGET_SHARED:
 		return h->assigned;
 	case BUDGET_RUNTIME:
-		return h->report.budget;
+		return yield_budget(h, h->report.budget);
 	case BUDGET_SERVICE:
 		return h->service->config.budget_bytes;
 	}
@@ -191,13 +190,15 @@ void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
 	nsec_t guard, typical, lead = heap_lead(h);
+	uint64_t walked;
 
 	h->next = yield_kind(h, now);
-	h->predicted = predict_pause(&h->predict[h->next], h->unit, h->report.live);
+	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
+	h->predicted = predict_pause(&h->predict[h->next], h->unit, walked);
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = predict_typical(&h->predict[h->next], h->unit, h->report.live);
+	typical = predict_typical(&h->predict[h->next], h->unit, walked);
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
@@ -213,6 +214,9 @@ void heap_estimate(struct heap *h, nsec_t now)
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);
 	h->latest_start = nsec_sub(h->exhaustion, guard);
+	if (h->yield.at_once)
+		h->latest_start = nsec_min(h->latest_start, h->report.at);
+
 	h->last_call = nsec_sub(h->exhaustion, guard / 2);
 }
 
@@ -236,7 +240,9 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 	}
 	/* What it walked: what was live before, which is what is left and what was freed.
 	 */
-	predict_learn(&h->predict[end->kind], end->live + end->freed, pause);
+	predict_learn(&h->predict[end->kind],
+		      end->kind == WIRE_FREEZE ? 0 : end->live + end->freed, pause);
+	yield_learn(h, end, begin, pause);
 	h->collections[end->kind]++;
 	if (end->kind == WIRE_MAJOR)
 		h->yield_last = end->freed;

@@ -14,6 +14,7 @@
 #include "daemon/core/predict.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
+#include "daemon/core/yield.h"
 
 struct service;
 
@@ -99,6 +100,7 @@ struct heap {
 	nsec_t last_pause;
 	struct histogram pauses;
 	struct predict predict[WIRE_KINDS];
+	struct yield yield;
 	enum reason reason;
 	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
 	unsigned n_decisions;		 /* made in all */

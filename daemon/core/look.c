@@ -73,6 +73,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.pause_p99 = histogram_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
 		.yield_last = h->yield_last,
+		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
 		.reason = h->reason,
 	};
 	memcpy(ret->name, h->name, sizeof(ret->name));

@@ -36,6 +36,8 @@
 	X(REASON_OVERRUN, "overrun", "the pause ended after its window")                 \
 	X(REASON_EXPIRED, "expired", "the window closed unused")                         \
 	X(REASON_DECLINED, "declined", "the client handed the window back")              \
+	X(REASON_LOW_YIELD, "low-yield",                                                 \
+	  "collections free less than MinYield: it is declined until more is used")      \
 	X(REASON_FORCED, "forced",                                                       \
 	  "the heap reached its ceiling and collected without a window")                 \
 	X(REASON_UNCOORDINATED, "uncoordinated", "the runtime collected on its own")     \

@@ -405,6 +405,8 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 	switch (event->type) {
 	case EVENT_REPORT:
 		heap_report(h, &event->report, now);
+		yield_review(h, now);
+
 		h->looked_at = now;
 		h->look_until = 0;
 		return 0;

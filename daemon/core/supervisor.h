@@ -239,8 +239,9 @@ struct core_heap {
 	uint64_t collections[WIRE_KINDS];
 	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
 	nsec_t last_pause, pause_p50, pause_p99, pause_max;
-	uint64_t yield_last; /* freed by the last major, in units */
-	enum reason reason;  /* of the last decision */
+	uint64_t yield_last;  /* freed by the last major, in units */
+	uint64_t yield_per_s; /* for each second of its pause */
+	enum reason reason;   /* of the last decision */
 };
 
 struct core_window {

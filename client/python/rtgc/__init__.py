@@ -26,18 +26,22 @@ except ImportError as _error:
         raise ImportError(_refused)
 else:
     _refused = None
-    from ._rtgc import checkpoint, slack, status
+    from ._rtgc import Pool, checkpoint, slack, status
 
     __version__ = _rtgc.version
-    __all__ = ["asgi", "checkpoint", "critical", "slack", "status", "supervise", "wsgi"]
+    __all__ = [
+        "Pool", "asgi", "checkpoint", "critical", "heap_summary", "slack", "status", "supervise",
+        "wsgi",
+    ]
 
     def __getattr__(name):
         # Late, so that python3 -m rtgc imports nothing before it has set sys.path right.
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import _supervise, _web
+        from . import _summary, _supervise, _web
 
         globals().update(
+            heap_summary=_summary.heap_summary,
             critical=_supervise.critical,
             supervise=_supervise.supervise,
             asgi=_web.asgi,

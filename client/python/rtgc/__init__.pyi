@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: MIT
 from types import TracebackType
-from typing import Any, Callable, Dict, Optional, Type, TypeVar, Union
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    Generic,
+    List,
+    NamedTuple,
+    Optional,
+    Type,
+    TypeVar,
+    Union,
+)
 
+_T = TypeVar("_T")
 _App = TypeVar("_App", bound=Callable[..., Any])
 
 __version__: str
@@ -25,3 +38,33 @@ class critical:
         value: Optional[BaseException],
         traceback: Optional[TracebackType],
     ) -> None: ...
+
+class Pool(Generic[_T]):
+    name: str
+    max: int
+    def __init__(
+        self,
+        factory: Callable[[], _T],
+        reset: Optional[Callable[[_T], Any]] = ...,
+        max: int = ...,
+        name: str = ...,
+    ) -> None: ...
+    def acquire(self) -> _T: ...
+    def release(self, object: _T) -> None: ...
+    def get(self) -> ContextManager[_T]: ...
+    def clear(self) -> None: ...
+    def stats(self) -> Dict[str, Any]: ...
+
+class TypeSummary(NamedTuple):
+    name: str
+    count: int
+    bytes: int
+    share: float
+
+class HeapSummary(NamedTuple):
+    objects: int
+    bytes: int
+    pause_us: int
+    types: List[TypeSummary]
+
+def heap_summary(limit: Optional[int] = ..., untracked: bool = ...) -> HeapSummary: ...

@@ -7,13 +7,13 @@ import os
 import select
 import selectors
 import sys
-import threading
 import warnings
 
-from . import _rtgc
+from . import _hooks, _rtgc
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _given = None  # what supervise() was called with
+_inherited = None  # a spawned child's: what its parent's heap is called
 _program = None  # the program's name, where sys.argv does not tell it
 
 
@@ -52,6 +52,8 @@ def parse_budget(budget):
 
 def _hook(owner, name, timeout_index, wakeable):
     call = getattr(owner, name)
+    if (getattr(call, "__module__", None) or "").startswith("gevent."):
+        return  # there a greenlet waits, and not the thread
     if not isinstance(call, _rtgc.Rest):
         hook = _rtgc.Rest(call, timeout_index, wakeable)
         functools.update_wrapper(hook, call)
@@ -95,6 +97,7 @@ def _install():
     if sys.version_info >= (3, 12):
         os.register_at_fork(before=_before_fork)
     atexit.register(_rtgc.close)
+    _hooks.install()
 
 
 def _open(given):
@@ -104,7 +107,6 @@ def _open(given):
         heap=given[2] or os.environ.get("RTGC_HEAP"),
         program=program,
         budget=given[1],
-        main_thread=threading.main_thread().ident,
     )
 
 
@@ -142,6 +144,22 @@ def supervise(service=None, budget=None, heap=None):
             _open(_given)
         raise
     _given = given
+
+
+def _prefix():
+    """What the name of a child's heap begins with; None: the program's name."""
+    return _inherited or (_given and _given[2]) or os.environ.get("RTGC_HEAP")
+
+
+def inherit(given, program, prefix):
+    """In a process that multiprocessing has started anew: as a forked one would."""
+    global _inherited, _program
+    _inherited, _program = prefix, program
+    name = prefix and prefix.encode("utf-8")[:48].decode("utf-8", "ignore")
+    try:
+        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}")
+    except OSError:
+        pass  # no thread, no memory: CPython's own policy, as with no daemon
 
 
 class critical:

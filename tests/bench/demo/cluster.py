@@ -64,7 +64,7 @@ class Options:
     replicas: int = 3
     cached: int = 17_000
     products: int = 34_000
-    rate: float = 400
+    rate: float = 250
     warmup: float = 4
     seconds: float = 30
     seed: int = 1
