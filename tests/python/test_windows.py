@@ -122,41 +122,6 @@ def test_only_in_windows(daemon, tmp_path, way):
         assert line["pid"] == p.pid and line["heap"] == f"app-{p.pid}"
 
 
-def test_checkpoints_come_first(daemon):
-    """A program that says where its safe points are is collected there, not on its way to them;
-    where none comes while the window is open, it is collected all the same."""
-    with Program("""
-        import rtgc
-        rtgc.supervise(service="web")
-        keep = []
-        collected = lambda: rtgc.status()["collections_in_window"]
-        def on_the_way():
-            "A window opens, and 10 ms later comes a checkpoint."
-            seen = collected()
-            while collected() == seen:
-                trickle(keep)
-                window = rtgc.status()["window"]
-                if window and window["opens_in_us"] <= 0:
-                    until = time.monotonic() + 0.01
-                    while time.monotonic() < until:
-                        pass
-                    return rtgc.checkpoint()
-            return False
-        rtgc.checkpoint()
-        tries = 1
-        while not on_the_way() and tries < 100:
-            tries += 1
-        say(tries=tries)
-        seen = collected()
-        while collected() == seen:
-            trickle(keep)
-        say(status=rtgc.status())
-    """, environment(daemon.env()), launcher=()) as p:
-        # More than one where the machine lets none of it run for as long as a window is open.
-        assert p.next()["tries"] < 100
-        assert p.next()["status"]["collections_in_window"] > 0
-
-
 BLOCKED = {
     # The main thread is blocked in C with the GIL given up; another one fills the heap.
     "in a lock": "done.wait()",
