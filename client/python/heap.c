@@ -11,6 +11,7 @@
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
+#include "client/python/pauses.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
 
@@ -50,6 +51,7 @@ static void notice_threshold(void)
 
 	if (now == HEAP_TAKEN || heap.at_ceiling || !atomic_load(&heap.taken))
 		return;
+	heap.put_right++;
 	atomic_store(&heap.own, now);
 	gcstate_set_threshold(HEAP_TAKEN);
 	if (!atomic_load(&heap.taken))
@@ -414,6 +416,7 @@ int heap_open(const struct heap_options *options)
 	atomic_store(&heap.own, gcstate_threshold());
 	atomic_store(&heap.closed, false);
 	figures_init();
+	pauses_reset();
 	error = record_init();
 	if (error == 0)
 		error = rtgc_open(&o, &r);

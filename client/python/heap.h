@@ -46,13 +46,14 @@ struct heap {
 	atomic_bool taken;	   /* full collections are the daemon's to place */
 	atomic_bool closed;	   /* the library's thread must not touch anything more */
 	atomic_int own;		   /* the program's own third threshold */
-	atomic_bool soon;	   /* a pending call to collect is on its way */
-	atomic_bool dormant;	   /* a forked child that has not connected yet */
-	bool waking;		   /* but will at its next safe point */
-	bool at_ceiling;	   /* CPython has been told to collect: forced */
-	atomic_int critical;	   /* depth of rtgc.critical() */
-	atomic_int in_flight;	   /* requests the integrations know of */
-	_Atomic uint64_t stirs;	   /* how many of them began or ended so far */
+	uint64_t put_right;	/* times that somebody had changed the one we took over */
+	atomic_bool soon;	/* a pending call to collect is on its way */
+	atomic_bool dormant;	/* a forked child that has not connected yet */
+	bool waking;		/* but will at its next safe point */
+	bool at_ceiling;	/* CPython has been told to collect: forced */
+	atomic_int critical;	/* depth of rtgc.critical() */
+	atomic_int in_flight;	/* requests the integrations know of */
+	_Atomic uint64_t stirs; /* how many of them began or ended so far */
 	PyObject *waker; /* the main thread's event loop in C (servers.h); NULL: none */
 	atomic_bool in_loop; /* there is one */
 
