@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "client/python/answer.h"
+#include "client/python/changes.h"
 #include "client/python/figures.h"
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
@@ -15,6 +16,8 @@
 #include "client/python/rest.h"
 #include "client/python/servers.h"
 #include "client/python/sites.h"
+#include "client/python/snapshot.h"
+#include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
 
 #define MAX_S \
@@ -69,16 +72,26 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 /* ---- Supervising
  * -------------------------------------------------------------------------- */
 
+static uint64_t instant(double seconds)
+{
+	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
+}
+
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service", "heap", "program", "budget", NULL};
+	static char *names[] = {"service",   "heap",	   "program", "budget",
+				"collector", "fork_limit", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
+	double fork_limit;
+	int collector;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsK:open", names,
-					 &options.service, &options.name,
-					 &options.program, &budget))
+	if (!PyArg_ParseTupleAndKeywords(
+		    args, keywords, "szsKid:open", names, &options.service, &options.name,
+		    &options.program, &budget, &collector, &fork_limit))
 		return NULL;
+	options.collector = (enum heap_collector)collector;
+	options.fork_limit_ns = instant(fork_limit);
 	options.byte_budget = budget;
 	heap.main_thread = gcstate_main_thread();
 	if (!heap.callback)
@@ -100,11 +113,6 @@ static PyObject *after_fork_child(PyObject *module, PyObject *unused)
 	return none();
 }
 
-static uint64_t instant(double seconds)
-{
-	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
-}
-
 /* Waits until the daemon has answered or refused, at most so many seconds. */
 static PyObject *wait_connected(PyObject *module, PyObject *argument)
 {
@@ -116,11 +124,11 @@ static PyObject *wait_connected(PyObject *module, PyObject *argument)
 		return NULL;
 	until = rtgc_now() + instant(seconds);
 	for (;;) {
-		changes = heap_changes(&events);
+		changes = changes_count(&events);
 		if (events & (RTGC_EVENT_CONNECTED | RTGC_EVENT_REFUSED) ||
 		    rtgc_now() >= until)
 			break;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, until);
+		Py_BEGIN_ALLOW_THREADS changes_wait(changes, until);
 		Py_END_ALLOW_THREADS
 	}
 	return PyBool_FromLong(events & RTGC_EVENT_CONNECTED);
@@ -137,9 +145,18 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
+}
+
+/* Steps of a snapshot for as long as nothing is due: the last one ends in time. */
+static void use_slack(uint64_t until_ns)
+{
+	while (snapshot_due() && rtgc_now() + 2 * SNAPSHOT_STEP_NS <= until_ns)
+		if (!snapshot_step(until_ns - SNAPSHOT_STEP_NS))
+			break;
 }
 
 static PyObject *slack(PyObject *module, PyObject *argument)
@@ -170,6 +187,9 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	}
 	if (PyErr_Occurred())
 		return NULL;
+	use_slack(until);
+	if (heap.rtgc != r)
+		return PyBool_FromLong(collected);
 	/* What is left of it is the helper's, when a window opens while the program
 	 * sleeps. */
 	atomic_store(&heap.rest_until, until);
@@ -243,7 +263,7 @@ static PyObject *heap_status(void)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:i,s:s}",
+		"s:K,s:i,s:s,s:N}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -259,7 +279,7 @@ static PyObject *heap_status(void)
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
 		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
-		now.refused);
+		now.refused, "snapshots", snapshot_dict());
 #undef NUMBER
 }
 
@@ -375,7 +395,8 @@ static int execute(PyObject *module)
 		heap_init();
 		ready = true;
 	}
-	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0)
+	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0 ||
+	    snapshot_add(module) < 0)
 		return -1;
 	return PyModule_AddStringConstant(module, "version", rtgc_version());
 }

@@ -11,7 +11,12 @@ class Rest:
 
 def on_gc(phase: str, info: Dict[str, int]) -> None: ...
 def open(
-    service: str, heap: Optional[str], program: str, budget: int
+    service: str,
+    heap: Optional[str],
+    program: str,
+    budget: int,
+    collector: int,
+    fork_limit: float,
 ) -> None: ...
 def close() -> None: ...
 def after_fork_child() -> None: ...
