@@ -238,6 +238,7 @@ static void over(struct hot *hot, struct session *s)
 
 	if (s->left && hot->keep)
 		keep_forget(hot->keep, s);
+	hot->hooks.answer(hot->hooks.userdata, session_heap(s), NULL);
 	s->lost = s->left = s->look = false;
 	tell(hot, &event);
 }
@@ -303,6 +304,10 @@ static void event(struct hot *hot, struct session *s, const struct wire_frame *f
 		e.type = EVENT_DECLINE;
 		e.decline = frame->decline;
 		break;
+	case WIRE_OFFER:
+		e.type = EVENT_OFFER;
+		e.offer = frame->offer;
+		break;
 	}
 	r = tell(hot, &e);
 	keep(hot, s);
@@ -331,7 +336,11 @@ static void greeted(struct hot *hot, struct session *s, const struct wire_frame 
 	case WIRE_BEGIN:
 	case WIRE_END:
 	case WIRE_DECLINE:
+	case WIRE_OFFER:
 		event(hot, s, frame);
+		break;
+	case WIRE_ANSWER:
+		hot->hooks.answer(hot->hooks.userdata, session_heap(s), &frame->answer);
 		break;
 	case WIRE_HEARTBEAT:
 		echo = *frame;

@@ -111,13 +111,13 @@ static inline uint64_t session_heap(const struct session *s)
 int session_new(struct sessions *all, int fd, struct session **ret);
 /* Only of one that is GONE, or never got anywhere. */
 struct session *session_free(struct session *s);
+/* What HELLO calls it. */
+void session_name(struct session *s, const struct wire_hello *hello);
 /*
  * It has said HELLO: gets its heap id, and pages where the client can use them (s->caps).
  * -ENOMEM.
  */
 int session_join(struct session *s, uint32_t caps);
-/* Its name, from what HELLO says. */
-void session_name(struct session *s, const struct wire_hello *hello);
 /*
  * One that a former run had, as a lost one. It is the session of a living process, or -ESRCH. What
  * has not come back after 30 s is forgotten.

@@ -5,21 +5,8 @@
 #include <sys/epoll.h>
 
 #include "daemon/core/memory.h"
+#include "daemon/hot.h"
 #include "daemon/session.h"
-
-/* FNV-1a */
-static uint64_t hash(uint64_t h, const char *text)
-{
-	do
-		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	while (*text++);
-	return h;
-}
-
-void session_name(struct session *s, const struct wire_hello *hello)
-{
-	s->name = hash(hash(UINT64_C(0xcbf29ce484222325), hello->service), hello->heap);
-}
 
 static void on_timer(void *userdata, nsec_t now)
 {

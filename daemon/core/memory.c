@@ -19,6 +19,9 @@ static void copy_learned(const struct heap *h, struct core_learned *ret)
 		.yield_last = h->yield_last,
 		.last_pause = h->last_pause,
 		.pauses = h->pauses,
+		.runs = h->runs,
+		.yield = h->yield,
+		.rate = h->rate,
 	};
 	memcpy(ret->collections, h->collections, sizeof(ret->collections));
 	memcpy(ret->predict, h->predict, sizeof(ret->predict));
@@ -35,6 +38,9 @@ static void recall(struct heap *h, const struct core_learned *learned)
 	h->yield_last = learned->yield_last;
 	h->last_pause = learned->last_pause;
 	h->pauses = learned->pauses;
+	h->runs = learned->runs;
+	h->yield = learned->yield;
+	h->rate = learned->rate;
 	memcpy(h->collections, learned->collections, sizeof(h->collections));
 	memcpy(h->predict, learned->predict, sizeof(h->predict));
 }
@@ -61,6 +67,7 @@ static struct core_held held_by(const struct heap *h)
 		.opens = l->opens,
 		.closes = l->closes,
 		.predicted = l->predicted,
+		.run = l->run,
 		.begin = l->begin,
 	};
 

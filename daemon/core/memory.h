@@ -10,6 +10,7 @@
 #include "daemon/core/histogram.h"
 #include "daemon/core/predict.h"
 #include "daemon/core/supervisor.h"
+#include "daemon/core/yield.h"
 
 struct core_learned { /* of a heap */
 	uint64_t collections[WIRE_KINDS];
@@ -17,7 +18,13 @@ struct core_learned { /* of a heap */
 	uint64_t yield_last;
 	nsec_t last_pause;
 	struct histogram pauses;
-	struct predict predict[WIRE_KINDS];
+	struct predict predict[WIRE_KINDS], runs;
+	struct yield yield;
+	struct rate {		   /* of allocation, in units a second */
+		double slow, fast; /* smoothed; over the last sample */
+		nsec_t at;	   /* of the last sample; 0: none yet */
+		uint64_t allocated;
+	} rate;
 };
 
 struct core_held { /* its window, if its process may pause in it */
@@ -29,7 +36,7 @@ struct core_held { /* its window, if its process may pause in it */
 	uint8_t kind;
 	bool must, over_limit;
 	uint64_t id;
-	nsec_t announced, opens, closes, predicted, begin;
+	nsec_t announced, opens, closes, predicted, run, begin;
 };
 
 struct core_tally { /* of its service; all of it only grows */

@@ -86,6 +86,7 @@ enum event_type {
 	EVENT_BEGIN,
 	EVENT_END,
 	EVENT_DECLINE,
+	EVENT_OFFER,
 	EVENT_DRAINED,	   /* the edge: the balancer sends it nothing any more */
 	EVENT_UNDRAINABLE, /* the edge: it cannot be drained; detail in the log */
 };
@@ -111,6 +112,7 @@ struct event {
 		struct wire_begin begin;
 		struct wire_end end;
 		struct wire_decline_frame decline;
+		struct wire_offer offer;
 		uint64_t window; /* EVENT_DRAINED, EVENT_UNDRAINABLE */
 	};
 };
@@ -241,8 +243,9 @@ struct core_heap {
 	uint64_t collections[WIRE_KINDS];
 	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
 	nsec_t last_pause, pause_p50, pause_p99, pause_max;
-	uint64_t yield_last; /* freed by the last major, in units */
-	enum reason reason;  /* of the last decision */
+	uint64_t yield_last;  /* freed by the last major, in units */
+	uint64_t yield_per_s; /* for each second of its pause */
+	enum reason reason;   /* of the last decision */
 };
 
 struct core_window {
