@@ -29,6 +29,9 @@
  */
 #define WORK_PAUSES 2
 
+/* After so many pauses the usual one is known. */
+#define KNOWN_WELL 4
+
 /* Below this share of the budget a collection frees too little to be worth any pause. */
 #define WORTH_SHARE 4
 
@@ -74,6 +77,8 @@ struct heap *heap_free(struct heap *h)
 		list_unlink(&h->waiting);
 		list_unlink(&h->holding);
 		list_unlink(&h->directing);
+		for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
+			free(h->predict[kind]);
 		free(h->decisions);
 	}
 	free(h);
@@ -185,17 +190,36 @@ static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 	return ns < (double)(INT64_MAX / 2) ? (nsec_t)ns : NSEC_NEVER;
 }
 
+/* A pause of that length, were it alone, among as many as it is to meet. */
+static nsec_t slowed(const struct heap *h, nsec_t pause)
+{
+	const struct contention *c = h->service->contention;
+	double others = c->running - (h->running ? 1 : 0);
+	/* What it met before, as far as the limit allows it still; those that run now do. */
+	double met = h->met < (float)c->limit ? (double)h->met : c->limit;
+
+	if (met < 1 + others)
+		met = 1 + others;
+	return (nsec_t)((double)pause * contention_slow(c, met));
+}
+
+nsec_t heap_predict(const struct heap *h, unsigned kind)
+{
+	return slowed(h, predict_pause(h->predict[kind], h->unit, h->report.live));
+}
+
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
 	nsec_t guard, typical, lead = heap_lead(h);
 
 	h->next = yield_kind(h, now);
-	h->predicted = predict_pause(&h->predict[h->next], h->unit, h->report.live);
+	h->predicted = heap_predict(h, h->next);
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = predict_typical(&h->predict[h->next], h->unit, h->report.live);
+	typical =
+		slowed(h, predict_typical(h->predict[h->next], h->unit, h->report.live));
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
@@ -223,18 +247,66 @@ nsec_t heap_worth_from(const struct heap *h)
 	return nsec_add(h->report.at, time_to_allocate(h, enough - h->report.used));
 }
 
+/* Of its window, if it has one; else what would be predicted now. */
+static nsec_t predicted_for(const struct heap *h, const struct wire_end *end)
+{
+	if (end->cause == WIRE_IN_WINDOW && h->lease.state != LEASE_NONE &&
+	    h->lease.id == end->window)
+		return h->lease.predicted;
+	return heap_predict(h, end->kind);
+}
+
+/* How many pauses there were at once meanwhile; learns what they cost each other. */
+static double learn_contention(struct heap *h, uint64_t walked, const struct predict *p,
+			       nsec_t pause, nsec_t now)
+{
+	struct contention *c = h->service->contention;
+	double met = 1;
+	nsec_t usual;
+
+	if (h->running)
+		met = contention_met(c, h->run_area, nsec_sub(now, h->run_seen), now);
+	/* Only of pauses that are known well, and long enough to be told from the least one. */
+	usual = p && p->count >= KNOWN_WELL ? predict_typical(p, h->unit, walked) : 0;
+	if (usual > 2 * NSEC_PER_MSEC)
+		contention_learn(c, met, (double)pause / (double)usual);
+	h->met = h->met < (float)met ? (float)met : h->met - (h->met - (float)met) / 8;
+	return met;
+}
+
+static void learn_pause(struct heap *h, const struct wire_end *end, nsec_t pause,
+			nsec_t now)
+{
+	nsec_t predicted = predicted_for(h, end);
+	uint64_t walked =
+		end->live > UINT64_MAX - end->freed ? UINT64_MAX : end->live + end->freed;
+	double met;
+
+	if (end->kind == WIRE_FREEZE)
+		return;
+	if (end->kind != WIRE_MINOR) {
+		histogram_add(&h->pauses, pause);
+		h->last_pause = pause;
+		accuracy_add(&h->accuracy, predicted, pause);
+		accuracy_add(&h->service->accuracy, predicted, pause);
+	}
+	met = learn_contention(h, walked, h->predict[end->kind], pause, now);
+	if (!h->predict[end->kind])
+		h->predict[end->kind] = calloc(1, sizeof(*h->predict[end->kind]));
+	/* (Out of memory: the next one is guessed once more.) */
+	if (h->predict[end->kind])
+		predict_learn(h->predict[end->kind], walked, end->live,
+			      (nsec_t)((double)pause /
+				       contention_slow(h->service->contention, met)),
+			      pause <= predicted);
+}
+
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 {
 	nsec_t begin = nsec_min(end->begin, now), finish = nsec_min(end->end, now);
 	nsec_t pause = nsec_sub(finish, begin);
 
-	if (end->kind != WIRE_MINOR) {
-		histogram_add(&h->pauses, pause);
-		h->last_pause = pause;
-	}
-	/* What it walked: what was live before, which is what is left and what was freed.
-	 */
-	predict_learn(&h->predict[end->kind], end->live + end->freed, pause);
+	learn_pause(h, end, pause, now);
 	h->collections[end->kind]++;
 	if (end->kind == WIRE_MAJOR)
 		h->yield_last = end->freed;

@@ -44,24 +44,28 @@ static void take_slot(struct supervisor *s, struct heap *h)
 	list_append(&s->holders, &h->holding);
 }
 
-static void pause_started(struct supervisor *s, struct heap *h, nsec_t at)
+static void pause_started(struct supervisor *s, struct heap *h, nsec_t at, nsec_t now)
 {
 	struct service *service = h->service;
 
 	assert(!h->running);
 	h->running = true;
 	h->run_begin = at;
+	contention_change(&s->contention, 1, now);
+	h->run_area = contention_area(&s->contention, now);
+	h->run_seen = now;
 	if (++service->paused_now > service->paused_max)
 		service->paused_max = service->paused_now;
 	if (++s->paused_now > s->paused_max)
 		s->paused_max = s->paused_now;
 }
 
-static void pause_ended(struct supervisor *s, struct heap *h)
+static void pause_ended(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	if (!h->running)
 		return;
 	h->running = false;
+	contention_change(&s->contention, -1, now);
 	h->service->paused_now--;
 	s->paused_now--;
 }
@@ -228,7 +232,7 @@ static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
 	h->retries = 0;
-	pause_started(s, h, begin);
+	pause_started(s, h, begin, now);
 	decide_record(s, h, REASON_BEGAN, 0, now);
 	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
@@ -265,7 +269,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 		/* Counted at its end; a window that waits for the same thing is moot. */
 		if (begin->kind != WIRE_MINOR && h->lease.state != LEASE_NONE)
 			lease_revoke(s, h, REASON_MOOT, now);
-		pause_started(s, h, at);
+		pause_started(s, h, at, now);
 		return 0;
 	}
 	if (h->lease.state == LEASE_OPEN && h->lease.id == begin->window &&
@@ -333,11 +337,11 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
 	if (in_window && mine) {
-		pause_ended(s, h);
+		pause_ended(s, h, now);
 		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
 	} else if (h->lease.state != LEASE_IN_USE) {
 		/* (What is told after the fact does not end a collection under way.) */
-		pause_ended(s, h);
+		pause_ended(s, h, now);
 		if (end->kind != WIRE_MINOR)
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
@@ -354,7 +358,7 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	if (h->lease.state == LEASE_NONE)
 		return;
 	if (h->lease.state == LEASE_IN_USE)
-		pause_ended(s, h);
+		pause_ended(s, h, now);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		h->declined++;
@@ -371,7 +375,7 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	pause_ended(s, h);
+	pause_ended(s, h, now);
 	if (h->lease.state != LEASE_NONE)
 		finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
 }
@@ -412,7 +416,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		h->overruns++;
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
-		pause_ended(s, h);
+		pause_ended(s, h, now);
 		h->silent = true;
 		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;

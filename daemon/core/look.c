@@ -72,6 +72,9 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.pause_p50 = histogram_quantile(&h->pauses, 500),
 		.pause_p99 = histogram_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
+		.predictions = h->accuracy.pauses,
+		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
+		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
 		.yield_last = h->yield_last,
 		.reason = h->reason,
 	};
@@ -81,8 +84,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 	for (unsigned kind = 0; kind < WIRE_KINDS; kind++) {
 		ret->collections[kind] = h->collections[kind];
 		if (h->kinds & 1 << kind)
-			ret->predicted[kind] =
-				predict_pause(&h->predict[kind], h->unit, h->report.live);
+			ret->predicted[kind] = heap_predict(h, kind);
 	}
 }
 
@@ -241,6 +243,11 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			.would_wait = service->would_wait,
 			.dropped_out = service->dropped_out,
 			.wait_p99 = histogram_quantile(&service->waits, 990),
+			.predictions = service->accuracy.pauses,
+			.prediction_coverage_permille =
+				accuracy_coverage_permille(&service->accuracy),
+			.over_prediction_p50_permille =
+				accuracy_over_p50_permille(&service->accuracy),
 			.utilization_permille =
 				(unsigned)((double)service->busy / slots * 1000),
 		};
