@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syslog.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION /* where it was built is nobody's business */
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 

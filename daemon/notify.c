@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -47,6 +48,7 @@ int notify_new(struct loop *loop, struct notify **ret)
 	if (!n)
 		return -ENOMEM;
 	n->loop = loop;
+	n->heaps = n->told_heaps = UINT_MAX; /* nothing was told yet */
 	n->wanted = getenv("NOTIFY_SOCKET") != NULL;
 	r = loop_timer_init(loop, &n->watchdog, keep_alive, n);
 	if (r == 0)

@@ -1,25 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* CPython's headers come first: they choose the feature macros. */
-#define Py_BUILD_CORE_MODULE 1
-#include <Python.h>
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#include <internal/pycore_interp.h>
-#pragma GCC diagnostic pop
+#include "client/python/internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "client/python/gcstate.h"
-
-#if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x030e0000
-#error "the module rtgc knows the collectors of CPython 3.9 to 3.13"
-#endif
-#ifdef Py_GIL_DISABLED
-#error "the module rtgc does not know the collector of free-threaded builds"
-#endif
 
 #define OLDEST	   2
 #define TEST_LISTS 512
@@ -32,6 +17,11 @@ void gcstate_figures(struct gcstate_figures *ret)
 {
 	ret->total = gc->long_lived_total > 0 ? (uint64_t)gc->long_lived_total : 0;
 	ret->pending = gc->long_lived_pending > 0 ? (uint64_t)gc->long_lived_pending : 0;
+}
+
+unsigned long gcstate_main_thread(void)
+{
+	return _PyRuntime.main_thread;
 }
 
 bool gcstate_enabled(void)
@@ -59,6 +49,17 @@ void gcstate_reset_count(void)
 	gc->generations[OLDEST].count = 0;
 }
 
+int gcstate_count(int generation)
+{
+	return gc->generations[generation].count;
+}
+
+bool gcstate_is_full(void)
+{
+	return gc->generations[0].threshold > 0 &&
+	       gc->generations[0].count > gc->generations[0].threshold;
+}
+
 bool gcstate_hold(void)
 {
 	if (gc->collecting)
@@ -80,6 +81,16 @@ static int visit_list(PyGC_Head *head, int (*fn)(PyObject *object, void *userdat
 
 	/* What comes next is read last: fn may add a young object. */
 	for (; g != head && r == 0; g = _PyGCHead_NEXT(g))
+		r = fn((PyObject *)(g + 1), userdata);
+	return r;
+}
+
+int gcstate_visit_newest(int (*fn)(PyObject *object, void *userdata), void *userdata)
+{
+	PyGC_Head *head = &gc->generations[0].head, *g = _PyGCHead_PREV(head);
+	int r = 0;
+
+	for (; g && g != head && r == 0; g = _PyGCHead_PREV(g))
 		r = fn((PyObject *)(g + 1), userdata);
 	return r;
 }

@@ -27,6 +27,8 @@ struct gcstate_figures {
  */
 int gcstate_init(void);
 void gcstate_figures(struct gcstate_figures *ret);
+/* Python's: threading is not asked, for gevent gives it other identities. */
+unsigned long gcstate_main_thread(void);
 bool gcstate_enabled(void);    /* gc.isenabled() */
 bool gcstate_collecting(void); /* a collection is running, in whichever thread */
 int gcstate_threshold(void);   /* of the oldest generation */
@@ -35,6 +37,11 @@ void gcstate_set_threshold(int threshold);
  * one. */
 void gcstate_reset_count(void);
 
+/* The counter that is held against the generation's threshold: of the youngest, objects. */
+int gcstate_count(int generation);
+bool gcstate_is_full(
+	void); /* the youngest generation, when one that is full is collected */
+
 struct _object; /* a PyObject */
 /*
  * Calls fn for every tracked object, young ones first, frozen ones last, until it returns
@@ -42,6 +49,9 @@ struct _object; /* a PyObject */
  * nothing is collected meanwhile. fn must run no Python code. With the GIL.
  */
 int gcstate_visit(int (*fn)(struct _object *object, void *userdata), void *userdata);
+/* The same for the youngest generation alone, the newest object first; as one begins, too. */
+int gcstate_visit_newest(int (*fn)(struct _object *object, void *userdata),
+			 void *userdata);
 bool gcstate_hold(void); /* false: a collection is running */
 void gcstate_release(void);
 

@@ -15,10 +15,15 @@
 #ifndef RTGC_PYTHON_HELPER_H
 #define RTGC_PYTHON_HELPER_H
 
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
 void helper_init(void);
 int helper_start(void); /* 0 or -errno; 0 when it runs already */
 void helper_stop(void); /* waits for its end, with the GIL given up meanwhile */
 void helper_kick(void); /* look again */
 void helper_after_fork_child(void);
+/* The selector's descriptor, or -1. Runs Python code, with the GIL. */
+int helper_selector_fd(PyObject *selector);
 
 #endif

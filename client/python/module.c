@@ -5,11 +5,19 @@
 
 #include <math.h>
 
+#include "client/python/answer.h"
+#include "client/python/changes.h"
+#include "client/python/figures.h"
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
+#include "client/python/pauses.h"
 #include "client/python/pool.h"
 #include "client/python/rest.h"
+#include "client/python/servers.h"
+#include "client/python/sites.h"
+#include "client/python/snapshot.h"
+#include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
 
 #define MAX_S \
@@ -45,11 +53,16 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 		return NULL;
 	}
 	generation = info_number(args[1], generation_name);
-	if (generation < 1)
+	if (generation < 0)
 		return PyErr_Occurred() ? NULL : none();
 	if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
-		heap_on_start((int)generation);
+		pauses_start((int)generation);
+		if (generation > 0)
+			heap_on_start((int)generation);
+	} else if (generation == 0) {
+		pauses_stop(0);
 	} else {
+		pauses_stop((int)generation);
 		collected = info_number(args[1], collected_name);
 		heap_on_stop((int)generation, collected > 0 ? (uint64_t)collected : 0);
 	}
@@ -59,20 +72,28 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 /* ---- Supervising
  * -------------------------------------------------------------------------- */
 
+static uint64_t instant(double seconds)
+{
+	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
+}
+
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service", "heap",	  "program",
-				"budget",  "main_thread", NULL};
+	static char *names[] = {"service",   "heap",	   "program", "budget",
+				"collector", "fork_limit", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
-	unsigned long main_thread;
+	double fork_limit;
+	int collector;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsKk:open", names,
-					 &options.service, &options.name,
-					 &options.program, &budget, &main_thread))
+	if (!PyArg_ParseTupleAndKeywords(
+		    args, keywords, "szsKid:open", names, &options.service, &options.name,
+		    &options.program, &budget, &collector, &fork_limit))
 		return NULL;
+	options.collector = (enum heap_collector)collector;
+	options.fork_limit_ns = instant(fork_limit);
 	options.byte_budget = budget;
-	heap.main_thread = main_thread;
+	heap.main_thread = gcstate_main_thread();
 	if (!heap.callback)
 		heap.callback = PyObject_GetAttrString(module, "on_gc");
 	if (!heap.callback || heap_open(&options) < 0)
@@ -92,11 +113,6 @@ static PyObject *after_fork_child(PyObject *module, PyObject *unused)
 	return none();
 }
 
-static uint64_t instant(double seconds)
-{
-	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
-}
-
 /* Waits until the daemon has answered or refused, at most so many seconds. */
 static PyObject *wait_connected(PyObject *module, PyObject *argument)
 {
@@ -108,11 +124,11 @@ static PyObject *wait_connected(PyObject *module, PyObject *argument)
 		return NULL;
 	until = rtgc_now() + instant(seconds);
 	for (;;) {
-		changes = heap_changes(&events);
+		changes = changes_count(&events);
 		if (events & (RTGC_EVENT_CONNECTED | RTGC_EVENT_REFUSED) ||
 		    rtgc_now() >= until)
 			break;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, until);
+		Py_BEGIN_ALLOW_THREADS changes_wait(changes, until);
 		Py_END_ALLOW_THREADS
 	}
 	return PyBool_FromLong(events & RTGC_EVENT_CONNECTED);
@@ -129,30 +145,18 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
 }
 
-/* A window is announced: it opens soon after the quiet answer. Idle, so wait for it. */
-static void wait_announced(struct rtgc *r, uint64_t until_ns)
+/* Steps of a snapshot for as long as nothing is due: the last one ends in time. */
+static void use_slack(uint64_t until_ns)
 {
-	struct rtgc_window window;
-
-	while (heap.rtgc == r && rtgc_check(r, until_ns, &window) == RTGC_PREPARE) {
-		uint64_t changes = heap_changes(NULL);
-		uint64_t last = until_ns > window.predicted_ns
-					? until_ns - window.predicted_ns
-					: 0;
-
-		if (rtgc_now() >= last)
-			return;
-		/* It may have opened before the changes were counted. */
-		if (rtgc_check(r, until_ns, NULL) != RTGC_PREPARE)
-			return;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, last);
-		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
-	}
+	while (snapshot_due() && rtgc_now() + 2 * SNAPSHOT_STEP_NS <= until_ns)
+		if (!snapshot_step(until_ns - SNAPSHOT_STEP_NS))
+			break;
 }
 
 static PyObject *slack(PyObject *module, PyObject *argument)
@@ -177,16 +181,21 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	if (rtgc_pending(r)) {
 		collected = heap_checkpoint(until);
 		if (!collected && until != RTGC_NEVER) {
-			wait_announced(r, until);
+			rest_wait_announced(r, until);
 			collected = !PyErr_Occurred() && heap_checkpoint(until);
 		}
 	}
 	if (PyErr_Occurred())
 		return NULL;
+	use_slack(until);
+	if (heap.rtgc != r)
+		return PyBool_FromLong(collected);
 	/* What is left of it is the helper's, when a window opens while the program
 	 * sleeps. */
 	atomic_store(&heap.rest_until, until);
 	atomic_store(&heap.rest, HEAP_RESTS_UNTIL);
+	if (answer_wanted())
+		helper_kick();
 	return PyBool_FromLong(collected);
 }
 
@@ -207,32 +216,6 @@ static PyObject *leave_critical(PyObject *module, PyObject *unused)
 		heap.critical--;
 	if (heap.critical == 0 && heap.rtgc)
 		helper_kick();
-	return none();
-}
-
-static PyObject *request_begin(PyObject *module, PyObject *unused)
-{
-	struct rtgc *r = heap.rtgc;
-
-	if (heap.in_flight++ == 0 && r) {
-		atomic_store(&heap.rest, HEAP_WORKS);
-		rtgc_busy(r);
-	}
-	return none();
-}
-
-/* The last one gone, the server is between requests. */
-static PyObject *request_end(PyObject *module, PyObject *unused)
-{
-	struct rtgc *r = heap.rtgc;
-
-	if (heap.in_flight > 0)
-		heap.in_flight--;
-	if (heap.in_flight == 0 && r) {
-		rtgc_idle(r, RTGC_NEVER);
-		if (rtgc_pending(r))
-			heap_checkpoint(RTGC_NEVER);
-	}
 	return none();
 }
 
@@ -280,7 +263,7 @@ static PyObject *heap_status(void)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:i,s:s}",
+		"s:K,s:i,s:s,s:N}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -296,7 +279,7 @@ static PyObject *heap_status(void)
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
 		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
-		now.refused);
+		now.refused, "snapshots", snapshot_dict());
 #undef NUMBER
 }
 
@@ -313,7 +296,12 @@ static PyObject *status(PyObject *module, PyObject *unused)
 {
 	PyObject *dict = heap_status();
 
-	if (dict && add(dict, "pools", pool_list()) < 0)
+	if (dict &&
+	    (add(dict, "pools", pool_list()) < 0 ||
+	     add(dict, "enabled", PyBool_FromLong(gcstate_enabled())) < 0 ||
+	     add(dict, "rss_bytes", PyLong_FromUnsignedLongLong(figures_rss())) < 0 ||
+	     add(dict, "put_right", PyLong_FromUnsignedLongLong(heap.put_right)) < 0 ||
+	     pauses_status(dict) < 0))
 		Py_CLEAR(dict);
 	return dict;
 }
@@ -359,7 +347,7 @@ static PyMethodDef methods[] = {
 	{"on_gc", (PyCFunction)(void (*)(void))on_gc, METH_FASTCALL,
 	 "on_gc(phase, info)\n--\n\nrtgc's entry in gc.callbacks."},
 	{"open", (PyCFunction)(void (*)(void))open_heap, METH_VARARGS | METH_KEYWORDS,
-	 "open(service, heap, program, budget, main_thread)\n--\n\nBegin to supervise."},
+	 "open(service, heap, program, budget)\n--\n\nBegin to supervise."},
 	{"close", close_heap, METH_NOARGS, "close()\n--\n\nEnd it."},
 	{"after_fork_child", after_fork_child, METH_NOARGS,
 	 "after_fork_child()\n--\n\nLeave the parent's connection."},
@@ -376,8 +364,6 @@ static PyMethodDef methods[] = {
 	 "True: it collected."},
 	{"enter_critical", enter_critical, METH_NOARGS, NULL},
 	{"leave_critical", leave_critical, METH_NOARGS, NULL},
-	{"request_begin", request_begin, METH_NOARGS, NULL},
-	{"request_end", request_end, METH_NOARGS, NULL},
 	{"status", status, METH_NOARGS,
 	 "status()\n--\n\n"
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
@@ -385,6 +371,10 @@ static PyMethodDef methods[] = {
 	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
 	{"heap_summary", summary_call, METH_O,
 	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
+	{"sites_begin", sites_begin, METH_NOARGS, NULL},
+	{"sites_end", sites_end, METH_NOARGS, NULL},
+	{"on_gc_sites", (PyCFunction)(void (*)(void))sites_on_gc, METH_FASTCALL,
+	 "on_gc_sites(phase, info)\n--\n\nThe sampler of allocation sites."},
 	{"run", run, METH_VARARGS,
 	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
 	{0},
@@ -405,7 +395,8 @@ static int execute(PyObject *module)
 		heap_init();
 		ready = true;
 	}
-	if (rest_add(module) < 0 || pool_add(module) < 0)
+	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0 ||
+	    snapshot_add(module) < 0)
 		return -1;
 	return PyModule_AddStringConstant(module, "version", rtgc_version());
 }

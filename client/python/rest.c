@@ -5,7 +5,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
+#include "client/python/changes.h"
+#include "client/python/gate.h"
 #include "client/python/heap.h"
+#include "client/python/helper.h"
+#include "client/python/snapshot.h"
 
 #define MAX_ARGUMENTS 8
 #define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
@@ -138,7 +143,10 @@ static void come_to_rest(struct rtgc *r, const struct call *call)
 	atomic_store_explicit(&heap.rest,
 			      call->rest->wakeable ? HEAP_RESTS_EPOLL : HEAP_RESTS_POLL,
 			      memory_order_release);
-	rtgc_idle(r, RTGC_NEVER);
+	if (!heap.in_flight)
+		rtgc_idle(r, RTGC_NEVER);
+	if (answer_wanted())
+		helper_kick();
 }
 
 /* True: the helper woke the selector. */
@@ -159,6 +167,23 @@ static bool go_to_work(struct rtgc *r)
 	return woken;
 }
 
+/* With a window in force this loop takes no more connections that others can take. */
+static void shut_gate(struct rtgc *r, const struct call *call)
+{
+	struct rtgc_window window;
+	enum rtgc_verdict verdict;
+	int epoll;
+
+	if (!gate_shared() || !call->rest->wakeable)
+		return;
+	verdict = rtgc_check(r, RTGC_NEVER, &window);
+	if (verdict < RTGC_PREPARE || verdict > RTGC_MUST)
+		return;
+	epoll = helper_selector_fd(call->args[0]);
+	if (epoll >= 0)
+		gate_shut(&window, epoll);
+}
+
 /* The program waits until then, and nothing is ready: use what is announced or open. */
 static void use_rest(struct rtgc *r, uint64_t until_ns)
 {
@@ -177,17 +202,33 @@ static void use_rest(struct rtgc *r, uint64_t until_ns)
 	}
 }
 
-/*
- * Busy, and the window's last moment is near: here, between two pieces of work, is better
- * than in the middle of the next one, and that is better than the ceiling.
- */
-static void use_last_moment(struct rtgc *r)
+void rest_use_last_moment(struct rtgc *r)
 {
 	struct rtgc_window window;
 
 	if (rtgc_check(r, RTGC_NEVER, &window) == RTGC_MUST &&
 	    rtgc_now() + BOUNDARY_NS >= heap_latest(&window))
 		heap_collect(RTGC_IN_WINDOW, &window);
+}
+
+void rest_wait_announced(struct rtgc *r, uint64_t until_ns)
+{
+	struct rtgc_window window;
+
+	while (heap.rtgc == r && rtgc_check(r, until_ns, &window) == RTGC_PREPARE) {
+		uint64_t changes = changes_count(NULL);
+		uint64_t last = until_ns > window.predicted_ns
+					? until_ns - window.predicted_ns
+					: 0;
+
+		if (rtgc_now() >= last)
+			return;
+		/* It may have opened before the changes were counted. */
+		if (rtgc_check(r, until_ns, NULL) != RTGC_PREPARE)
+			return;
+		Py_BEGIN_ALLOW_THREADS changes_wait(changes, last);
+		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
+	}
 }
 
 static uint64_t remaining(uint64_t until_ns)
@@ -201,22 +242,31 @@ static uint64_t remaining(uint64_t until_ns)
 }
 
 /*
- * With a window in force: what is ready now? NULL and *ret_rest: nothing, the program is
- * at rest. Else the call's result, or NULL with an exception set.
+ * With a window in force, or a snapshot to be worked off: what is ready now? NULL and
+ * *ret_rest: nothing, the program is at rest. Else the call's result, or NULL with an
+ * exception set.
  */
 static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t until,
 			    bool *ret_rest)
 {
-	PyObject *result = with_timeout(call, 0);
+	PyObject *result;
 
-	if (!result || heap.rtgc != r)
-		return result;
-	if (is_ready(result)) {
-		use_last_moment(r);
-		return result;
-	}
-	Py_DECREF(result);
-	use_rest(r, until);
+	shut_gate(r, call);
+	do {
+		result = with_timeout(call, 0);
+		if (!result || heap.rtgc != r)
+			return result;
+		if (is_ready(result)) {
+			rest_use_last_moment(r);
+			snapshot_step_between();
+			return result;
+		}
+		Py_DECREF(result);
+		if (heap.in_flight)
+			rest_use_last_moment(r);
+		else
+			use_rest(r, until);
+	} while (snapshot_due() && snapshot_step(until) && heap.rtgc == r);
 	*ret_rest = true;
 	return NULL;
 }
@@ -229,7 +279,7 @@ static PyObject *wait_at_rest(struct rtgc *r, const struct call *call)
 	if (until != RTGC_NEVER)
 		until += rtgc_now();
 	for (;; first = false) {
-		bool rest = !rtgc_pending(r), woken;
+		bool rest = !rtgc_pending(r) && !snapshot_due(), woken;
 		PyObject *result;
 
 		if (!rest) {
@@ -267,10 +317,13 @@ static PyObject *rest_call(PyObject *self, PyObject *const *args, size_t nargsf,
 	atomic_store_explicit(&heap.hooked, true, memory_order_relaxed);
 	if (heap.dormant)
 		heap_wake();
-	if (call.timeout_ns > 0 && !heap.in_flight)
+	if (call.timeout_ns > 0)
 		return wait_at_rest(r, &call);
-	if (rtgc_pending(r))
-		use_last_moment(r);
+	if (rtgc_pending(r)) {
+		shut_gate(r, &call);
+		rest_use_last_moment(r);
+	}
+	snapshot_step_between();
 	return plain(&call);
 }
 

@@ -20,7 +20,20 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "client/rtgc.h"
+
 /* Adds the type to the module. 0, or -1 with an exception set. */
 int rest_add(PyObject *module);
+/*
+ * Busy, and the window's last moment is near: here, between two pieces of work, is better
+ * than in the middle of the next one, and that is better than the ceiling.
+ */
+void rest_use_last_moment(struct rtgc *r);
+/*
+ * A window is announced, and opens soon after the quiet answer: waits for it without the GIL,
+ * for as long as its pause would still end before until_ns. With a signal's exception set it
+ * returns early.
+ */
+void rest_wait_announced(struct rtgc *r, uint64_t until_ns);
 
 #endif

@@ -27,12 +27,16 @@ static uint64_t watermark(const struct heap *h, nsec_t due, uint64_t step, nsec_
 
 void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	uint64_t budget = heap_budget(h), step = budget / WATERMARK_SHARE + 1;
+	uint64_t budget = heap_budget(h);
+	/* (A raised budget needs no coarser look than the rule itself.) */
+	uint64_t step =
+		(yield_is_raised(h) ? h->report.budget : budget) / WATERMARK_SHARE + 1;
 	uint64_t used = h->report.used;
 	struct wire_directive d = {
 		.watermark = UINT64_MAX,
 		.report_by = NSEC_NEVER,
 		.budget = h->assigned			      ? h->assigned
+			  : yield_is_raised(h)		      ? budget
 			  : h->report.budget || h->own_budget ? 0
 							      : budget,
 	};
@@ -45,7 +49,12 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 		nsec_t due = decide_start_of(s, h);
 
 		d.watermark = watermark(h, due, step, now);
-		d.want = (h->caps & WIRE_CAP_MARKS) && used >= budget / HEAP_SLACK_SHARE;
+		/* However far off that is: has the heap grown? */
+		if (yield_is_raised(h))
+			d.watermark = nsec_min(
+				d.watermark, add_amount(used, h->report.budget / 2 + 1));
+		d.want = (h->caps & WIRE_CAP_MARKS) && !heap_snapshots(h) &&
+			 used >= yield_slack_from(h);
 		if (!(h->caps & WIRE_CAP_PAGE))
 			d.report_by = due;
 	}

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "daemon/core/service.h"
-#include "daemon/core/yield.h"
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
 #define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
@@ -79,6 +78,7 @@ struct heap *heap_free(struct heap *h)
 		list_unlink(&h->directing);
 		for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
 			free(h->predict[kind]);
+		free(h->runs);
 		free(h->decisions);
 	}
 	free(h);
@@ -109,7 +109,7 @@ uint64_t heap_budget(const struct heap *h)
 	case BUDGET_SHARED:
 		return h->assigned;
 	case BUDGET_RUNTIME:
-		return h->report.budget;
+		return yield_budget(h, h->report.budget);
 	case BUDGET_SERVICE:
 		return h->service->config.budget_bytes;
 	}
@@ -172,6 +172,8 @@ bool heap_waits_for_quiet(const struct heap *h)
 
 nsec_t heap_lead(const struct heap *h)
 {
+	if (heap_snapshots(h))
+		return 0;
 	if (h->service->config.drain == DRAIN_EXTERNAL || heap_waits_for_quiet(h))
 		return h->service->config.lead;
 	return 0;
@@ -194,7 +196,7 @@ static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 static nsec_t slowed(const struct heap *h, nsec_t pause)
 {
 	const struct contention *c = h->service->contention;
-	double others = c->running - (h->running ? 1 : 0);
+	double others = c->running - (h->paused ? 1 : 0);
 	/* What it met before, as far as the limit allows it still; those that run now do. */
 	double met = h->met < (float)c->limit ? (double)h->met : c->limit;
 
@@ -205,22 +207,33 @@ static nsec_t slowed(const struct heap *h, nsec_t pause)
 
 nsec_t heap_predict(const struct heap *h, unsigned kind)
 {
-	return slowed(h, predict_pause(h->predict[kind], h->unit, h->report.live));
+	if (kind == WIRE_SNAPSHOT)
+		return predict_stop(h->predict[kind], h->unit, h->report.rss_bytes,
+				    h->report.live);
+	/* Setting a heap aside walks nothing. */
+	return slowed(h, predict_pause(h->predict[kind], h->unit,
+				       kind == WIRE_FREEZE ? 0 : h->report.live));
 }
 
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
-	nsec_t guard, typical, lead = heap_lead(h);
+	nsec_t guard, typical, lead;
+	uint64_t walked;
 
 	h->next = yield_kind(h, now);
+	lead = heap_lead(h);
+	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
 	h->predicted = heap_predict(h, h->next);
+	h->run = h->next == WIRE_SNAPSHOT ? predict_run(h->runs, h->unit, h->report.live)
+					  : 0;
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical =
-		slowed(h, predict_typical(h->predict[h->next], h->unit, h->report.live));
+	typical = slowed(h, predict_typical(h->predict[h->next], h->unit, walked));
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
+	if (h->run)
+		h->span = h->work = h->run;
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
 		return;
@@ -234,8 +247,11 @@ void heap_estimate(struct heap *h, nsec_t now)
 	/* At an unknown rate, nearly full is as good as full. */
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);
-	h->latest_start = nsec_sub(h->exhaustion, guard);
-	h->last_call = nsec_sub(h->exhaustion, guard / 2);
+	/* The program goes on allocating while a snapshot runs, and writes to pages it shares. */
+	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, h->run));
+	if (h->yield.at_once)
+		h->latest_start = nsec_min(h->latest_start, h->report.at);
+	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, h->run));
 }
 
 nsec_t heap_worth_from(const struct heap *h)
@@ -264,7 +280,7 @@ static double learn_contention(struct heap *h, uint64_t walked, const struct pre
 	double met = 1;
 	nsec_t usual;
 
-	if (h->running)
+	if (h->paused)
 		met = contention_met(c, h->run_area, nsec_sub(now, h->run_seen), now);
 	/* Only of pauses that are known well, and long enough to be told from the least one. */
 	usual = p && p->count >= KNOWN_WELL ? predict_typical(p, h->unit, walked) : 0;
@@ -274,41 +290,52 @@ static double learn_contention(struct heap *h, uint64_t walked, const struct pre
 	return met;
 }
 
-static void learn_pause(struct heap *h, const struct wire_end *end, nsec_t pause,
-			nsec_t now)
+/* (Out of memory: the next one is guessed once more.) */
+static void learn(struct predict **p, uint64_t walked, uint64_t left, nsec_t span,
+		  bool inside)
+{
+	if (!*p)
+		*p = calloc(1, sizeof(**p));
+	if (*p)
+		predict_learn(*p, walked, left, span, inside);
+}
+
+static void learn_pause(struct heap *h, const struct wire_end *end, uint64_t walked,
+			nsec_t pause, nsec_t now)
 {
 	nsec_t predicted = predicted_for(h, end);
-	uint64_t walked =
-		end->live > UINT64_MAX - end->freed ? UINT64_MAX : end->live + end->freed;
-	double met;
+	double met = learn_contention(h, walked, h->predict[end->kind], pause, now);
 
-	if (end->kind == WIRE_FREEZE)
-		return;
 	if (end->kind != WIRE_MINOR) {
 		histogram_add(&h->pauses, pause);
 		h->last_pause = pause;
+	}
+	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT) {
 		accuracy_add(&h->accuracy, predicted, pause);
 		accuracy_add(&h->service->accuracy, predicted, pause);
 	}
-	met = learn_contention(h, walked, h->predict[end->kind], pause, now);
-	if (!h->predict[end->kind])
-		h->predict[end->kind] = calloc(1, sizeof(*h->predict[end->kind]));
-	/* (Out of memory: the next one is guessed once more.) */
-	if (h->predict[end->kind])
-		predict_learn(h->predict[end->kind], walked, end->live,
-			      (nsec_t)((double)pause /
-				       contention_slow(h->service->contention, met)),
-			      pause <= predicted);
+	learn(&h->predict[end->kind], walked, end->live,
+	      (nsec_t)((double)pause / contention_slow(h->service->contention, met)),
+	      pause <= predicted);
 }
 
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 {
 	nsec_t begin = nsec_min(end->begin, now), finish = nsec_min(end->end, now);
 	nsec_t pause = nsec_sub(finish, begin);
+	/* What was live before, which is what is left and what was freed. A freeze walks nothing. */
+	uint64_t walked = end->kind == WIRE_FREEZE		? 0
+			  : end->live > UINT64_MAX - end->freed ? UINT64_MAX
+								: end->live + end->freed;
 
-	learn_pause(h, end, pause, now);
+	if (end->kind == WIRE_SNAPSHOT)
+		learn(&h->runs, walked, end->live, pause, true);
+	if (end->stop)
+		pause = nsec_min(pause, end->stop);
+	learn_pause(h, end, walked, pause, now);
+	yield_learn(h, end, begin, pause);
 	h->collections[end->kind]++;
-	if (end->kind == WIRE_MAJOR)
+	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
 		h->yield_last = end->freed;
 	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */
 	if (h->rate.at)

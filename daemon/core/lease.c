@@ -22,6 +22,8 @@
 #define GRACE_MIN    NSEC_PER_SEC
 #define GRACE_MAX    (30 * NSEC_PER_SEC)
 #define GRACE_PAUSES 10
+/* A client gives up a snapshot before that. */
+#define RUN_GRACE_MIN (120 * NSEC_PER_SEC)
 
 /* Back-off after windows that came to nothing. */
 #define RETRY_FIRST	    (20 * NSEC_PER_MSEC)
@@ -39,18 +41,26 @@ static void take_slot(struct supervisor *s, struct heap *h)
 		h->service->observed++;
 		return;
 	}
+	if (heap_snapshots(h)) {
+		s->snapshots_taken++;
+		return;
+	}
 	h->service->taken++;
 	s->taken++;
 	list_append(&s->holders, &h->holding);
 }
 
-static void pause_started(struct supervisor *s, struct heap *h, nsec_t at, nsec_t now)
+static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at,
+			nsec_t now)
 {
 	struct service *service = h->service;
 
 	assert(!h->running);
 	h->running = true;
 	h->run_begin = at;
+	h->paused = kind != WIRE_SNAPSHOT;
+	if (!h->paused)
+		return;
 	contention_change(&s->contention, 1, now);
 	h->run_area = contention_area(&s->contention, now);
 	h->run_seen = now;
@@ -60,11 +70,14 @@ static void pause_started(struct supervisor *s, struct heap *h, nsec_t at, nsec_
 		s->paused_max = s->paused_now;
 }
 
-static void pause_ended(struct supervisor *s, struct heap *h, nsec_t now)
+static void run_ended(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	if (!h->running)
 		return;
 	h->running = false;
+	if (!h->paused)
+		return;
+	h->paused = false;
 	contention_change(&s->contention, -1, now);
 	h->service->paused_now--;
 	s->paused_now--;
@@ -77,6 +90,11 @@ static void free_slot(struct supervisor *s, struct heap *h, nsec_t now)
 	if (!h->lease.slot) {
 		assert(service->observed > 0);
 		service->observed--;
+		return;
+	}
+	if (heap_snapshots(h)) {
+		assert(s->snapshots_taken > 0);
+		s->snapshots_taken--;
 		return;
 	}
 	assert(service->taken > 0 && s->taken > 0);
@@ -125,6 +143,7 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		.kind = h->next,
 		.announced = now,
 		.predicted = h->predicted,
+		.run = h->run,
 		.reason = reason,
 	};
 	list_unlink(&h->waiting);
@@ -224,6 +243,12 @@ static nsec_t grace(const struct lease *l)
 	return nsec_min(nsec_max(l->predicted * GRACE_PAUSES, GRACE_MIN), GRACE_MAX);
 }
 
+/* A snapshot is at work beside the program, and may have to wait for a CPU or a safe point. */
+static nsec_t run_grace(const struct lease *l)
+{
+	return nsec_max(l->run * GRACE_PAUSES, RUN_GRACE_MIN);
+}
+
 static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
 {
 	h->lease.state = LEASE_IN_USE;
@@ -232,19 +257,21 @@ static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
 	h->retries = 0;
-	pause_started(s, h, begin, now);
+	run_started(s, h, h->lease.kind, begin, now);
 	decide_record(s, h, REASON_BEGAN, 0, now);
 	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
 
-void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, nsec_t closes,
-		 nsec_t now)
+void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t kind,
+		 nsec_t closes, nsec_t now)
 {
 	nsec_t wait = h->wanting_since;
 
 	if (h->running || h->lease.state != LEASE_NONE)
 		return;
 	heap_estimate(h, now);
+	h->next =
+		kind == WIRE_MINOR ? WIRE_MAJOR : kind; /* (There is none for minors.) */
 	start(s, h, REASON_ADOPTED, now);
 	h->lease.id = window;
 	h->lease.opens = now;
@@ -269,7 +296,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 		/* Counted at its end; a window that waits for the same thing is moot. */
 		if (begin->kind != WIRE_MINOR && h->lease.state != LEASE_NONE)
 			lease_revoke(s, h, REASON_MOOT, now);
-		pause_started(s, h, at, now);
+		run_started(s, h, begin->kind, at, now);
 		return 0;
 	}
 	if (h->lease.state == LEASE_OPEN && h->lease.id == begin->window &&
@@ -280,7 +307,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 	/* It began in time, but the frame came after the expiry was handled. */
 	if (h->lease.state == LEASE_NONE && begin->window != 0 &&
 	    begin->window == h->last_window && at < h->last_closes) {
-		lease_adopt(s, h, begin->window, h->last_closes, now);
+		lease_adopt(s, h, begin->window, begin->kind, h->last_closes, now);
 		return 0;
 	}
 	h->violations++;
@@ -314,6 +341,8 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 static bool overran(const struct heap *h, const struct wire_end *end, bool mine,
 		    nsec_t now)
 {
+	if (end->kind == WIRE_SNAPSHOT)
+		return false; /* it was to begin in its window, no more */
 	if (mine)
 		return nsec_min(end->end, now) > h->lease.closes;
 	return nsec_min(end->end, now) > h->last_closes && !h->last_overran;
@@ -337,11 +366,11 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
 	if (in_window && mine) {
-		pause_ended(s, h, now);
+		run_ended(s, h, now);
 		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
 	} else if (h->lease.state != LEASE_IN_USE) {
 		/* (What is told after the fact does not end a collection under way.) */
-		pause_ended(s, h, now);
+		run_ended(s, h, now);
 		if (end->kind != WIRE_MINOR)
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
@@ -358,7 +387,7 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	if (h->lease.state == LEASE_NONE)
 		return;
 	if (h->lease.state == LEASE_IN_USE)
-		pause_ended(s, h, now);
+		run_ended(s, h, now);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		h->declined++;
@@ -375,7 +404,7 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	pause_ended(s, h, now);
+	run_ended(s, h, now);
 	if (h->lease.state != LEASE_NONE)
 		finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
 }
@@ -392,6 +421,8 @@ nsec_t lease_deadline(const struct heap *h)
 	case LEASE_OPEN:
 		return l->closes;
 	case LEASE_IN_USE:
+		if (l->kind == WIRE_SNAPSHOT)
+			return nsec_add(l->begin, run_grace(l));
 		return nsec_add(l->closes, grace(l));
 	}
 	return NSEC_NEVER;
@@ -416,7 +447,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		h->overruns++;
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
-		pause_ended(s, h, now);
+		run_ended(s, h, now);
 		h->silent = true;
 		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;

@@ -15,7 +15,7 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 	*ret = (struct core_status){
 		.heaps = (unsigned)s->n_heaps,
 		.services = s->n_services,
-		.windows_open = s->taken,
+		.windows_open = s->taken + s->snapshots_taken,
 		.paused_now = s->paused_now,
 		.paused_max = s->paused_max,
 		.max_concurrent = s->max_concurrent,
@@ -76,6 +76,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
 		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
 		.yield_last = h->yield_last,
+		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
 		.reason = h->reason,
 	};
 	memcpy(ret->name, h->name, sizeof(ret->name));
@@ -162,6 +163,7 @@ static void add_join(struct core_snapshot *ret, const struct heap *h)
 		.budget = h->own_budget,
 		.prev_window = in_use ? h->lease.id : 0,
 		.prev_closes = in_use ? h->lease.closes : 0,
+		.prev_kind = in_use ? h->lease.kind : 0,
 	};
 	memcpy(join->hello.service, h->service->config.name, WIRE_NAME_MAX);
 	memcpy(join->hello.heap, h->name, WIRE_NAME_MAX);
@@ -198,7 +200,9 @@ bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_
 	/* (Why it collects is told at its end.) */
 	if (h->running && h->lease.state != LEASE_IN_USE)
 		add_event(ret, EVENT_BEGIN)->begin = (struct wire_begin){
-			.at = h->run_begin, .kind = WIRE_MAJOR, .cause = WIRE_FORCED};
+			.at = h->run_begin,
+			.kind = h->paused ? WIRE_MAJOR : WIRE_SNAPSHOT,
+			.cause = WIRE_FORCED};
 	if (h->lost)
 		add_event(ret, EVENT_LOST);
 	return true;

@@ -17,6 +17,11 @@
 #define GUESS_NS_PER_OBJECT 400.0
 #define GUESS_NS_PER_BYTE   1.0
 
+/* Of a snapshot. The fork stops it for 20 µs a megabyte, and no step of it for less than 1 ms. */
+#define GUESS_STOP_NS_PER_KIB	25.0
+#define GUESS_RUN_NS_PER_OBJECT 4000.0
+#define GUESS_RUN_NS_PER_BYTE	20.0
+
 #define PAUSE_MIN NSEC_PER_MSEC
 #define PAUSE_MAX (60 * NSEC_PER_SEC)
 
@@ -176,21 +181,44 @@ static nsec_t pause_at(const struct predict *p, double cost, uint64_t live)
 	return nsec_max((nsec_t)ns, PAUSE_MIN);
 }
 
-static nsec_t guess(unsigned unit, uint64_t live)
+/* Nothing is known: so much a unit. */
+static nsec_t guess(double cost, uint64_t live)
 {
 	static const struct predict nothing;
 
-	return pause_at(&nothing,
-			unit == WIRE_OBJECTS ? GUESS_NS_PER_OBJECT : GUESS_NS_PER_BYTE,
-			live);
+	return pause_at(&nothing, cost, live);
+}
+
+static double first_guess(unsigned unit)
+{
+	return unit == WIRE_OBJECTS ? GUESS_NS_PER_OBJECT : GUESS_NS_PER_BYTE;
 }
 
 nsec_t predict_pause(const struct predict *p, unsigned unit, uint64_t live)
 {
-	return p && p->count ? pause_at(p, p->upper, live) : guess(unit, live);
+	return p && p->count ? pause_at(p, p->upper, live)
+			     : guess(first_guess(unit), live);
 }
 
 nsec_t predict_typical(const struct predict *p, unsigned unit, uint64_t live)
 {
-	return p && p->count ? pause_at(p, p->typical, live) : guess(unit, live);
+	return p && p->count ? pause_at(p, p->typical, live)
+			     : guess(first_guess(unit), live);
+}
+
+nsec_t predict_stop(const struct predict *p, unsigned unit, uint64_t rss_bytes,
+		    uint64_t live)
+{
+	if ((!p || p->count == 0) && rss_bytes)
+		return guess(GUESS_STOP_NS_PER_KIB, rss_bytes / 1024);
+	return predict_pause(p, unit, live);
+}
+
+nsec_t predict_run(const struct predict *p, unsigned unit, uint64_t live)
+{
+	if (p && p->count)
+		return pause_at(p, p->upper, live);
+	return guess(
+		unit == WIRE_OBJECTS ? GUESS_RUN_NS_PER_OBJECT : GUESS_RUN_NS_PER_BYTE,
+		live);
 }

@@ -22,6 +22,7 @@
 	X(REASON_DEFERRED, "deferred", "it wanted to collect for MaxDefer")              \
 	X(REASON_SLOT_BUSY, "slot-busy", "every slot of the service was taken")          \
 	X(REASON_HOST_BUSY, "host-busy", "every slot of the host was taken")             \
+	X(REASON_SNAPSHOT_BUSY, "snapshot-busy", "every slot for snapshots was taken")   \
 	X(REASON_RIVAL_BUSY, "rival-busy",                                               \
 	  "a service it must never pause with held a slot")                              \
 	X(REASON_OVER_LIMIT, "over-limit",                                               \
@@ -36,6 +37,8 @@
 	X(REASON_OVERRUN, "overrun", "the pause ended after its window")                 \
 	X(REASON_EXPIRED, "expired", "the window closed unused")                         \
 	X(REASON_DECLINED, "declined", "the client handed the window back")              \
+	X(REASON_LOW_YIELD, "low-yield",                                                 \
+	  "collections free less than MinYield: it is declined until more is used")      \
 	X(REASON_FORCED, "forced",                                                       \
 	  "the heap reached its ceiling and collected without a window")                 \
 	X(REASON_UNCOORDINATED, "uncoordinated", "the runtime collected on its own")     \

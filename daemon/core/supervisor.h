@@ -86,6 +86,7 @@ enum event_type {
 	EVENT_BEGIN,
 	EVENT_END,
 	EVENT_DECLINE,
+	EVENT_OFFER,
 	EVENT_DRAINED,	   /* the edge: the balancer sends it nothing any more */
 	EVENT_UNDRAINABLE, /* the edge: it cannot be drained; detail in the log */
 };
@@ -109,6 +110,7 @@ struct event {
 		struct wire_begin begin;
 		struct wire_end end;
 		struct wire_decline_frame decline;
+		struct wire_offer offer;
 		uint64_t window; /* EVENT_DRAINED, EVENT_UNDRAINABLE */
 	};
 };
@@ -245,6 +247,7 @@ struct core_heap {
 	unsigned prediction_coverage_permille; /* of them ended inside; 0 without any */
 	unsigned over_prediction_p50_permille; /* predicted / actual; 0 without any */
 	uint64_t yield_last;		       /* freed by the last major, in units */
+	uint64_t yield_per_s;		       /* for each second of its pause */
 	enum reason reason;		       /* of the last decision */
 };
 

@@ -2,10 +2,241 @@
 #include "daemon/core/yield.h"
 
 #include "daemon/core/heap.h"
+#include "daemon/core/service.h"
+
+#define EMPTY_BEFORE_FREEZE 2
+/* The budget is raised up to 2^5 times the rule, which for CPython's is eight times the heap. */
+#define DOUBLINGS_MAX 5
+/* Later than at 1 - 2^-4 of its budget no window in slack is declined. */
+#define SLACK_DOUBLINGS_MAX 3
+
+/* The heap has grown since it was looked at as a whole: by half … */
+#define GROWN_PERCENT 150
+/* … or so many times its objects were made anew, whatever became of them. */
+#define TURNOVERS_MAX 8
+
+/* An allocation rate that is another one. */
+#define RATE_CHANGE   2
+#define RATE_SPAN_MIN NSEC_PER_SEC
+
+/* Room for a collection that is due to wait for its slot. */
+static uint64_t barely_above(uint64_t used)
+{
+	return used < UINT64_MAX / 2 ? used + used / 9 + 1 : used;
+}
+
+static bool is_heeded(const struct heap *h)
+{
+	return h->service->config.min_yield_permille > 0 &&
+	       h->service->config.policy != POLICY_OBSERVE;
+}
+
+/* (A rule in bytes may be a limit that the runtime dies of.) */
+static bool can_raise(const struct heap *h)
+{
+	return h->unit == WIRE_OBJECTS && heap_budget_from(h) == BUDGET_RUNTIME;
+}
+
+static unsigned doublings(const struct heap *h)
+{
+	unsigned n = h->yield.empty ? h->yield.empty + h->yield.freezes : 0;
+
+	return n < DOUBLINGS_MAX ? n : DOUBLINGS_MAX;
+}
+
+static uint64_t times(uint64_t amount, unsigned doublings)
+{
+	return amount > UINT64_MAX >> doublings ? UINT64_MAX : amount << doublings;
+}
+
+/* May there be garbage again that would be seen only by looking at the whole heap? */
+static bool has_grown(const struct heap *h)
+{
+	const struct yield *y = &h->yield;
+	const struct wire_report *now = &h->report;
+
+	if (now->allocated > y->base_allocated &&
+	    (now->allocated - y->base_allocated) / TURNOVERS_MAX > y->base_live)
+		return true;
+	/* The resident set tells garbage from what was freed by itself; a count does not. */
+	if (y->base_rss && now->rss_bytes)
+		return now->rss_bytes / GROWN_PERCENT > y->base_rss / 100;
+	return now->live / GROWN_PERCENT > y->base_live / 100;
+}
+
+/*
+ * Of the kinds that find garbage. A pause that nobody notices is the cheaper one: of a heap that is
+ * drained for it, or of a group that pauses together.
+ */
+static uint8_t full_kind(const struct heap *h)
+{
+	const struct core_service_config *config = &h->service->config;
+
+	if (!(h->kinds & 1 << WIRE_SNAPSHOT))
+		return WIRE_MAJOR;
+	if (!(h->kinds & 1 << WIRE_MAJOR))
+		return WIRE_SNAPSHOT;
+	return config->drain == DRAIN_NONE && config->policy != POLICY_TOGETHER
+		       ? WIRE_SNAPSHOT
+		       : WIRE_MAJOR;
+}
 
 uint8_t yield_kind(const struct heap *h, nsec_t now)
 {
-	if (!(h->kinds & 1 << WIRE_MAJOR) && (h->kinds & 1 << WIRE_SNAPSHOT))
-		return WIRE_SNAPSHOT;
-	return WIRE_MAJOR;
+	const struct yield *y = &h->yield;
+
+	if ((h->kinds & 1 << WIRE_FREEZE) && is_heeded(h) &&
+	    y->empty >= EMPTY_BEFORE_FREEZE && !y->useless && !has_grown(h))
+		return WIRE_FREEZE;
+	return full_kind(h);
+}
+
+uint64_t yield_budget(const struct heap *h, uint64_t rule)
+{
+	return can_raise(h) ? nsec_max(rule, h->yield.raised) : rule;
+}
+
+bool yield_is_raised(const struct heap *h)
+{
+	return can_raise(h) && h->yield.raised > h->report.budget;
+}
+
+static bool rate_has_changed(const struct heap *h)
+{
+	const struct yield *y = &h->yield;
+	double span = (double)nsec_sub(h->report.at, y->since) / (double)NSEC_PER_SEC;
+	double rate;
+
+	/* Over a representative part of a cycle: what comes in bursts has one rate. */
+	if (y->base_rate <= 0 || span < (double)RATE_SPAN_MIN / (double)NSEC_PER_SEC ||
+	    h->report.used < h->report.budget / 2 || h->report.allocated < y->allocated)
+		return false;
+	rate = (double)(h->report.allocated - y->allocated) / span;
+	return rate > RATE_CHANGE * (double)y->base_rate ||
+	       rate * RATE_CHANGE < (double)y->base_rate;
+}
+
+void yield_review(struct heap *h, nsec_t now)
+{
+	struct yield *y = &h->yield;
+
+	if (y->empty && rate_has_changed(h)) {
+		y->empty = y->freezes = 0;
+		y->useless = false;
+	}
+	if (yield_is_raised(h) && (doublings(h) == 0 || has_grown(h) || !is_heeded(h))) {
+		y->raised = nsec_min(y->raised, barely_above(heap_used_at(h, now)));
+		y->at_once = true;
+	}
+}
+
+bool yield_declines(const struct heap *h)
+{
+	return can_raise(h) && is_heeded(h) && !has_grown(h) &&
+	       times(h->report.budget, doublings(h)) > heap_budget(h);
+}
+
+void yield_raise(struct heap *h)
+{
+	h->yield.raised = times(h->report.budget, doublings(h));
+}
+
+/* From so much on a collection is expected to free MinYield of the heap, if what was used last is a measure. */
+static uint64_t enough_used(const struct heap *h)
+{
+	double enough =
+		(double)h->report.live * h->service->config.min_yield_permille / 1000;
+
+	return h->yield.of_used > 0 ? (uint64_t)(enough / (double)h->yield.of_used) : 0;
+}
+
+uint64_t yield_slack_from(const struct heap *h)
+{
+	unsigned n = h->yield.empty < SLACK_DOUBLINGS_MAX ? h->yield.empty
+							  : SLACK_DOUBLINGS_MAX;
+	uint64_t budget = heap_budget(h), from;
+
+	if (!is_heeded(h) || has_grown(h))
+		return budget / HEAP_SLACK_SHARE;
+	if (can_raise(h))
+		return nsec_max(times(h->report.budget, doublings(h)), budget) /
+		       HEAP_SLACK_SHARE;
+	if (h->next == WIRE_FREEZE)
+		return budget / HEAP_SLACK_SHARE;
+	from = nsec_max(budget - (budget / HEAP_SLACK_SHARE >> n),
+			h->yield.empty ? 0 : enough_used(h));
+	return nsec_min(from,
+			budget - (budget / HEAP_SLACK_SHARE >> SLACK_DOUBLINGS_MAX));
+}
+
+/* ---- Learning ------------------------------------------------------------------------------- */
+
+static void frozen(struct heap *h, const struct wire_end *end, uint64_t used)
+{
+	struct yield *y = &h->yield;
+
+	if (end->used <= used / 2) {
+		y->frozen = true;
+		y->freezes += y->freezes < DOUBLINGS_MAX;
+	} else {
+		y->useless = true;
+	}
+}
+
+static void looked_at_whole(struct heap *h, const struct wire_end *end, uint64_t used,
+			    nsec_t begin)
+{
+	struct yield *y = &h->yield;
+	double span = (double)nsec_sub(begin, y->since) / (double)NSEC_PER_SEC;
+
+	y->of_used = used ? (float)((double)end->freed / (double)used) : 0;
+	y->base_rate =
+		y->since && span > 0 && h->report.allocated >= y->allocated
+			? (float)((double)(h->report.allocated - y->allocated) / span)
+			: 0;
+	y->base_allocated = h->report.allocated;
+	y->base_live = end->live;
+	y->base_rss = h->report.rss_bytes;
+	y->frozen = false;
+}
+
+static void collected(struct heap *h, const struct wire_end *end, uint64_t used,
+		      nsec_t begin, nsec_t pause)
+{
+	double walked = (double)end->live + (double)end->freed;
+	struct yield *y = &h->yield;
+	/* The program's own collections pass over what is frozen. */
+	bool partial = y->frozen && end->cause == WIRE_UNCOORDINATED;
+
+	y->per_s = (float)((double)end->freed * (double)NSEC_PER_SEC /
+			   (double)nsec_max(pause, 1));
+	if (walked <= 0)
+		return; /* it tells no figures */
+	if ((double)end->freed * 1000 >= walked * h->service->config.min_yield_permille) {
+		y->empty = y->freezes = 0;
+		y->useless = false;
+	} else if (!partial) {
+		y->empty += y->empty < UINT8_MAX;
+	}
+	if (!partial)
+		looked_at_whole(h, end, used, begin);
+}
+
+void yield_learn(struct heap *h, const struct wire_end *end, nsec_t begin, nsec_t pause)
+{
+	struct yield *y = &h->yield;
+	uint64_t used = heap_used_at(h, begin);
+
+	if (end->kind == WIRE_MINOR)
+		return;
+	if (end->kind == WIRE_FREEZE)
+		frozen(h, end, used);
+	else
+		collected(h, end, used, begin, pause);
+	y->allocated = h->report.allocated;
+	y->since = nsec_add(begin, pause);
+	y->told = y->at_once = false;
+
+	/* Never below what is used now: the ceiling would force a collection at once. */
+	y->raised = y->raised ? barely_above(end->used) : 0;
 }

@@ -1,15 +1,57 @@
 /* SPDX-License-Identifier: MIT */
-/* What the next window of a heap should be for, by what its collections have freed so far. */
+/*
+ * What collections of a heap free for their pauses, and what follows from it: which are declined,
+ * and what the next window is for. The words of MinYield= are in rtgcd.conf(5).
+ *
+ * A collection is empty when it frees less than MinYield of the heap. After empty ones
+ *   - the budget of a heap that is collected by its runtime's own rule, in objects, is raised:
+ *     twice the rule after one, four times after two …;
+ *   - every other budget stands, and only windows in slack are declined, until later in it;
+ *   - from the second one on, windows are for freezes, where the heap can freeze.
+ * A collection that frees enough ends that, and so does an allocation rate that changes. Once the heap has
+ * grown a whole collection looks at all of it again, the frozen part as well.
+ */
 #ifndef RTGCD_CORE_YIELD_H
 #define RTGCD_CORE_YIELD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "client/wire/nsec.h"
 
 struct heap;
+struct wire_end;
+
+struct yield {
+	uint64_t raised; /* the budget instead of the rule's; 0: not raised */
+	uint64_t
+		allocated; /* when the present cycle began, that is the last collection ended */
+	nsec_t since;
+	/* When the whole heap was looked at last: */
+	uint64_t base_allocated, base_live, base_rss;
+	float base_rate;      /* units a second, in the cycle that ended with it */
+	float of_used;	      /* what it freed, as a part of what was used */
+	float per_s;	      /* and in units for each second of its pause */
+	uint8_t empty;	      /* so many in a row freed too little */
+	uint8_t freezes;      /* since one that did not */
+	bool frozen, useless; /* a freeze has lowered used; it has not */
+	bool at_once;	      /* a raised budget was lowered to what is used: it is due */
+	bool told;	      /* that a window in slack is declined, in this cycle */
+};
 
 /* enum wire_kind; WIRE_MAJOR also for a heap that can run none of those a window is for. */
 uint8_t yield_kind(const struct heap *h, nsec_t now);
+/* The budget in force where the runtime's own rule says that one. */
+uint64_t yield_budget(const struct heap *h, uint64_t rule);
+bool yield_is_raised(const struct heap *h);
+/* Figures have come in: are the conclusions still right? (Never on old ones: it lowers budgets.) */
+void yield_review(struct heap *h, nsec_t now);
+/* h is due: is it to be declined, and its budget raised instead? */
+bool yield_declines(const struct heap *h);
+void yield_raise(struct heap *h);
+/* So much must be used before a window in slack is worth it. */
+uint64_t yield_slack_from(const struct heap *h);
+/* Before the figures of that collection replace those in h. */
+void yield_learn(struct heap *h, const struct wire_end *end, nsec_t begin, nsec_t pause);
 
 #endif

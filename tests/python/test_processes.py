@@ -102,18 +102,19 @@ def test_multiprocessing(daemon, tmp_path, method):
     import multiprocessing, rtgc, select
     def square(n):
         keep = [[i] for i in range(150_000)]
-        return n * n, os.getpid(), rtgc.status().get("service")
+        status = rtgc.status()
+        return n * n, os.getpid(), status.get("service"), status.get("heap")
     if __name__ == "__main__":
         with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
             found = pool.map(square, range(8))
         say(squares=[f[0] for f in found], pids=[f[1] for f in found],
-            services=[f[2] for f in found])
+            services=[f[2] for f in found], names=[f[3] for f in found])
     """, environment(daemon.env(), RTGC_RECORD=record), arguments=[method],
                  launcher=("-m", "rtgc", "--service", "web")) as p:
         said = p.next()
         assert said["squares"] == [n * n for n in range(8)]
-        # spawn and forkserver start fresh interpreters, which are not told to supervise.
-        assert set(said["services"]) == ({"web"} if method == "fork" else {None})
+        assert set(said["services"]) == {"web"}
+        assert said["names"] == [f"app-{pid}" for pid in said["pids"]]
 
 
 def test_fork_without_daemon():

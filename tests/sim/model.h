@@ -29,6 +29,7 @@ struct sim_heap_spec {
 	enum sim_profile profile;
 	unsigned service;
 	uint32_t caps;
+	uint8_t kinds; /* besides majors */
 	uint64_t
 		budget; /* units; 0: the daemon's share, a quarter of live until it says */
 	double rate;	/* units a second */
@@ -45,11 +46,13 @@ struct sim_heap {
 	bool dead, stopped, lost;
 	nsec_t at; /* the figures below are of this instant */
 	double used, allocated, live, rate;
+	double trash;	   /* of what was allocated; frozen or not */
 	nsec_t rate_until; /* the profile changes the rate then */
 	uint64_t watermark, budget;
 	nsec_t report_by;
 
 	uint64_t window; /* announced or open; 0: none */
+	uint8_t kind;	 /* its, or that of the collection */
 	uint64_t last_window;
 	bool open, drain_asked, draining;
 	nsec_t opens, closes, predicted;
@@ -57,7 +60,8 @@ struct sim_heap {
 	uint64_t in_use; /* the window it collects in; 0: forced or none */
 	bool collecting;
 	nsec_t began;
-	uint64_t windows_used, forced, expired, lies;
+	uint64_t windows_used, forced, expired, lies, collections[WIRE_KINDS];
+	double freed;
 };
 
 struct sim {
@@ -95,5 +99,13 @@ bool sim_step(struct sim *sim);
 bool sim_run_until(struct sim *sim, nsec_t at);
 /* Everybody leaves; nothing may be left over. */
 bool sim_finish(struct sim *sim);
+
+/* ---- Between the files of the model ---- */
+
+struct sim_heap *sim_by_id(struct sim *sim, uint64_t id); /* NULL: not connected */
+/* Checks the invariants; the first that is broken stays. */
+void sim_check(struct sim *sim);
+void __attribute__((format(printf, 3, 4)))
+sim_break(struct sim *sim, const char *invariant, const char *format, ...);
 
 #endif

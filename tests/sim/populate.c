@@ -69,5 +69,10 @@ void sim_populate(struct sim *sim)
 			.safe_point = sim_random(sim, 20 * MS),
 			.rest = sim_random(sim, 100 * MS),
 		};
+		/* Some have next to nothing to free, and some of them can freeze. */
+		if ((sim->seed + i) % 3 == 0)
+			sim->heap[i].spec.garbage /= 100;
+		if ((sim->seed + i) % 2 == 0)
+			sim->heap[i].spec.kinds = 1 << WIRE_FREEZE;
 	}
 }

@@ -38,6 +38,8 @@ MUTATIONS = {
         "supervisor.c", "\tlease_drop(s, h, now);\n\tdecide_forget", "\tdecide_forget"),
     "L-1 the core minds its own deadlines": (
         "lease.c", "return l->opens_by;", "return NSEC_NEVER;"),
+    "L-1 a declined heap is told of its raised budget": (
+        "direct.c", ": yield_is_raised(h) ? budget", ""),
     "L-2 a heap that speaks again is served again": (
         "supervisor.c", "\th->silent = false;\n", ""),
 }
@@ -56,7 +58,7 @@ def simulator(directory, mutation=None):
         path.write_text(words.sub(lambda _: mutation[2].strip("\n"), text))
     sources = [*(directory / "daemon/core").glob("*.c"), *(directory / "client/wire").glob("*.c"),
                *(directory / "tests/sim" / name
-                 for name in ("model.c", "populate.c", "test_sim.c"))]
+                 for name in ("invariants.c", "model.c", "populate.c", "test_sim.c"))]
     program = directory / "sim"
     subprocess.run([*CC, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-w", f"-I{directory}", "-o",
                     program, *sources, "-lm"], check=True)

@@ -53,17 +53,53 @@ def wsgi(app):
     return middleware
 
 
+async def _websocket(app, scope, receive, send):
+    """In flight from a message on until the next one is waited for, not for its whole life."""
+
+    async def received():
+        _rtgc.request_done()
+        try:
+            return await receive()
+        finally:
+            _rtgc.request_begin()
+
+    await app(scope, received, send)
+
+
+async def _http(app, scope, receive, send):
+    if scope.get("http_version") in ("1.0", "1.1") and _rtgc.draining():
+
+        async def closing(message):
+            # The next request of this client goes to another process.
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"connection", b"close")]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await app(scope, receive, closing)
+    else:
+        await app(scope, receive, send)
+
+
+_SCOPES = {"http": _http, "websocket": _websocket}
+
+
 def asgi(app):
-    """The same for ASGI: HTTP requests and websocket connections."""
+    """The same for ASGI: HTTP requests, and websockets while a message is worked on. uvicorn needs
+    none, its applications are looked after."""
+    if getattr(app, "_rtgc", False):
+        return app
 
     async def middleware(scope, receive, send):
-        if scope["type"] not in ("http", "websocket"):
+        serve = _SCOPES.get(scope["type"])
+        if serve is None:
             await app(scope, receive, send)
             return
         _rtgc.request_begin()
         try:
-            await app(scope, receive, send)
+            await serve(app, scope, receive, send)
         finally:
-            _rtgc.request_end()
+            _rtgc.request_done()
 
+    middleware._rtgc = True
     return middleware

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""
+Real servers, started unchanged with python3 -m rtgc in front: their full collections fall into
+windows and between requests, no request fails, nothing is forced, and when the daemon dies each
+process has CPython's own policy back.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from program import PYTHON, environment, harness
+from servers import Server
+
+CONFIG = "[Service:web]\nMaxConcurrent=1\nLead=2s\n"
+RTGC = ["-m", "rtgc", "--service", "web"]
+GUNICORN = ["-m", "gunicorn", "-b", "127.0.0.1:0", "--graceful-timeout", "5"]
+UVICORN = ["-m", "uvicorn", "--port", "0", "--log-level", "warning"]
+
+FLASK = '''
+import flask
+import app as plain
+app = flask.Flask(__name__)
+@app.route("/")
+def index():
+    return plain.answer(plain.begin()), {"Content-Type": "application/json"}
+'''
+DJANGO = '''
+import sys
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+import app as plain
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", DEBUG=False)
+def index(request):
+    return HttpResponse(plain.answer(plain.begin()), content_type="application/json")
+urlpatterns = [path("", index)]
+application = get_wsgi_application()
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+    execute_from_command_line(sys.argv)
+'''
+AIOHTTP = '''
+import asyncio, sys
+from aiohttp import web
+import app as plain
+async def index(request):
+    began = plain.begin()
+    await asyncio.sleep(0.002)
+    return web.Response(text=plain.answer(began), content_type="application/json")
+def make(argv=None):
+    application = web.Application()
+    application.router.add_get("/", index)
+    return application
+if __name__ == "__main__":
+    if sys.argv[1:] == ["uvloop"]:
+        import uvloop
+        uvloop.install()
+    web.run_app(make(), host="127.0.0.1", port=0, print=None)
+'''
+FILES = {"flasks.py": FLASK, "djangos.py": DJANGO, "aiohttps.py": AIOHTTP}
+
+# name: (packages it needs, command, worker processes, clients keep their connections)
+SERVERS = {
+    "gunicorn-sync": (["gunicorn"], [*GUNICORN, "-w", "2", "app:wsgi"], 2, False),
+    "gunicorn-gthread": (
+        ["gunicorn"], [*GUNICORN, "-w", "2", "--threads", "4", "app:wsgi"], 2, True),
+    "gunicorn-gevent": (
+        ["gunicorn", "gevent"], [*GUNICORN, "-w", "2", "-k", "gevent", "app:wsgi"], 2, True),
+    "gunicorn-uvicorn": (
+        ["gunicorn", "uvicorn", "uvloop"],
+        [*GUNICORN, "-w", "2", "-k", "uvicorn.workers.UvicornWorker", "app:asgi"], 2, True),
+    "gunicorn-django": (
+        ["gunicorn", "django"], [*GUNICORN, "-w", "2", "djangos:application"], 2, False),
+    "uvicorn": (["uvicorn", "uvloop"], [*UVICORN, "--loop", "uvloop", "app:asgi"], 1, False),
+    "uvicorn-asyncio": (["uvicorn"], [*UVICORN, "--loop", "asyncio", "app:asgi"], 1, True),
+    "uvicorn-workers": (
+        ["uvicorn", "uvloop"], [*UVICORN, "--workers", "2", "app:asgi"], 2, True),
+    "aiohttp": (["aiohttp"], ["aiohttps.py"], 1, True),
+    "aiohttp-uvloop": (["aiohttp", "uvloop"], ["aiohttps.py", "uvloop"], 1, True),
+    "flask": (["flask"], ["-m", "flask", "--app", "flasks", "run", "--port", "0"], 1, False),
+    "django": (
+        ["django"], ["djangos.py", "runserver", "--noreload", "127.0.0.1:0"], 1, False),
+}
+
+
+@pytest.fixture
+def daemon():
+    with harness.Daemon(config=CONFIG) as d:
+        yield d
+
+
+def need(packages):
+    for package in packages:
+        done = subprocess.run([PYTHON, "-c", f"import {package}"], stderr=subprocess.DEVNULL)
+        if done.returncode:
+            pytest.skip(f"{package} is not installed")
+
+
+def majors(daemon, pids=None):
+    """Full collections of each process, by the daemon's count."""
+    return {heap["pid"]: heap["collections"]["major"] for heap in daemon.heaps()
+            if pids is None or heap["pid"] in pids}
+
+
+def collected(daemon, server, workers, times=2):
+    """Each worker has, so often."""
+    found = majors(daemon, server.pids())
+    return len(found) == workers and min(found.values()) >= times
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_unchanged(daemon, name):
+    packages, command, workers, keep_alive = SERVERS[name]
+    need(packages)
+    with Server([*RTGC, *command], environment(daemon.env()), FILES) as server:
+        daemon.wait(lambda d: len(majors(d)) >= workers, "its processes are supervised")
+        server.load(lambda: collected(daemon, server, workers), clients=3 if workers > 1 else 1,
+                    keep_alive=keep_alive)
+        status = daemon.call("GetStatus")
+        assert status["forced"] == status["uncoordinated"] == 0
+        assert status["over_limit"] == 0
+        assert {answer["threshold"] for answer in server.answers[-20:]} == {1021}
+        # A dead daemon: every process has its own policy back, and goes on serving.
+        daemon.kill()
+        back = set()
+        while back != server.pids():
+            server.until(lambda: True, "it lives")
+            answer = server.get()
+            if answer["threshold"] == 10:
+                back.add(answer["pid"])
+        before = {pid for pid in server.pids()}
+        server.stop()
+        hit = server.hit()
+        if workers == 1:
+            assert hit == []
+        else:
+            # (A heap about to reach its budget has no time for that.)
+            assert 2 * len({pause["begin_ns"] for _, pause in hit}) <= len(server.pauses())
+        causes = [pause["cause"] for pause in server.pauses() if pause["pid"] in before]
+        assert causes.count("window") >= 2 * workers
+        assert set(causes) <= {"window", "default"}
