@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/admit.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/predict.h"
@@ -330,9 +331,42 @@ static void every_reason_has_its_own_key_and_a_sentence(void **state)
 	assert_string_equal(reason_key(REASON_COUNT), "unknown");
 }
 
+/* A round takes all slots of the host: others wait for it as if there was one. By itself it waits for nobody. */
+static void rounds_are_admitted_as_one_collection(void **state)
+{
+	struct admit round = {.heaps = 4,
+			      .singles = 4,
+			      .load = 0.6,
+			      .longest = 3 * SEC / 2,
+			      .shortest = 10 * SEC};
+	struct admit others = {.heaps = 2,
+			       .singles = 2,
+			       .load = 0.3,
+			       .longest = 3 * SEC / 2,
+			       .shortest = 10 * SEC};
+	struct admit host;
+	struct core_admission answer;
+
+	admit_init(&host);
+	admit_add_round(&host, &round);
+	admit_answer(&host, 2, &answer);
+	assert_true(answer.schedulable);
+	assert_int_equal(answer.heaps, 4);
+	admit_answer(&others, 2, &answer);
+	assert_true(answer.schedulable);
+	host = others;
+	admit_add_round(&host, &round);
+	admit_answer(&host, 2, &answer);
+	assert_false(answer.schedulable);
+	assert_int_equal(answer.needs_concurrent, 6);
+	admit_answer(&host, 6, &answer);
+	assert_true(answer.schedulable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rounds_are_admitted_as_one_collection),
 		cmocka_unit_test(quantiles_are_close_to_the_sorted_ones),
 		cmocka_unit_test(histogram_edges),
 		cmocka_unit_test(predicts_high_before_it_knows),
