@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 #include "client/python/figures.h"
+#include "client/python/freeze.h"
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
 
-#define KINDS (1U << RTGC_MAJOR)
+#define KINDS (1U << RTGC_MAJOR | 1U << RTGC_FREEZE)
 
 struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
 
@@ -143,8 +144,7 @@ static void lock_init(void)
 	pthread_condattr_destroy(&attributes);
 }
 
-/* ---- Collections somebody else runs -------------------------------------------------
- */
+/* ---- Collections somebody else runs ---- */
 
 static const char *cause_name(enum rtgc_cause cause, bool supervised)
 {
@@ -161,7 +161,11 @@ void heap_on_start(int generation)
 {
 	struct rtgc *r = heap.rtgc;
 
-	if (!r || generation != 2 || heap.mine)
+	if (!r || generation != 2)
+		return;
+	/* Who collects everything means everything. */
+	freeze_undo();
+	if (heap.mine)
 		return;
 	heap.noticed.supervised = atomic_load(&heap.taken);
 	heap.noticed.cause = heap.at_ceiling ? RTGC_FORCED : RTGC_UNCOORDINATED;
@@ -173,6 +177,7 @@ void heap_on_start(int generation)
 static void noticed_end(struct rtgc *r, uint64_t collected)
 {
 	struct record record = {
+		.kind = "major",
 		.cause = cause_name(heap.noticed.cause, heap.noticed.supervised),
 		.begin_ns = heap.noticed.begin_ns,
 		.end_ns = rtgc_now(),
@@ -221,6 +226,12 @@ void heap_on_stop(int generation, uint64_t collected)
 			heap.waking = true;
 		return;
 	}
+	if (heap.mine && generation == 1) {
+		gcstate_reset_count(); /* of the freeze that runs */
+		return;
+	}
+	if (!atomic_load(&heap.taken))
+		freeze_undo(); /* CPython's own rule counts all of it again */
 	notice_threshold();
 	if (figures_publish(r) == RTGC_CEILING && generation == 1) {
 		if (atomic_load(&heap.taken))
@@ -232,8 +243,7 @@ void heap_on_stop(int generation, uint64_t collected)
 		helper_kick(); /* its last moment may have come nearer */
 }
 
-/* ---- Collections of ours -------------------------------------------------------------
- */
+/* ---- Collections of ours ---- */
 
 bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 {
@@ -250,8 +260,9 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	heap.mine = true;
 	heap.mine_ended = false;
 	figures_begin();
-	record =
-		(struct record){.cause = cause_name(cause, true), .begin_ns = rtgc_now()};
+	record = (struct record){.kind = "major",
+				 .cause = cause_name(cause, true),
+				 .begin_ns = rtgc_now()};
 	PyGC_Collect();
 	record.end_ns = rtgc_now();
 	record.freed = heap.mine_ended ? heap.collected : 0;
@@ -280,7 +291,8 @@ bool heap_checkpoint(uint64_t until_ns)
 		return false;
 	case RTGC_MAY:
 	case RTGC_MUST:
-		return heap_collect(RTGC_IN_WINDOW, &window);
+		return window.kind == RTGC_FREEZE ? freeze_run(&window)
+						  : heap_collect(RTGC_IN_WINDOW, &window);
 	default:
 		return false;
 	}
@@ -324,8 +336,7 @@ void heap_collect_soon(void)
 		atomic_store(&heap.soon, false);
 }
 
-/* ---- Life ----------------------------------------------------------------------------
- */
+/* ---- Life ---- */
 
 static int library_error(int error)
 {
@@ -445,6 +456,7 @@ void heap_close(void)
 		if (listen(false) < 0)
 			PyErr_Clear(); /* somebody took it out before us */
 		heap.rtgc = NULL;
+		freeze_undo();
 		atomic_store(&heap.closed, true);
 		/* A daemon thread inside a collection still holds it: leave it to the
 		 * end. */

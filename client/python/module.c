@@ -232,7 +232,7 @@ static PyObject *heap_status(void)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:i,s:s}",
+		"s:K,s:K,s:K,s:i,s:s}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -246,7 +246,8 @@ static PyObject *heap_status(void)
 		NUMBER(now.collections_in_window), "forced", NUMBER(now.forced),
 		"uncoordinated", NUMBER(now.uncoordinated), "connects",
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
-		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
+		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "freezes",
+		NUMBER(heap.freezes), "frozen", NUMBER(heap.frozen), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
 		now.refused);
 #undef NUMBER

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 struct record {
-	const char *cause; /* static */
+	const char *kind, *cause; /* static */
 	uint64_t begin_ns, end_ns, freed;
 };
 
