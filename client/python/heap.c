@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
 #include "client/python/figures.h"
 #include "client/python/freeze.h"
 #include "client/python/gate.h"
@@ -98,6 +99,8 @@ static void on_event(struct rtgc *r, uint32_t events, void *userdata)
 		else
 			put_back();
 	}
+	if (events & RTGC_EVENT_ASKED)
+		answer_asked();
 	pthread_mutex_lock(&heap.lock);
 	heap.changes++;
 	heap.events |= events;
@@ -400,7 +403,7 @@ int heap_open(const struct heap_options *options)
 	char runtime[32], name[HEAP_NAME_SIZE];
 	struct rtgc_options o = {
 		.size = sizeof(o),
-		.flags = RTGC_THREAD | RTGC_QUIETS | RTGC_MARKS,
+		.flags = RTGC_THREAD | RTGC_QUIETS | RTGC_MARKS | RTGC_ANSWERS,
 		.service = options->service,
 		.heap = options->name ? options->name : name,
 		.runtime = runtime,

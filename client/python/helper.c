@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/record.h"
@@ -280,6 +281,28 @@ static uint64_t look(uint64_t now)
 	return RTGC_NEVER;
 }
 
+/*
+ * Somebody asks about the heap: at rest is the time, or when it can wait no longer. Returns
+ * when to look again.
+ */
+static uint64_t look_asked(uint64_t now)
+{
+	uint64_t by = answer_by();
+	PyGILState_STATE state;
+	bool given;
+
+	if (by == RTGC_NEVER || heap.dormant)
+		return RTGC_NEVER;
+	if (now < by &&
+	    (atomic_load(&heap.rest) == HEAP_WORKS || heap.in_flight || heap.critical))
+		return by;
+	if (!enter_python(&state))
+		return RTGC_NEVER;
+	given = answer_give();
+	PyGILState_Release(state);
+	return given ? RTGC_NEVER : now + GRACE_NS;
+}
+
 /* ---- Life
  * --------------------------------------------------------------------------------- */
 
@@ -304,11 +327,12 @@ static void sleep_until(uint64_t until_ns)
 static void *run(void *unused)
 {
 	while (!atomic_load(&helper.stop)) {
-		uint64_t next = look(rtgc_now()), gate = watch_gate(rtgc_now());
+		uint64_t next = look(rtgc_now()), gate = watch_gate(rtgc_now()),
+			 asked = look_asked(rtgc_now());
 
 		next = gate < next ? gate : next;
 		record_flush();
-		sleep_until(next);
+		sleep_until(next < asked ? next : asked);
 	}
 	return NULL;
 }

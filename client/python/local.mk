@@ -3,6 +3,7 @@
 rtgcmoddir = $(rtgcpythondir)/rtgc
 rtgcmod_LTLIBRARIES = client/python/_rtgc.la
 client_python__rtgc_la_SOURCES = \
+	client/python/answer.c client/python/answer.h \
 	client/python/figures.c client/python/figures.h \
 	client/python/freeze.c client/python/freeze.h \
 	client/python/gate.c client/python/gate.h \

@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "client/python/answer.h"
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
@@ -165,6 +166,8 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	 * sleeps. */
 	atomic_store(&heap.rest_until, until);
 	atomic_store(&heap.rest, HEAP_RESTS_UNTIL);
+	if (answer_wanted())
+		helper_kick();
 	return PyBool_FromLong(collected);
 }
 

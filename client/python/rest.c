@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
@@ -142,6 +143,8 @@ static void come_to_rest(struct rtgc *r, const struct call *call)
 			      memory_order_release);
 	if (!heap.in_flight)
 		rtgc_idle(r, RTGC_NEVER);
+	if (answer_wanted())
+		helper_kick();
 }
 
 /* True: the helper woke the selector. */

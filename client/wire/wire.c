@@ -25,6 +25,8 @@
  *                         40 u64 used, 48 u64 live, 56 u8 kind [0-3], 57 u8 cause [0-2]
  *      9 DECLINE      24  8 u64 window, 16 u8 why [0-2]
  *     10 BYE           8  -
+ *     11 ANSWER     176  8 u64 ask [1-], 16 u64 count, 24 u64 bytes, 32 u64 took,
+ *                         40 u8 last [0-1], 41 u8 outcome [0-1], 48 name128 name
  *     16 HEARTBEAT    16  8 u64 at
  *     32 WELCOME      48  8 u16 version, 10 u16 slot [0-63], 12 u32 caps,
  *                         16 u64 epoch [1-], 24 u64 heap, 32 u64 heartbeat_every,
@@ -38,6 +40,7 @@
  *     36 REVOKE       24  8 u64 window, 16 u16 reason
  *     37 ERROR       112  8 u16 code [1-6], 10 u16 type, 12 u32 serial,
  *                         16 name96 detail
+ *     38 ASK         24  8 u64 ask [1-], 16 u16 most, 18 u8 what [0-0]
  *
  * nameN: a field of N bytes: UTF-8 without control characters, at least one NUL, nothing
  * but NULs from there on. HELLO keeps its layout in all versions, so that any two
@@ -133,6 +136,12 @@ static const struct field decline[] = {
 	FREE(8, decline.window),
 	RANGE(16, decline.why, 0, WIRE_DECLINES - 1),
 };
+static const struct field answer[] = {
+	SOME(8, answer.ask),	   FREE(16, answer.count),
+	FREE(24, answer.bytes),	   FREE(32, answer.took),
+	FLAG(40, answer.last),	   RANGE(41, answer.outcome, 0, WIRE_OUTCOMES - 1),
+	OPTIONAL(48, answer.name),
+};
 static const struct field heartbeat[] = {FREE(8, heartbeat.at)};
 static const struct field welcome[] = {
 	FREE(8, welcome.version),      RANGE(10, welcome.slot, 0, PAGE_SLOTS),
@@ -165,6 +174,11 @@ static const struct field error[] = {
 	FREE(12, error.serial),
 	OPTIONAL(16, error.detail),
 };
+static const struct field ask[] = {
+	SOME(8, ask.ask),
+	FREE(16, ask.most),
+	RANGE(18, ask.what, 0, WIRE_WHATS - 1),
+};
 
 #define LAYOUT(text, bytes, array)                                   \
 	{                                                            \
@@ -182,6 +196,7 @@ static const struct layout layouts[] = {
 	[WIRE_END] = LAYOUT("END", 64, end),
 	[WIRE_DECLINE] = LAYOUT("DECLINE", 24, decline),
 	[WIRE_BYE] = {"BYE", 8, 0, NULL},
+	[WIRE_ANSWER] = LAYOUT("ANSWER", 176, answer),
 	[WIRE_HEARTBEAT] = LAYOUT("HEARTBEAT", 16, heartbeat),
 	[WIRE_WELCOME] = LAYOUT("WELCOME", 48, welcome),
 	[WIRE_DIRECTIVE] = LAYOUT("DIRECTIVE", 40, directive),
@@ -189,6 +204,7 @@ static const struct layout layouts[] = {
 	[WIRE_WINDOW] = LAYOUT("WINDOW", 48, window),
 	[WIRE_REVOKE] = LAYOUT("REVOKE", 24, revoke),
 	[WIRE_ERROR] = LAYOUT("ERROR", 112, error),
+	[WIRE_ASK] = LAYOUT("ASK", 24, ask),
 };
 
 static const struct layout *layout_of(uint16_t type)

@@ -159,7 +159,7 @@ def test_no_version_in_common(d):
 def test_version_and_capabilities_are_negotiated(d):
     with Client(d) as c:
         welcome = c.greet(version_min=1, version_max=500, caps=0xFFFFFFFF)
-        assert welcome.version == 1 and welcome.caps == CAP_PAGE | CAP_QUIET | CAP_MARKS
+        assert welcome.version == 1 and welcome.caps == CAP_PAGE | CAP_QUIET | CAP_MARKS | CAP_ANSWERS
     with Client(d) as c:
         welcome = c.greet(caps=CAP_QUIET)
         assert welcome.caps == CAP_QUIET and welcome.slot == 0 and c.fds == []

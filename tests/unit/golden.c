@@ -109,6 +109,23 @@ const struct golden goldens[GOLDENS] = {
 		"0a 00 08 00 09 00 00 00",
 	},
 	{
+		{
+			.type = WIRE_ANSWER,
+			.serial = 17,
+			.answer = {.ask = U64(0),
+				   .count = U64(1),
+				   .bytes = U64(2),
+				   .took = U64(3),
+				   .last = 1,
+				   .outcome = WIRE_UNANSWERED,
+				   .name = "collections.deque"},
+		},
+		"0b 00 b0 00 11 00 00 00 "
+		"01 02 03 04 05 06 07 08 11 12 13 14 15 16 17 18 "
+		"21 22 23 24 25 26 27 28 31 32 33 34 35 36 37 38 "
+		"01 01 -- -- -- -- -- -- 'collections.deque'128",
+	},
+	{
 		{.type = WIRE_HEARTBEAT, .serial = 10, .heartbeat = {.at = U64(7)}},
 		"10 00 10 00 0a 00 00 00 71 72 73 74 75 76 77 78",
 	},
@@ -191,6 +208,15 @@ const struct golden goldens[GOLDENS] = {
 				  .detail = "going"},
 		},
 		"25 00 70 00 10 00 00 00 06 00 11 12 21 22 23 24 'going'96",
+	},
+	{
+		{
+			.type = WIRE_ASK,
+			.serial = 18,
+			.ask = {.ask = U64(0), .most = U16(1), .what = WIRE_HEAP_SUMMARY},
+		},
+		"26 00 18 00 12 00 00 00 "
+		"01 02 03 04 05 06 07 08 11 12 00 -- -- -- -- --",
 	},
 };
 
