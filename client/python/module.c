@@ -336,7 +336,9 @@ static PyMethodDef methods[] = {
 	 "status()\n--\n\n"
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
-	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`.\n"
+	 "freezes: gc.freeze() run in windows for it; frozen: the objects set aside by that, which\n"
+	 "any full collection takes back."},
 	{"heap_summary", summary_call, METH_O,
 	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
 	{"run", run, METH_VARARGS,
