@@ -252,6 +252,11 @@ int rtgc_decline(struct rtgc *r);
 struct rtgc_result {
 	uint64_t freed;	     /* by this collection, in units */
 	uint64_t used, live; /* now; as in struct rtgc_figures */
+	/*
+	 * The longest stop of the program, where it went on in between (a snapshot); 0: it
+	 * was stopped from begin to end.
+	 */
+	uint64_t stop_ns;
 };
 
 /*
@@ -263,6 +268,11 @@ struct rtgc_result {
  */
 int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 	       uint64_t window_id);
+/*
+ * From now on the process can run these kinds: 1 << enum rtgc_kind for each. Goes before
+ * options.kinds, also for later connections. 0, or -EINVAL: no such kind.
+ */
+int rtgc_offer(struct rtgc *r, uint32_t kinds);
 /*
  * It ended: also to be called when the window closed meanwhile, or the daemon went.
  * result may be NULL where it is not known. 0 or RTGC_E_NO_BEGIN.

@@ -226,6 +226,7 @@ static void connect_daemon(struct rtgc *r, nsec_t now)
 		if (r->running.adopted) {
 			hello.prev_window = r->running.window;
 			hello.prev_closes = r->running.closes;
+			hello.prev_kind = (uint8_t)r->running.kind;
 		}
 		result = link_open(&r->link, fd, &hello);
 	}

@@ -280,6 +280,10 @@ static void event(struct hot *hot, struct session *s, const struct wire_frame *f
 		e.type = EVENT_DECLINE;
 		e.decline = frame->decline;
 		break;
+	case WIRE_OFFER:
+		e.type = EVENT_OFFER;
+		e.offer = frame->offer;
+		break;
 	}
 	r = tell(hot, &e);
 	if (r != 0)
@@ -307,6 +311,7 @@ static void greeted(struct hot *hot, struct session *s, const struct wire_frame 
 	case WIRE_BEGIN:
 	case WIRE_END:
 	case WIRE_DECLINE:
+	case WIRE_OFFER:
 		event(hot, s, frame);
 		break;
 	case WIRE_ANSWER:

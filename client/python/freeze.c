@@ -6,6 +6,7 @@
 #include "client/python/heap.h"
 #include "client/python/helper.h"
 #include "client/python/record.h"
+#include "client/python/snapshot.h"
 
 static void set_aside(void)
 {
@@ -29,7 +30,7 @@ bool freeze_run(const struct rtgc_window *window)
 	struct record record = {.kind = "freeze", .cause = "window"};
 	struct rtgc_result result;
 
-	if (!r || heap.mine || heap.critical || gcstate_collecting() ||
+	if (!r || heap.mine || heap.critical || snapshot_runs() || gcstate_collecting() ||
 	    !gcstate_enabled())
 		return false;
 	if (rtgc_begin(r, RTGC_FREEZE, RTGC_IN_WINDOW, window->id) != 0)

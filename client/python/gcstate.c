@@ -1,26 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* CPython's headers come first: they choose the feature macros. */
-#define Py_BUILD_CORE_MODULE 1
-#include <Python.h>
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#include <internal/pycore_interp.h>
-#include <internal/pycore_runtime.h>
-#pragma GCC diagnostic pop
+#include "client/python/internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "client/python/gcstate.h"
-
-#if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x030e0000
-#error "the module rtgc knows the collectors of CPython 3.9 to 3.13"
-#endif
-#ifdef Py_GIL_DISABLED
-#error "the module rtgc does not know the collector of free-threaded builds"
-#endif
 
 #define OLDEST	   2
 #define TEST_LISTS 512

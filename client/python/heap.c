@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/python/answer.h"
+#include "client/python/collector.h"
 #include "client/python/figures.h"
 #include "client/python/freeze.h"
 #include "client/python/gate.h"
@@ -14,8 +15,7 @@
 #include "client/python/helper.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
-
-#define KINDS (1U << RTGC_MAJOR | 1U << RTGC_FREEZE)
+#include "client/python/snapshot.h"
 
 struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
 
@@ -149,7 +149,7 @@ static void lock_init(void)
 
 /* ---- Collections somebody else runs ---- */
 
-static const char *cause_name(enum rtgc_cause cause, bool supervised)
+const char *heap_cause_name(enum rtgc_cause cause, bool supervised)
 {
 	static const char *const name[] = {
 		[RTGC_IN_WINDOW] = "window",
@@ -170,6 +170,7 @@ void heap_on_start(int generation)
 	freeze_undo();
 	if (heap.mine)
 		return;
+	snapshot_void("a full collection overtook it");
 	heap.noticed.supervised = atomic_load(&heap.taken);
 	heap.noticed.cause = heap.at_ceiling ? RTGC_FORCED : RTGC_UNCOORDINATED;
 	heap.noticed.begin_ns = rtgc_now();
@@ -181,7 +182,7 @@ static void noticed_end(struct rtgc *r, uint64_t collected)
 {
 	struct record record = {
 		.kind = "major",
-		.cause = cause_name(heap.noticed.cause, heap.noticed.supervised),
+		.cause = heap_cause_name(heap.noticed.cause, heap.noticed.supervised),
 		.begin_ns = heap.noticed.begin_ns,
 		.end_ns = rtgc_now(),
 		.freed = collected,
@@ -237,7 +238,7 @@ void heap_on_stop(int generation, uint64_t collected)
 		freeze_undo(); /* CPython's own rule counts all of it again */
 	notice_threshold();
 	if (figures_publish(r) == RTGC_CEILING && generation == 1) {
-		if (atomic_load(&heap.taken))
+		if (atomic_load(&heap.taken) && !collector_at_ceiling())
 			let_collect();
 	} else if (atomic_load(&heap.taken)) {
 		gcstate_reset_count();
@@ -258,13 +259,17 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 		return false;
 	if (heap.critical && cause != RTGC_FORCED)
 		return false;
+	if (window && window->kind == RTGC_SNAPSHOT)
+		return collector_snapshot(cause, window);
+	if (cause == RTGC_FORCED)
+		snapshot_void("the heap outgrew its budget");
 	if (rtgc_begin(r, RTGC_MAJOR, cause, window ? window->id : 0) != 0)
 		return false;
 	heap.mine = true;
 	heap.mine_ended = false;
 	figures_begin();
 	record = (struct record){.kind = "major",
-				 .cause = cause_name(cause, true),
+				 .cause = heap_cause_name(cause, true),
 				 .begin_ns = rtgc_now()};
 	PyGC_Collect();
 	record.end_ns = rtgc_now();
@@ -288,6 +293,7 @@ bool heap_checkpoint(uint64_t until_ns)
 
 	if (!r || heap.critical)
 		return false;
+	snapshot_step_between();
 	switch (rtgc_check(r, until_ns, &window)) {
 	case RTGC_PREPARE:
 		rtgc_quiet(r);
@@ -319,11 +325,17 @@ static int collect_pending(void *unused)
 		return 0;
 	/* Inside a finalizer or a gc callback, which a younger collection runs: after it. */
 	if (gcstate_collecting()) {
-		if (heap.at_ceiling ||
+		if (heap.at_ceiling || heap.snapshot_soon ||
 		    rtgc_check(heap.rtgc, RTGC_NEVER, NULL) >= RTGC_MAY)
 			heap_collect_soon();
 	} else if (heap.at_ceiling) {
 		heap_collect(RTGC_FORCED, NULL);
+	} else if (heap.snapshot_soon) {
+		heap.snapshot_soon = false;
+		if (!collector_snapshot(RTGC_FORCED, NULL) && !snapshot_runs())
+			let_collect();
+	} else if (snapshot_due()) {
+		snapshot_step(RTGC_NEVER);
 	} else {
 		heap_checkpoint(atomic_load(&heap.rest) == HEAP_RESTS_UNTIL
 					? atomic_load(&heap.rest_until)
@@ -408,18 +420,21 @@ int heap_open(const struct heap_options *options)
 		.heap = options->name ? options->name : name,
 		.runtime = runtime,
 		.unit = options->byte_budget ? RTGC_BYTES : RTGC_OBJECTS,
-		.kinds = KINDS,
 		.budget = options->byte_budget,
 		.notify = on_event,
 	};
 	struct rtgc *r = NULL;
 	int error;
 
+	heap.collector = options->collector;
+	heap.fork_limit_ns = options->fork_limit_ns;
+	o.kinds = heap.kinds = collector_kinds();
 	snprintf(runtime, sizeof(runtime), "cpython %.20s", PY_VERSION);
 	snprintf(heap.name, sizeof(heap.name), "%s",
 		 options->name ? options->name : options->program);
 	name_with_pid(name);
 	heap.byte_budget = options->byte_budget;
+	heap.snapshot_soon = false;
 	heap.changes = heap.events = 0;
 	heap.dormant = heap.waking = heap.at_ceiling = false;
 	atomic_store(&heap.own, gcstate_threshold());
@@ -454,6 +469,7 @@ void heap_close(void)
 		return;
 	PyErr_Fetch(&type, &value, &traceback);
 	helper_stop();
+	snapshot_void("the supervision ended");
 	gate_open();
 	if (heap.rtgc == r) {
 		if (listen(false) < 0)
@@ -477,6 +493,8 @@ void heap_after_fork_child(void)
 		return;
 	lock_init();
 	helper_after_fork_child();
+	snapshot_after_fork_child();
+	heap.snapshot_soon = false;
 	record_after_fork_child();
 	servers_after_fork_child();
 	heap.main_thread = PyThread_get_thread_ident();

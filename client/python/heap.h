@@ -37,8 +37,18 @@ enum heap_rest {
 	HEAP_RESTS_UNTIL = 3, /* the program said so: rtgc.slack() */
 };
 
+enum heap_collector {
+	HEAP_AUTO, /* snapshots where they are affordable, and where the daemon wants them */
+	HEAP_WINDOW,   /* full collections only */
+	HEAP_SNAPSHOT, /* snapshots only, unless they do not work here */
+};
+
 struct heap {
 	struct rtgc *_Atomic rtgc; /* NULL: not supervised */
+	enum heap_collector collector;
+	uint64_t fork_limit_ns; /* HEAP_AUTO: what the stop of a fork may take */
+	uint32_t kinds;		/* offered to the daemon: 1 << enum rtgc_kind */
+	bool snapshot_soon;	/* a forced snapshot is on its way, by the pending call */
 	unsigned long main_thread;
 	PyObject *callback;	   /* ours in gc.callbacks */
 	char name[HEAP_NAME_SIZE]; /* what a child's name begins with: ours, or PROGRAM */
@@ -93,6 +103,8 @@ struct heap_options {
 	const char *service, *program;
 	const char *name;     /* NULL: PROGRAM-PID */
 	uint64_t byte_budget; /* 0: objects, by CPython's own rule */
+	enum heap_collector collector;
+	uint64_t fork_limit_ns;
 };
 
 void heap_init(void);
@@ -104,6 +116,8 @@ void heap_close(void);
 void heap_after_fork_child(void);
 /* Gives a dormant child a connection of its own. */
 void heap_wake(void);
+
+const char *heap_cause_name(enum rtgc_cause cause, bool supervised);
 
 /* What gc.callbacks tells. */
 void heap_on_start(int generation);

@@ -4,17 +4,26 @@ rtgcmoddir = $(rtgcpythondir)/rtgc
 rtgcmod_LTLIBRARIES = client/python/_rtgc.la
 client_python__rtgc_la_SOURCES = \
 	client/python/answer.c client/python/answer.h \
+	client/python/collector.c client/python/collector.h \
 	client/python/figures.c client/python/figures.h \
 	client/python/freeze.c client/python/freeze.h \
+	client/python/gclist.c client/python/gclist.h \
 	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \
 	client/python/heap.c client/python/heap.h \
 	client/python/helper.c client/python/helper.h \
+	client/python/internal.h \
 	client/python/module.c \
 	client/python/pool.c client/python/pool.h \
 	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
 	client/python/rest.c client/python/rest.h \
+	client/python/snapshot.c client/python/snapshot.h \
+	client/python/snapshot_child.c client/python/snapshot_child.h \
+	client/python/snapshot_module.c client/python/snapshot_module.h \
+	client/python/snapshot_reap.c client/python/snapshot_reap.h \
+	client/python/snapshot_trial.c client/python/snapshot_trial.h \
+	client/python/snapshot_walk.c client/python/snapshot_walk.h \
 	client/python/servers.c client/python/servers.h \
 	client/python/summary.c client/python/summary.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)

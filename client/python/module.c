@@ -12,6 +12,8 @@
 #include "client/python/pool.h"
 #include "client/python/rest.h"
 #include "client/python/servers.h"
+#include "client/python/snapshot.h"
+#include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
 
 #define MAX_S \
@@ -61,16 +63,26 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 /* ---- Supervising
  * -------------------------------------------------------------------------- */
 
+static uint64_t instant(double seconds)
+{
+	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
+}
+
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service", "heap", "program", "budget", NULL};
+	static char *names[] = {"service",   "heap",	   "program", "budget",
+				"collector", "fork_limit", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
+	double fork_limit;
+	int collector;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsK:open", names,
-					 &options.service, &options.name,
-					 &options.program, &budget))
+	if (!PyArg_ParseTupleAndKeywords(
+		    args, keywords, "szsKid:open", names, &options.service, &options.name,
+		    &options.program, &budget, &collector, &fork_limit))
 		return NULL;
+	options.collector = (enum heap_collector)collector;
+	options.fork_limit_ns = instant(fork_limit);
 	options.byte_budget = budget;
 	heap.main_thread = gcstate_main_thread();
 	if (!heap.callback)
@@ -90,11 +102,6 @@ static PyObject *after_fork_child(PyObject *module, PyObject *unused)
 {
 	heap_after_fork_child();
 	return none();
-}
-
-static uint64_t instant(double seconds)
-{
-	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
 }
 
 /* Waits until the daemon has answered or refused, at most so many seconds. */
@@ -129,9 +136,18 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
+}
+
+/* Steps of a snapshot for as long as nothing is due: the last one ends in time. */
+static void use_slack(uint64_t until_ns)
+{
+	while (snapshot_due() && rtgc_now() + 2 * SNAPSHOT_STEP_NS <= until_ns)
+		if (!snapshot_step(until_ns - SNAPSHOT_STEP_NS))
+			break;
 }
 
 static PyObject *slack(PyObject *module, PyObject *argument)
@@ -162,6 +178,9 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	}
 	if (PyErr_Occurred())
 		return NULL;
+	use_slack(until);
+	if (heap.rtgc != r)
+		return PyBool_FromLong(collected);
 	/* What is left of it is the helper's, when a window opens while the program
 	 * sleeps. */
 	atomic_store(&heap.rest_until, until);
@@ -235,7 +254,7 @@ static PyObject *heap_status(void)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:K,s:K,s:i,s:s}",
+		"s:K,s:K,s:K,s:i,s:s,s:N}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -252,7 +271,7 @@ static PyObject *heap_status(void)
 		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "freezes",
 		NUMBER(heap.freezes), "frozen", NUMBER(heap.frozen), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
-		now.refused);
+		now.refused, "snapshots", snapshot_dict());
 #undef NUMBER
 }
 
@@ -361,7 +380,8 @@ static int execute(PyObject *module)
 		heap_init();
 		ready = true;
 	}
-	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0)
+	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0 ||
+	    snapshot_add(module) < 0)
 		return -1;
 	return PyModule_AddStringConstant(module, "version", rtgc_version());
 }

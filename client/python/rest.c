@@ -9,6 +9,7 @@
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
+#include "client/python/snapshot.h"
 
 #define MAX_ARGUMENTS 8
 #define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
@@ -240,8 +241,9 @@ static uint64_t remaining(uint64_t until_ns)
 }
 
 /*
- * With a window in force: what is ready now? NULL and *ret_rest: nothing, the program is
- * at rest. Else the call's result, or NULL with an exception set.
+ * With a window in force, or a snapshot to be worked off: what is ready now? NULL and
+ * *ret_rest: nothing, the program is at rest. Else the call's result, or NULL with an
+ * exception set.
  */
 static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t until,
 			    bool *ret_rest)
@@ -249,18 +251,21 @@ static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t un
 	PyObject *result;
 
 	shut_gate(r, call);
-	result = with_timeout(call, 0);
-	if (!result || heap.rtgc != r)
-		return result;
-	if (is_ready(result)) {
-		rest_use_last_moment(r);
-		return result;
-	}
-	Py_DECREF(result);
-	if (heap.in_flight)
-		rest_use_last_moment(r);
-	else
-		use_rest(r, until);
+	do {
+		result = with_timeout(call, 0);
+		if (!result || heap.rtgc != r)
+			return result;
+		if (is_ready(result)) {
+			rest_use_last_moment(r);
+			snapshot_step_between();
+			return result;
+		}
+		Py_DECREF(result);
+		if (heap.in_flight)
+			rest_use_last_moment(r);
+		else
+			use_rest(r, until);
+	} while (snapshot_due() && snapshot_step(until) && heap.rtgc == r);
 	*ret_rest = true;
 	return NULL;
 }
@@ -273,7 +278,7 @@ static PyObject *wait_at_rest(struct rtgc *r, const struct call *call)
 	if (until != RTGC_NEVER)
 		until += rtgc_now();
 	for (;; first = false) {
-		bool rest = !rtgc_pending(r), woken;
+		bool rest = !rtgc_pending(r) && !snapshot_due(), woken;
 		PyObject *result;
 
 		if (!rest) {
@@ -317,6 +322,7 @@ static PyObject *rest_call(PyObject *self, PyObject *const *args, size_t nargsf,
 		shut_gate(r, &call);
 		rest_use_last_moment(r);
 	}
+	snapshot_step_between();
 	return plain(&call);
 }
 

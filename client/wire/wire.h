@@ -45,6 +45,7 @@ enum wire_type {
 	WIRE_DECLINE = 9,
 	WIRE_BYE = 10,
 	WIRE_ANSWER = 11,
+	WIRE_OFFER = 12,
 	/* either way: sent by the client, echoed by the daemon */
 	WIRE_HEARTBEAT = 16,
 	/* daemon to client */
@@ -109,6 +110,7 @@ struct wire_hello {
 	uint32_t caps;
 	uint8_t unit;	      /* enum wire_unit */
 	uint8_t kinds;	      /* bit 1 << enum wire_kind for each kind it can run */
+	uint8_t prev_kind;    /* enum wire_kind of prev_window */
 	uint64_t budget;      /* the heap's own, in units; 0 = it has none */
 	uint64_t prev_epoch;  /* of the daemon it was last connected to; 0 = none */
 	uint64_t prev_window; /* begun under that epoch and not yet ended; 0 = none */
@@ -149,6 +151,7 @@ struct wire_end {
 	uint64_t freed; /* in units */
 	uint64_t used, live;
 	uint8_t kind, cause;
+	nsec_t stop; /* the longest stop of the program; 0 = from begin to end */
 };
 
 struct wire_decline_frame {
@@ -164,6 +167,10 @@ struct wire_answer {
 	uint8_t last;	 /* 1: the answer is complete */
 	uint8_t outcome; /* enum wire_outcome */
 	char name[WIRE_ROW_MAX];
+};
+
+struct wire_offer {
+	uint8_t kinds; /* as in HELLO, from now on */
 };
 
 struct wire_heartbeat {
@@ -244,6 +251,7 @@ struct wire_frame {
 		struct wire_end end;
 		struct wire_decline_frame decline;
 		struct wire_answer answer;
+		struct wire_offer offer;
 		struct wire_heartbeat heartbeat;
 		struct wire_welcome welcome;
 		struct wire_directive directive;

@@ -12,7 +12,8 @@
 
 static bool takes_part(const struct heap *h, nsec_t now)
 {
-	return can_collect(h) && h->retry_at <= now && heap_worth_from(h) <= now;
+	return can_collect(h) && !heap_snapshots(h) && h->retry_at <= now &&
+	       heap_worth_from(h) <= now;
 }
 
 bool round_fits(const struct supervisor *s, const struct service *service)

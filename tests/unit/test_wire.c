@@ -194,7 +194,7 @@ static void test_reserved(void **state)
 			padding += g.what[j] == GOLDEN_PADDING;
 		}
 	}
-	assert_int_equal(reserved, 2 + 6 + 6 + 7 + 7 + 6 + 6 + 6 + 6 + 5);
+	assert_int_equal(reserved, 1 + 6 + 6 + 7 + 7 + 6 + 6 + 6 + 6 + 5 + 7);
 	assert_int_equal(padding, 64 - 9 + 64 - 10 + 32 - 15 + 96 - 6 + 128 - 18);
 }
 
@@ -225,6 +225,11 @@ static void test_values(void **state)
 		{WIRE_BEGIN, 25, 1, WIRE_CAUSES, WIRE_E_VALUE},
 		{WIRE_END, 56, 1, WIRE_KINDS, WIRE_E_VALUE},
 		{WIRE_END, 57, 1, WIRE_CAUSES, WIRE_E_VALUE},
+		{WIRE_END, 64, 8, UINT64_MAX, 0},
+		{WIRE_HELLO, 22, 1, WIRE_KINDS - 1, 0},
+		{WIRE_HELLO, 22, 1, WIRE_KINDS, WIRE_E_VALUE},
+		{WIRE_OFFER, 8, 1, 15, 0},
+		{WIRE_OFFER, 8, 1, 16, WIRE_E_VALUE},
 		{WIRE_DECLINE, 16, 1, 0, 0},
 		{WIRE_DECLINE, 16, 1, WIRE_DECLINES, WIRE_E_VALUE},
 		{WIRE_WELCOME, 10, 2, 0, 0},
@@ -380,7 +385,7 @@ static void test_encode_asserts(void **state)
 {
 	struct wire_frame wrong[] = {
 		{.type = 0},
-		{.type = 11},
+		{.type = 13},
 		{.type = WIRE_BEGIN, .begin = {.kind = WIRE_KINDS}},
 		{.type = WIRE_DIRECTIVE, .directive = {.want = 2}},
 		{.type = WIRE_WELCOME, .welcome = {.epoch = 0}},

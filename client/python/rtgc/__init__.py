@@ -11,7 +11,10 @@ daemon (absent, hung, gone) CPython's own policy holds, as if this module were n
 
 An unchanged program: python3 -m rtgc [--service NAME] SCRIPT …, or -m rtgc … -m MODULE ….
 
-Environment: RTGC_SERVICE, RTGC_HEAP, RTGC_SOCKET; RTGC_RECORD=FILE appends one JSON line for
+Where a fork is cheap and nothing can be drained, full collections are made by snapshots: a forked
+child finds the garbage while the program goes on (supervise(collector=…)).
+
+Environment: RTGC_SERVICE, RTGC_HEAP, RTGC_SOCKET, RTGC_COLLECTOR, RTGC_FORK_LIMIT; RTGC_RECORD=FILE appends one JSON line for
 each full collection of this process.
 """
 

@@ -26,8 +26,8 @@ if _first is not None:
     sys.path.insert(0, _first)
 
 USAGE = """\
-usage: python3 -m rtgc [--service NAME] [--heap NAME] [--budget BYTES] SCRIPT [ARGUMENT …]
-       python3 -m rtgc [--service NAME] [--heap NAME] [--budget BYTES] -m MODULE [ARGUMENT …]
+usage: python3 -m rtgc [OPTION …] SCRIPT [ARGUMENT …]
+       python3 -m rtgc [OPTION …] -m MODULE [ARGUMENT …]
 
 Runs a Python program as python3 itself does, with its full garbage collections in the windows
 of rtgcd. With no daemon it runs as if rtgc were not there.
@@ -35,6 +35,7 @@ of rtgcd. With no daemon it runs as if rtgc were not there.
   --service NAME   the group it belongs to (default: $RTGC_SERVICE, else the program's name)
   --heap NAME      its own name (default: $RTGC_HEAP, else PROGRAM-PID)
   --budget BYTES   what the resident set may reach: 512M, 2G (default: CPython's own rule)
+  --collector WAY  window, snapshot or auto (default: $RTGC_COLLECTOR, else auto)
 """
 # How long a program waits for the daemon's answer before it starts: first without asking
 # whether anybody listens at all, then when somebody does.
@@ -48,7 +49,7 @@ def complain(text):
 
 def parse(arguments):
     """The options, and what is left: ["-m", MODULE, …] or [SCRIPT, …]."""
-    options = {"service": None, "heap": None, "budget": None}
+    options = {"service": None, "heap": None, "budget": None, "collector": None}
     rest = list(arguments)
     while rest and rest[0].startswith("-") and rest[0] not in ("-", "-m"):
         name, equals, value = rest.pop(0).partition("=")
