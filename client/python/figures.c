@@ -122,3 +122,11 @@ void figures_budget(struct rtgc *r)
 	rtgc_status(r, &status);
 	heap.budget = status.budget;
 }
+
+uint64_t figures_rss(void)
+{
+	if (!figures.page)
+		figures.page = sysconf(_SC_PAGESIZE);
+	read_rss(rtgc_now(), RSS_NS_BYTES);
+	return figures.rss;
+}

@@ -52,6 +52,17 @@ void gcstate_reset_count(void)
 	gc->generations[OLDEST].count = 0;
 }
 
+int gcstate_count(int generation)
+{
+	return gc->generations[generation].count;
+}
+
+bool gcstate_is_full(void)
+{
+	return gc->generations[0].threshold > 0 &&
+	       gc->generations[0].count > gc->generations[0].threshold;
+}
+
 bool gcstate_hold(void)
 {
 	if (gc->collecting)
@@ -73,6 +84,16 @@ static int visit_list(PyGC_Head *head, int (*fn)(PyObject *object, void *userdat
 
 	/* What comes next is read last: fn may add a young object. */
 	for (; g != head && r == 0; g = _PyGCHead_NEXT(g))
+		r = fn((PyObject *)(g + 1), userdata);
+	return r;
+}
+
+int gcstate_visit_newest(int (*fn)(PyObject *object, void *userdata), void *userdata)
+{
+	PyGC_Head *head = &gc->generations[0].head, *g = _PyGCHead_PREV(head);
+	int r = 0;
+
+	for (; g && g != head && r == 0; g = _PyGCHead_PREV(g))
 		r = fn((PyObject *)(g + 1), userdata);
 	return r;
 }

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "client/python/answer.h"
+#include "client/python/changes.h"
 #include "client/python/collector.h"
 #include "client/python/figures.h"
 #include "client/python/freeze.h"
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
+#include "client/python/pauses.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
 #include "client/python/snapshot.h"
@@ -51,6 +53,7 @@ static void notice_threshold(void)
 
 	if (now == HEAP_TAKEN || heap.at_ceiling || !atomic_load(&heap.taken))
 		return;
+	heap.put_right++;
 	atomic_store(&heap.own, now);
 	gcstate_set_threshold(HEAP_TAKEN);
 	if (!atomic_load(&heap.taken))
@@ -101,53 +104,12 @@ static void on_event(struct rtgc *r, uint32_t events, void *userdata)
 	}
 	if (events & RTGC_EVENT_ASKED)
 		answer_asked();
-	pthread_mutex_lock(&heap.lock);
-	heap.changes++;
-	heap.events |= events;
-	pthread_cond_broadcast(&heap.changed);
-	pthread_mutex_unlock(&heap.lock);
+	changes_note(events);
 	helper_kick();
 }
 
-uint64_t heap_changes(uint32_t *ret_events)
-{
-	uint64_t changes;
-
-	pthread_mutex_lock(&heap.lock);
-	changes = heap.changes;
-	if (ret_events)
-		*ret_events = heap.events;
-	pthread_mutex_unlock(&heap.lock);
-	return changes;
-}
-
-void heap_wait_change(uint64_t changes, uint64_t until_ns)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(until_ns / 1000000000),
-		.tv_nsec = (long)(until_ns % 1000000000),
-	};
-
-	pthread_mutex_lock(&heap.lock);
-	while (heap.changes == changes)
-		if (pthread_cond_timedwait(&heap.changed, &heap.lock, &until) ==
-		    ETIMEDOUT)
-			break;
-	pthread_mutex_unlock(&heap.lock);
-}
-
-static void lock_init(void)
-{
-	pthread_condattr_t attributes;
-
-	pthread_mutex_init(&heap.lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&heap.changed, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
-/* ---- Collections somebody else runs ---- */
+/* ---- Collections somebody else runs -------------------------------------------------
+ */
 
 const char *heap_cause_name(enum rtgc_cause cause, bool supervised)
 {
@@ -406,7 +368,7 @@ static void learn_name(void)
 
 void heap_init(void)
 {
-	lock_init();
+	changes_init();
 	helper_init();
 }
 
@@ -435,11 +397,12 @@ int heap_open(const struct heap_options *options)
 	name_with_pid(name);
 	heap.byte_budget = options->byte_budget;
 	heap.snapshot_soon = false;
-	heap.changes = heap.events = 0;
+	changes_reset();
 	heap.dormant = heap.waking = heap.at_ceiling = false;
 	atomic_store(&heap.own, gcstate_threshold());
 	atomic_store(&heap.closed, false);
 	figures_init();
+	pauses_reset();
 	error = record_init();
 	if (error == 0)
 		error = rtgc_open(&o, &r);
@@ -491,7 +454,7 @@ void heap_after_fork_child(void)
 {
 	if (!heap.rtgc)
 		return;
-	lock_init();
+	changes_init();
 	helper_after_fork_child();
 	snapshot_after_fork_child();
 	heap.snapshot_soon = false;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The Python module in real interpreters, with the real daemon or with none.
 PYTHON_TESTS = \
+	tests/python/test_api.py \
 	tests/python/test_cost.py \
 	tests/python/test_fail_open.py \
 	tests/python/test_freeze.py \

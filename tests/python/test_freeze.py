@@ -4,8 +4,6 @@
 import os
 import sys
 
-import pytest
-
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from program import Program, environment, harness, read_record
 
@@ -15,7 +13,7 @@ CONFIG = "[Service:web]\nMaxConcurrent=1\nMinYield=2%\n"
 # cycles for the oldest generation, and counts those that are freed.
 APP = """
     import collections, select
-    rtgc.supervise(service="web", collector=sys.argv[1] if sys.argv[1:] else "window")
+    rtgc.supervise(service="web", collector="window")
     while not rtgc.status()["supervised"]:
         time.sleep(0.001)
     live = collections.deque([] for _ in range(400000))
@@ -58,15 +56,14 @@ def heap_of(daemon, program):
     return next((h for h in daemon.heaps() if h["pid"] == program.pid), None)
 
 
-@pytest.mark.parametrize("collector", ["window", "snapshot"])
-def test_frozen_and_found_again(collector, tmp_path):
+def test_frozen_and_found_again(tmp_path):
     record = str(tmp_path / "record")
     with harness.Daemon(config=CONFIG) as d, Program(APP + """
     until(lambda: rtgc.status()["freezes"] == 1, clean)
     sys.stdin.readline()
     until(lambda: rtgc.status()["frozen"] == 0, dirty)
     sys.stdin.readline()
-    """, environment(d.env(), RTGC_RECORD=record), [collector], launcher=()) as p:
+    """, environment(d.env(), RTGC_RECORD=record), launcher=()) as p:
         said = p.next()
         assert said["status"]["frozen"] >= 300000 and said["frozen"] >= 300000
         assert said["status"]["used"] < said["status"]["budget"] / 2

@@ -70,3 +70,16 @@ class HeapSummary(NamedTuple):
     types: List[TypeSummary]
 
 def heap_summary(limit: Optional[int] = ..., untracked: bool = ...) -> HeapSummary: ...
+
+class AllocationSite(NamedTuple):
+    filename: str
+    lineno: int
+    function: str
+    share: float
+    types: Dict[str, float]
+
+def allocation_sites(
+    seconds: float = ..., during: Optional[Callable[[], Any]] = ...
+) -> List[AllocationSite]: ...
+def advise(seconds: float = ..., during: Optional[Callable[[], Any]] = ...) -> List[str]: ...
+def freeze_after(warmup: Union[float, Callable[[], bool]]) -> None: ...
