@@ -86,8 +86,9 @@ struct heap {
 		grown_ns; /* by so much, in so long, since the look before */
 
 	/* The main thread at rest; the selector is borrowed from the call in progress. */
-	_Atomic int rest;   /* enum heap_rest */
-	atomic_bool hooked; /* it comes by our hooks: a program with a loop that waits */
+	_Atomic int rest; /* enum heap_rest */
+	atomic_bool
+		hooked; /* it comes by our hooks, or by checkpoints: there will be a better place */
 	_Atomic uint64_t rest_until; /* HEAP_RESTS_UNTIL */
 	PyObject *selector;	     /* HEAP_RESTS_EPOLL */
 	int wake_fd, wake_epoll; /* what the helper put into that selector; -1: none */

@@ -145,6 +145,7 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	atomic_store_explicit(&heap.hooked, true, memory_order_relaxed);
 	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;

@@ -11,6 +11,7 @@ PYTHON_TESTS = \
 	tests/python/test_pool.py \
 	tests/python/test_processes.py \
 	tests/python/test_servers.py \
+	tests/python/test_together.py \
 	tests/python/test_summary.py \
 	tests/python/test_windows.py
 TESTS += $(PYTHON_TESTS)
