@@ -172,7 +172,8 @@ bool heap_waits_for_quiet(const struct heap *h)
 
 nsec_t heap_lead(const struct heap *h)
 {
-	if (heap_snapshots(h))
+	/* A round is not announced either: its windows open at one instant. */
+	if (heap_snapshots(h) || h->service->config.policy == POLICY_TOGETHER)
 		return 0;
 	if (h->service->config.drain == DRAIN_EXTERNAL || heap_waits_for_quiet(h))
 		return h->service->config.lead;

@@ -125,6 +125,13 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	*l = (struct lease){.state = LEASE_NONE};
 }
 
+/* It does not end what its round was for. */
+static void drop_out(const struct heap *h)
+{
+	if (h->service->config.policy == POLICY_TOGETHER)
+		h->service->dropped_out++;
+}
+
 static void retry_later(struct heap *h, nsec_t now)
 {
 	unsigned doublings =
@@ -393,8 +400,8 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		h->declined++;
 	if (reason == REASON_EXPIRED)
 		h->expired++;
-	if (h->service->config.policy == POLICY_TOGETHER && reason != REASON_MOOT)
-		h->service->dropped_out++;
+	if (reason != REASON_MOOT)
+		drop_out(h);
 	/* It had its chance: if it wants another one, it waits from then on. */
 	h->wanting_since = NSEC_NEVER;
 	if (reason != REASON_MOOT)
@@ -405,8 +412,10 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	run_ended(s, h, now);
-	if (h->lease.state != LEASE_NONE)
-		finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
+	if (h->lease.state == LEASE_NONE)
+		return;
+	drop_out(h);
+	finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
 }
 
 nsec_t lease_deadline(const struct heap *h)
@@ -449,6 +458,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		decide_record(s, h, REASON_OVERRUN, 0, now);
 		run_ended(s, h, now);
 		h->silent = true;
+		drop_out(h);
 		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;
 	}

@@ -5,13 +5,25 @@
 #include "daemon/core/admit.h"
 #include "daemon/core/state.h"
 
+static void admit_members(struct admit *host, const struct service *service)
+{
+	bool together = service->config.policy == POLICY_TOGETHER;
+	struct admit round;
+
+	admit_init(&round);
+	list_for_each (l, &service->heaps)
+		admit_add(together ? &round : host, list_entry(l, struct heap, siblings));
+	if (together)
+		admit_add_round(host, &round);
+}
+
 void supervisor_status(const struct supervisor *s, struct core_status *ret)
 {
 	struct admit admit;
 
 	admit_init(&admit);
-	list_for_each (l, &s->heaps)
-		admit_add(&admit, list_entry(l, struct heap, all));
+	list_for_each (l, &s->services)
+		admit_members(&admit, list_entry(l, struct service, all));
 	*ret = (struct core_status){
 		.heaps = (unsigned)s->n_heaps,
 		.services = s->n_services,

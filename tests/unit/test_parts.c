@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/admit.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/reason.h"
@@ -120,7 +121,7 @@ static void one_slot_demand_is_exact(void **state)
 					       1 + next_random() % 30};
 			order[i] = i;
 			demand_set(&d, &nodes[i], jobs[i].latest, jobs[i].span,
-				   jobs[i].span, DEMAND_FREE);
+				   jobs[i].span, 1, DEMAND_FREE);
 		}
 		start = demand_start_by(&d);
 		assert_true(any_order_feasible(jobs, order, 0, n, start));
@@ -140,7 +141,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 {
 	int64_t start = INT64_MAX, sum = 0, longest = 0, latest = INT64_MAX,
 		done = INT64_MIN;
-	unsigned count = 0;
+	unsigned count = 0, widths = 0, width;
 
 	for (;;) {
 		const struct demand_node *next = NULL;
@@ -154,7 +155,9 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 			break;
 		done = next->deadline;
 		count++;
-		sum += (next->work + slots - 1) / slots;
+		width = next->width < slots ? next->width : slots;
+		widths += next->width;
+		sum += (next->work * width + slots - 1) / slots;
 		longest = next->work > longest ? next->work : longest;
 		if (next->role == DEMAND_LOAD || next->deadline < from)
 			continue;
@@ -166,7 +169,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 	if (latest == INT64_MAX)
 		return NSEC_NEVER;
 	start -= longest - longest / slots;
-	if (count <= slots || start > latest)
+	if (count <= 1 || widths <= slots || start > latest)
 		start = latest;
 	return start > 0 ? (nsec_t)start : 0;
 }
@@ -191,6 +194,7 @@ static void demand_follows_every_change(void **state)
 			else
 				demand_set(&d, n, deadline > span ? deadline - span : 0,
 					   span, span + next_random() % 500,
+					   1 + (unsigned)next_random() % 5,
 					   (enum demand_role)(next_random() % 3));
 			if (round % 20)
 				continue;
@@ -218,9 +222,9 @@ static void absurd_demands_do_not_overflow(void **state)
 	demand_init(&d, 3);
 	for (int i = 0; i < 1000; i++)
 		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, NSEC_NEVER,
-			   DEMAND_FREE);
+			   UINT32_MAX, DEMAND_FREE);
 	assert_true(demand_start_by(&d) > 1000000 * SEC);
-	demand_set(&d, &nodes[0], 0, NSEC_NEVER, NSEC_NEVER, DEMAND_FREE);
+	demand_set(&d, &nodes[0], 0, NSEC_NEVER, NSEC_NEVER, 1, DEMAND_FREE);
 	assert_int_equal(demand_start_by(&d), 0);
 	for (int i = 0; i < 1000; i++)
 		demand_remove(&d, &nodes[i]);
@@ -280,9 +284,42 @@ static void every_reason_has_its_own_key_and_a_sentence(void **state)
 	assert_string_equal(reason_key(REASON_COUNT), "unknown");
 }
 
+/* A round takes all slots of the host: others wait for it as if there was one. By itself it waits for nobody. */
+static void rounds_are_admitted_as_one_collection(void **state)
+{
+	struct admit round = {.heaps = 4,
+			      .singles = 4,
+			      .load = 0.6,
+			      .longest = 3 * SEC / 2,
+			      .shortest = 10 * SEC};
+	struct admit others = {.heaps = 2,
+			       .singles = 2,
+			       .load = 0.3,
+			       .longest = 3 * SEC / 2,
+			       .shortest = 10 * SEC};
+	struct admit host;
+	struct core_admission answer;
+
+	admit_init(&host);
+	admit_add_round(&host, &round);
+	admit_answer(&host, 2, &answer);
+	assert_true(answer.schedulable);
+	assert_int_equal(answer.heaps, 4);
+	admit_answer(&others, 2, &answer);
+	assert_true(answer.schedulable);
+	host = others;
+	admit_add_round(&host, &round);
+	admit_answer(&host, 2, &answer);
+	assert_false(answer.schedulable);
+	assert_int_equal(answer.needs_concurrent, 6);
+	admit_answer(&host, 6, &answer);
+	assert_true(answer.schedulable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rounds_are_admitted_as_one_collection),
 		cmocka_unit_test(quantiles_are_close_to_the_sorted_ones),
 		cmocka_unit_test(histogram_edges),
 		cmocka_unit_test(one_slot_demand_is_exact),
