@@ -143,7 +143,7 @@ static void steer(struct predict *p, bool inside)
 		return; /* who was outside so early says nothing of the margin */
 	p->margin += inside ? -MARGIN_STEP * (float)PREDICT_OUTSIDE
 			    : MARGIN_STEP * (float)(1 - PREDICT_OUTSIDE);
-	p->margin = fminf(fmaxf(p->margin, MARGIN_MIN), MARGIN_MAX);
+	p->margin = (float)fmin(fmax(p->margin, MARGIN_MIN), MARGIN_MAX);
 }
 
 static void note_left(struct predict *p, uint64_t left)
