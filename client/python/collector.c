@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/python/collector.h"
 
+#include "client/python/freeze.h"
 #include "client/python/heap.h"
 #include "client/python/snapshot.h"
 
@@ -13,7 +14,8 @@
 
 uint32_t collector_kinds(void)
 {
-	uint32_t major = 1U << RTGC_MAJOR, snapshots = 1U << RTGC_SNAPSHOT;
+	uint32_t freezes = 1U << RTGC_FREEZE, snapshots = 1U << RTGC_SNAPSHOT | freezes;
+	uint32_t major = 1U << RTGC_MAJOR | freezes;
 	struct snapshot_figures figures;
 
 	if (heap.collector == HEAP_WINDOW || !snapshot_usable())
@@ -26,8 +28,12 @@ uint32_t collector_kinds(void)
 
 bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window)
 {
-	bool begun = snapshot_start(cause, window);
-	uint32_t kinds = collector_kinds();
+	uint32_t kinds;
+	bool begun;
+
+	freeze_undo(); /* all of it is looked at */
+	begun = snapshot_start(cause, window);
+	kinds = collector_kinds();
 
 	if (kinds != heap.kinds)
 		rtgc_offer(heap.rtgc, kinds);

@@ -76,6 +76,9 @@ struct heap {
 		uint64_t begin_ns;
 	} noticed; /* a collection somebody else runs */
 
+	_Atomic uint64_t frozen; /* objects set aside by a freeze of ours */
+	uint64_t freezes;
+
 	_Atomic uint64_t used, live, budget; /* as published last, in the heap's unit */
 	uint64_t rule; /* what the budget in objects is by CPython's own rule */
 	_Atomic uint64_t looked_ns; /* when */

@@ -7,6 +7,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/collector.c client/python/collector.h \
 	client/python/changes.c client/python/changes.h \
 	client/python/figures.c client/python/figures.h \
+	client/python/freeze.c client/python/freeze.h \
 	client/python/gclist.c client/python/gclist.h \
 	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \

@@ -4,6 +4,7 @@ PYTHON_TESTS = \
 	tests/python/test_api.py \
 	tests/python/test_cost.py \
 	tests/python/test_fail_open.py \
+	tests/python/test_freeze.py \
 	tests/python/test_launch.py \
 	tests/python/test_others.py \
 	tests/python/test_packages.py \
