@@ -1,11 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/core/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core/state.h"
 
 /* ---- a heap ---- */
+
+static void copy_predict(const struct predict *from, struct predict *ret)
+{
+	*ret = from ? *from : (struct predict){0};
+}
+
+/* Without memory it learns anew. */
+static void recall_predict(struct predict **p, const struct predict *from)
+{
+	if (from->count > 0 && !*p)
+		*p = malloc(sizeof(**p));
+	if (from->count > 0 && *p)
+		**p = *from;
+}
 
 static void copy_learned(const struct heap *h, struct core_learned *ret)
 {
@@ -19,12 +34,15 @@ static void copy_learned(const struct heap *h, struct core_learned *ret)
 		.yield_last = h->yield_last,
 		.last_pause = h->last_pause,
 		.pauses = h->pauses,
-		.runs = h->runs,
+		.accuracy = h->accuracy,
+		.met = h->met,
 		.yield = h->yield,
 		.rate = h->rate,
 	};
 	memcpy(ret->collections, h->collections, sizeof(ret->collections));
-	memcpy(ret->predict, h->predict, sizeof(ret->predict));
+	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
+		copy_predict(h->predict[kind], &ret->predict[kind]);
+	copy_predict(h->runs, &ret->runs);
 }
 
 static void recall(struct heap *h, const struct core_learned *learned)
@@ -38,11 +56,14 @@ static void recall(struct heap *h, const struct core_learned *learned)
 	h->yield_last = learned->yield_last;
 	h->last_pause = learned->last_pause;
 	h->pauses = learned->pauses;
-	h->runs = learned->runs;
+	h->accuracy = learned->accuracy;
+	h->met = learned->met;
 	h->yield = learned->yield;
 	h->rate = learned->rate;
 	memcpy(h->collections, learned->collections, sizeof(h->collections));
-	memcpy(h->predict, learned->predict, sizeof(h->predict));
+	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
+		recall_predict(&h->predict[kind], &learned->predict[kind]);
+	recall_predict(&h->runs, &learned->runs);
 }
 
 void heap_inherit(struct heap *h, const struct heap *former)
@@ -168,6 +189,8 @@ void supervisor_counters(const struct supervisor *s, struct core_counters *ret)
 		.over_limit = s->over_limit,
 		.decisions = s->decisions,
 		.paused_max = s->paused_max,
+		.slowing = s->contention.each,
+		.slowing_evidence = s->contention.evidence,
 	};
 }
 
@@ -181,4 +204,6 @@ void supervisor_restore_counters(struct supervisor *s,
 	s->over_limit = counters->over_limit;
 	s->decisions = counters->decisions;
 	s->paused_max = counters->paused_max;
+	s->contention.each = counters->slowing;
+	s->contention.evidence = counters->slowing_evidence;
 }

@@ -7,6 +7,7 @@
 #ifndef RTGCD_CORE_MEMORY_H
 #define RTGCD_CORE_MEMORY_H
 
+#include "daemon/core/accuracy.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/predict.h"
 #include "daemon/core/supervisor.h"
@@ -19,6 +20,8 @@ struct core_learned { /* of a heap */
 	nsec_t last_pause;
 	struct histogram pauses;
 	struct predict predict[WIRE_KINDS], runs;
+	struct accuracy accuracy;
+	float met;
 	struct yield yield;
 	struct rate {		   /* of allocation, in units a second */
 		double slow, fast; /* smoothed; over the last sample */
@@ -56,6 +59,8 @@ struct core_memory {
 struct core_counters { /* of all heaps */
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
 	uint32_t paused_max;
+	float slowing; /* of pauses by each other: contention.h */
+	uint32_t slowing_evidence;
 };
 
 /* false: there is no such heap. */
