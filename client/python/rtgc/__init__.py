@@ -30,19 +30,20 @@ else:
 
     __version__ = _rtgc.version
     __all__ = [
-        "Pool", "asgi", "checkpoint", "critical", "heap_summary", "slack", "status", "supervise",
-        "wsgi",
+        "Pool", "asgi", "checkpoint", "critical", "heap_summary", "share", "slack", "status",
+        "supervise", "wsgi",
     ]
 
     def __getattr__(name):
         # Late, so that python3 -m rtgc imports nothing before it has set sys.path right.
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import _summary, _supervise, _web
+        from . import _listen, _summary, _supervise, _web
 
         globals().update(
             heap_summary=_summary.heap_summary,
             critical=_supervise.critical,
+            share=_listen.share,
             supervise=_supervise.supervise,
             asgi=_web.asgi,
             wsgi=_web.wsgi,

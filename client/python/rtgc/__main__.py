@@ -26,8 +26,8 @@ if _first is not None:
     sys.path.insert(0, _first)
 
 USAGE = """\
-usage: python3 -m rtgc [--service NAME] [--heap NAME] [--budget BYTES] SCRIPT [ARGUMENT …]
-       python3 -m rtgc [--service NAME] [--heap NAME] [--budget BYTES] -m MODULE [ARGUMENT …]
+usage: python3 -m rtgc [OPTION …] SCRIPT [ARGUMENT …]
+       python3 -m rtgc [OPTION …] -m MODULE [ARGUMENT …]
 
 Runs a Python program as python3 itself does, with its full garbage collections in the windows
 of rtgcd. With no daemon it runs as if rtgc were not there.
@@ -35,6 +35,7 @@ of rtgcd. With no daemon it runs as if rtgc were not there.
   --service NAME   the group it belongs to (default: $RTGC_SERVICE, else the program's name)
   --heap NAME      its own name (default: $RTGC_HEAP, else PROGRAM-PID)
   --budget BYTES   what the resident set may reach: 512M, 2G (default: CPython's own rule)
+  --freeze         gc.freeze() in gunicorn's master before it forks, for --preload
 """
 # How long a program waits for the daemon's answer before it starts: first without asking
 # whether anybody listens at all, then when somebody does.
@@ -58,6 +59,10 @@ def parse(arguments):
         if name == "--version":
             print("rtgc", rtgc.__version__)
             sys.exit(0)
+        if name == "--freeze" and not equals:
+            if rtgc._refused is None:
+                _supervise._freeze = True
+            continue
         if name[:2] != "--" or name[2:] not in options:
             complain(f"unknown option {name}\n" + USAGE.rstrip())
             sys.exit(2)

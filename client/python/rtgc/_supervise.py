@@ -14,6 +14,7 @@ from . import _hooks, _rtgc
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _given = None  # what supervise() was called with
 _inherited = None  # a spawned child's: what its parent's heap is called
+_freeze = False  # gc.freeze() in a server's master before it forks
 _program = None  # the program's name, where sys.argv does not tell it
 
 
