@@ -276,6 +276,7 @@ static void reset(struct rtgc *r)
 	r->events = r->told = 0;
 	r->running = (struct running){0};
 	r->seen = (struct seen){0};
+	answer_forget(r);
 	r->quieted = 0;
 	r->refused[0] = 0;
 }
@@ -342,6 +343,7 @@ struct rtgc *rtgc_close(struct rtgc *r)
 	if (r->session == SESSION_UP)
 		link_send(&r->link, &bye);
 	close_fds(r);
+	answer_forget(r);
 	pages_deinit(&r->pages);
 	pthread_mutex_destroy(&r->lock);
 	free(r);

@@ -7,6 +7,7 @@
  *   figures.c  what the application tells: figures and marks
  *   window.c   what it may do: check, quiet, decline
  *   collect.c  what it did: begin, end, record
+ *   answer.c   what it is asked
  *   fork.c     what is left of a heap in a forked child
  *   guard, reconnect, link, pages, options: parts that know nothing of struct rtgc
  *
@@ -63,6 +64,11 @@ struct seen { /* the window the daemon's frames spoke of last */
 	bool told; /* RTGC_EVENT_OPEN */
 };
 
+struct answer {			  /* that is on its way */
+	struct wire_answer *rows; /* NULL: none */
+	size_t n, sent;
+};
+
 struct rtgc {
 	/* First, because rtgc_pending() is compiled into the application. */
 	_Atomic(const _Atomic uint32_t *) state;
@@ -105,6 +111,8 @@ struct rtgc {
 	uint64_t in_window, forced, uncoordinated, connects;
 	nsec_t last_pause, max_pause;
 	char refused[WIRE_DETAIL_MAX];
+	struct wire_ask asked; /* .ask: 0: nothing waits for an answer */
+	struct answer answer;
 
 	int epoll, timer, kick; /* the first is rtgc_fd() */
 	struct list all;	/* fork.c */
@@ -112,6 +120,11 @@ struct rtgc {
 	bool has_thread;
 	_Atomic bool stopping;
 };
+
+/* answer.c; with the lock */
+void answer_ask(struct rtgc *r, const struct wire_ask *ask);
+void answer_forget(struct rtgc *r);
+void answer_send(struct rtgc *r); /* as much as the socket takes now */
 
 /* client.c */
 void client_kick(struct rtgc *r); /* makes rtgc_fd() readable; any thread, no lock */

@@ -128,12 +128,14 @@ static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result 
 		end->freed = result->freed;
 		end->used = result->used;
 		end->live = result->live;
+		end->stop = result->stop_ns;
 	} else {
 		figures_read(r, &report);
 		end->used = report.used;
 		end->live = report.live;
 	}
-	count(r, (enum rtgc_cause)end->cause, nsec_sub(end->end, end->begin));
+	count(r, (enum rtgc_cause)end->cause,
+	      end->stop ? end->stop : nsec_sub(end->end, end->begin));
 	take_figures(r, end);
 	frame.end = *end;
 	if (tell)
@@ -175,6 +177,22 @@ int rtgc_record(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 		return -EINVAL;
 	pthread_mutex_lock(&r->lock);
 	over(r, &end, result, r->session == SESSION_UP);
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
+int rtgc_offer(struct rtgc *r, uint32_t kinds)
+{
+	struct wire_frame frame = {.type = WIRE_OFFER};
+
+	if (kinds >> WIRE_KINDS)
+		return -EINVAL;
+	frame.offer.kinds = (uint8_t)kinds;
+	pthread_mutex_lock(&r->lock);
+	r->options.hello.kinds = (uint8_t)kinds;
+	/* (While it greets, what HELLO said is put right at once.) */
+	if (r->session == SESSION_UP || r->session == SESSION_GREETING)
+		link_send(&r->link, &frame);
 	pthread_mutex_unlock(&r->lock);
 	return 0;
 }

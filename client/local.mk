@@ -2,6 +2,7 @@
 # libruntime. The convenience archive is what the unit tests link; the shared library is the same code.
 noinst_LTLIBRARIES += libclient.la
 libclient_la_SOURCES = \
+	client/answer.c \
 	client/client.c client/client.h \
 	client/collect.c \
 	client/figures.c \

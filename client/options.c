@@ -10,7 +10,8 @@
 #include "client/wire/names.h"
 
 #define SYSTEM_PATH "/run/rtgcd/runtime.sock"
-#define FLAGS_KNOWN (RTGC_THREAD | RTGC_SOCKET_ONLY | RTGC_QUIETS | RTGC_MARKS)
+#define FLAGS_KNOWN \
+	(RTGC_THREAD | RTGC_SOCKET_ONLY | RTGC_QUIETS | RTGC_MARKS | RTGC_ANSWERS)
 
 /* NULL for a variable that is empty, and in programs that run with another's rights. */
 static const char *environment(const char *name)
@@ -133,7 +134,8 @@ int options_init(struct options *ret, const struct rtgc_options *given)
 	o.hello.version_max = WIRE_VERSION_MAX;
 	o.hello.caps = (g.flags & RTGC_SOCKET_ONLY ? 0 : WIRE_CAP_PAGE) |
 		       (g.flags & RTGC_QUIETS ? WIRE_CAP_QUIET : 0) |
-		       (g.flags & RTGC_MARKS ? WIRE_CAP_MARKS : 0);
+		       (g.flags & RTGC_MARKS ? WIRE_CAP_MARKS : 0) |
+		       (g.flags & RTGC_ANSWERS ? WIRE_CAP_ANSWERS : 0);
 	o.hello.unit = (uint8_t)g.unit;
 	o.hello.kinds = (uint8_t)(g.kinds ? g.kinds : 1u << WIRE_MAJOR);
 	o.hello.budget = g.budget;

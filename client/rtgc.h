@@ -54,7 +54,8 @@ enum rtgc_kind {
 	RTGC_MINOR = 0,
 	RTGC_MAJOR = 1,
 	RTGC_SNAPSHOT = 2, /* found by a forked child, freed in small batches */
-	RTGC_FREEZE = 3,   /* nothing is collected: the heap is set aside for good */
+	RTGC_FREEZE =
+		3, /* what is old is set aside until the next major; nothing is freed */
 };
 
 enum rtgc_cause {
@@ -84,6 +85,7 @@ enum rtgc_outcome {
 	RTGC_E_NO_BEGIN = 3,  /* rtgc_end() without rtgc_begin() */
 	RTGC_E_RUNNING = 4,   /* a collection has begun and not ended */
 	RTGC_E_NO_WINDOW = 5, /* there is none to answer */
+	RTGC_E_NO_QUESTION = 6, /* nor is there a question, or not that one any more */
 };
 
 enum rtgc_flags {
@@ -95,6 +97,8 @@ enum rtgc_flags {
 	RTGC_QUIETS = 4,
 	/* The program calls rtgc_idle(), rtgc_busy() or rtgc_deadline(). */
 	RTGC_MARKS = 8,
+	/* The program answers RTGC_EVENT_ASKED with rtgc_answer(). */
+	RTGC_ANSWERS = 16,
 };
 
 /*
@@ -109,6 +113,7 @@ enum rtgc_event {
 	RTGC_EVENT_CLOSED = 16,	  /* it expired or was revoked, unused */
 	RTGC_EVENT_REFUSED = 32,  /* the daemon does not want this heap; rtgc_status() has
 				     its words. It is asked again from time to time */
+	RTGC_EVENT_ASKED = 64,	  /* somebody asks about the heap: rtgc_asked() */
 };
 
 struct rtgc_options {
@@ -247,6 +252,11 @@ int rtgc_decline(struct rtgc *r);
 struct rtgc_result {
 	uint64_t freed;	     /* by this collection, in units */
 	uint64_t used, live; /* now; as in struct rtgc_figures */
+	/*
+	 * The longest stop of the program, where it went on in between (a snapshot); 0: it
+	 * was stopped from begin to end.
+	 */
+	uint64_t stop_ns;
 };
 
 /*
@@ -259,6 +269,11 @@ struct rtgc_result {
 int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 	       uint64_t window_id);
 /*
+ * From now on the process can run these kinds: 1 << enum rtgc_kind for each. Goes before
+ * options.kinds, also for later connections. 0, or -EINVAL: no such kind.
+ */
+int rtgc_offer(struct rtgc *r, uint32_t kinds);
+/*
  * It ended: also to be called when the window closed meanwhile, or the daemon went.
  * result may be NULL where it is not known. 0 or RTGC_E_NO_BEGIN.
  */
@@ -269,6 +284,41 @@ int rtgc_end(struct rtgc *r, const struct rtgc_result *result);
  */
 int rtgc_record(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 		uint64_t begin_ns, uint64_t end_ns, const struct rtgc_result *result);
+
+/* ---- Answering ---- */
+
+enum rtgc_what {
+	RTGC_HEAP_SUMMARY = 0, /* a row for each type of objects */
+};
+
+struct rtgc_question {
+	uint64_t id;
+	uint32_t what; /* enum rtgc_what */
+	uint32_t most; /* rows wanted */
+};
+
+#define RTGC_ROWS_MAX 256
+
+struct rtgc_row {
+	const char *name; /* UTF-8; what is behind 127 bytes is cut off */
+	uint64_t count, bytes;
+};
+
+struct rtgc_answer {
+	uint64_t count, bytes;	     /* of everything, also of what is in no row */
+	uint64_t took_ns;	     /* for so long the program stood still */
+	const struct rtgc_row *rows; /* most bytes first */
+	size_t n_rows;		     /* up to RTGC_ROWS_MAX */
+};
+
+/*
+ * The question that waits for an answer (with RTGC_ANSWERS). 0 or RTGC_E_NO_QUESTION. The
+ * answer may come from any thread, when it suits: who asks waits some seconds. NULL: it cannot
+ * be had. 0, RTGC_E_NO_QUESTION (a newer one has taken its place, or the daemon has gone),
+ * -EINVAL or -ENOMEM.
+ */
+int rtgc_asked(struct rtgc *r, struct rtgc_question *ret);
+int rtgc_answer(struct rtgc *r, uint64_t id, const struct rtgc_answer *answer);
 
 /* ---- Looking ---- */
 

@@ -196,6 +196,7 @@ static void lose(struct rtgc *r, nsec_t now)
 	r->epoch = r->heap_id = 0;
 	r->hung = false;
 	seen_over(r, true);
+	answer_forget(r);
 	/* A connection that was closed before WELCOME is no answer either. */
 	if (greeted || r->told == 0)
 		set_alone(r, true);
@@ -225,6 +226,7 @@ static void connect_daemon(struct rtgc *r, nsec_t now)
 		if (r->running.adopted) {
 			hello.prev_window = r->running.window;
 			hello.prev_closes = r->running.closes;
+			hello.prev_kind = (uint8_t)r->running.kind;
 		}
 		result = link_open(&r->link, fd, &hello);
 	}
@@ -369,6 +371,9 @@ static void take_frame(struct rtgc *r, const struct wire_frame *frame, const int
 	case WIRE_REVOKE:
 		take_revoke(r, &frame->revoke);
 		break;
+	case WIRE_ASK:
+		answer_ask(r, &frame->ask);
+		break;
 	case WIRE_HEARTBEAT:
 		break;
 	default: /* a frame only clients send */
@@ -475,6 +480,7 @@ void session_run(struct rtgc *r, nsec_t now)
 		}
 		if (r->link.queued)
 			link_flush(&r->link);
+		answer_send(r);
 	}
 	arm_timer(r);
 }

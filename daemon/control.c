@@ -8,7 +8,9 @@
 
 #include "client/wire/names.h"
 #include "daemon/advice.h"
+#include "daemon/ask.h"
 #include "daemon/interface.h"
+#include "daemon/parameters.h"
 #include "daemon/trace.h"
 
 #define INTERFACE "io.rtgcd.Supervisor"
@@ -43,42 +45,6 @@ struct page {
 	const char *service; /* NULL: all */
 };
 
-static bool known(struct varlink_call *call, json_t *parameters, const char *const *keys)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(parameters, key, value)
-	{
-		size_t i = 0;
-
-		while (keys[i] && strcmp(keys[i], key) != 0)
-			i++;
-		if (!keys[i]) {
-			varlink_invalid(call, key);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* An absent or null integer leaves *ret alone. */
-static bool get_int(struct varlink_call *call, json_t *parameters, const char *key,
-		    int64_t least, int64_t most, int64_t *ret)
-{
-	json_t *value = json_object_get(parameters, key);
-
-	if (!value || json_is_null(value))
-		return true;
-	if (!json_is_integer(value) || json_integer_value(value) < least ||
-	    json_integer_value(value) > most) {
-		varlink_invalid(call, key);
-		return false;
-	}
-	*ret = json_integer_value(value);
-	return true;
-}
-
 static bool get_page(struct varlink_call *call, json_t *parameters, bool with_service,
 		     struct page *ret)
 {
@@ -87,9 +53,9 @@ static bool get_page(struct varlink_call *call, json_t *parameters, bool with_se
 	json_t *service = json_object_get(parameters, "service");
 	int64_t after = 0, limit = PAGE_MOST;
 
-	if (!known(call, parameters, with_service ? keys : few) ||
-	    !get_int(call, parameters, "after", 0, INT64_MAX, &after) ||
-	    !get_int(call, parameters, "limit", 1, INT64_MAX, &limit))
+	if (!parameters_known(call, parameters, with_service ? keys : few) ||
+	    !parameters_int(call, parameters, "after", 0, INT64_MAX, &after) ||
+	    !parameters_int(call, parameters, "limit", 1, INT64_MAX, &limit))
 		return false;
 	if (service && !json_is_string(service) && !json_is_null(service)) {
 		varlink_invalid(call, "service");
@@ -105,7 +71,7 @@ static bool no_parameters(struct varlink_call *call, json_t *parameters)
 {
 	static const char *const none[] = {NULL};
 
-	return known(call, parameters, none);
+	return parameters_known(call, parameters, none);
 }
 
 /* next: where the next page begins; 0: this is the last one. */
@@ -406,36 +372,57 @@ static unsigned find_heaps(struct varlink_call *call, const struct control *cont
 	return n;
 }
 
+/* The heap that is meant; false: there was an error to answer. */
+static bool get_heap(struct varlink_call *call, const struct control *control,
+		     json_t *parameters, nsec_t now, struct core_heap *ret)
+{
+	const char *text = json_string_value(json_object_get(parameters, "heap"));
+	unsigned n;
+
+	if (!text) {
+		varlink_invalid(call, "heap");
+		return false;
+	}
+	n = find_heaps(call, control, text, now, ret);
+	if (n != 1)
+		varlink_error(call,
+			      n ? INTERFACE ".AmbiguousHeap" : INTERFACE ".NoSuchHeap",
+			      json_pack("{s:s}", "heap", text));
+	return n == 1;
+}
+
 static void explain(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	static const char *const keys[] = {"heap", NULL};
 	struct control *control = userdata;
 	nsec_t now = loop_now(control->loop);
-	const char *text = json_string_value(json_object_get(parameters, "heap"));
 	struct core_decision decisions[CORE_DECISIONS];
 	struct core_heap h;
 	json_t *list;
 	unsigned n;
 
-	if (!known(call, parameters, keys))
+	if (!parameters_known(call, parameters, keys) ||
+	    !get_heap(call, control, parameters, now, &h))
 		return;
-	if (!text) {
-		varlink_invalid(call, "heap");
-		return;
-	}
-	n = find_heaps(call, control, text, now, &h);
-	if (n != 1) {
-		varlink_error(call,
-			      n ? INTERFACE ".AmbiguousHeap" : INTERFACE ".NoSuchHeap",
-			      json_pack("{s:s}", "heap", text));
-		return;
-	}
 	list = json_array();
 	n = supervisor_explain(control->core, h.id, decisions);
 	for (unsigned i = 0; i < n; i++)
 		json_array_append_new(list, show_decision(control, &decisions[i], now));
 	varlink_reply(call, json_pack("{s:o, s:o}", "heap", show_heap(&h, now),
 				      "decisions", list));
+}
+
+static void heap_summary(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	static const char *const keys[] = {"heap", "limit", NULL};
+	struct control *control = userdata;
+	int64_t limit = 20;
+	struct core_heap h;
+
+	if (parameters_known(call, parameters, keys) &&
+	    parameters_int(call, parameters, "limit", 0, ASK_ROWS_MOST, &limit) &&
+	    get_heap(call, control, parameters, loop_now(control->loop), &h))
+		asks_summary(control->asks, call, &h, (unsigned)limit);
 }
 
 /* ---- reload --------------------------------------------------------------------------------------- */
@@ -468,10 +455,15 @@ static void trace(struct varlink_call *call, json_t *parameters, void *userdata)
 }
 
 static const struct varlink_method methods[] = {
-	{"GetStatus", get_status}, {"ListServices", list_services},
-	{"ListHeaps", list_heaps}, {"ListWindows", list_windows},
-	{"Explain", explain},	   {"Reload", reload},
-	{"Trace", trace},	   {NULL, NULL},
+	{"GetStatus", get_status},
+	{"ListServices", list_services},
+	{"ListHeaps", list_heaps},
+	{"ListWindows", list_windows},
+	{"Explain", explain},
+	{"Reload", reload},
+	{"Trace", trace},
+	{"HeapSummary", heap_summary},
+	{NULL, NULL},
 };
 
 const struct varlink_interface control_interface = {

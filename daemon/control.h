@@ -9,6 +9,7 @@
 #include "daemon/core/supervisor.h"
 #include "daemon/varlink.h"
 
+struct asks;
 struct trace;
 
 /* What the methods show and do. */
@@ -16,6 +17,7 @@ struct control {
 	struct loop *loop;
 	struct supervisor *core;
 	struct trace *trace;
+	struct asks *asks;
 	const struct histogram *latency;
 	uint64_t epoch;
 	nsec_t started;

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/ask.h"
 #include "daemon/bind.h"
 #include "daemon/clock.h"
 #include "daemon/config.h"
@@ -35,6 +36,7 @@ struct daemon {
 	struct drain *drain;
 	struct hot *hot;
 	struct varlink *varlink;
+	struct asks *asks;
 	struct trace *trace;
 	struct control control;
 	struct bound runtime_bound, control_bound;
@@ -85,6 +87,13 @@ static void on_drained(void *userdata, uint64_t heap, uint64_t window, bool coul
 	struct daemon *d = userdata;
 
 	hot_drained(d->hot, heap, window, could);
+}
+
+static void on_answer(void *userdata, uint64_t heap, const struct wire_answer *answer)
+{
+	struct daemon *d = userdata;
+
+	asks_answer(d->asks, heap, answer);
 }
 
 static void on_client(void *userdata, int fd)
@@ -271,6 +280,7 @@ static int make_edges(struct daemon *d)
 		.drain = on_drain,
 		.renew = on_renew,
 		.undrain = on_undrain,
+		.answer = on_answer,
 		.userdata = d,
 	};
 	const struct group *group = getgrnam(GROUP);
@@ -291,6 +301,8 @@ static int make_edges(struct daemon *d)
 	if (r == 0)
 		r = hot_new(d->loop, d->core, &hooks, d->control.epoch, &d->hot);
 	if (r == 0)
+		r = asks_new(d->loop, hot_sessions(d->hot), &d->asks);
+	if (r == 0)
 		r = trace_new(d->loop, d->core, d->hot, d->control.epoch, daemon_cpus(),
 			      &d->trace);
 	if (r == 0)
@@ -301,6 +313,7 @@ static int make_edges(struct daemon *d)
 		return r;
 	d->control.latency = hot_latency(d->hot);
 	d->control.trace = d->trace;
+	d->control.asks = d->asks;
 	trace_config(d->trace, &d->config->core);
 	return 0;
 }
@@ -360,6 +373,7 @@ struct daemon *daemon_free(struct daemon *d)
 	varlink_free(d->varlink);
 	trace_free(d->trace);
 	hot_free(d->hot);
+	asks_free(d->asks);
 	drain_free(d->drain);
 	supervisor_free(d->core);
 	loop_free(d->loop);

@@ -31,6 +31,7 @@ static const struct eventlog_field join_fields[] = {
 	EVENT(AMOUNT, "budget", join.hello.budget),
 	EVENT(AMOUNT, "prev_epoch", join.hello.prev_epoch),
 	EVENT(AMOUNT, "prev_window", join.hello.prev_window),
+	EVENT(KIND, "prev_kind", join.hello.prev_kind),
 	EVENT(INSTANT, "prev_closes_ns", join.hello.prev_closes),
 	EVENT(NAME, "service", join.hello.service),
 	EVENT(NAME, "name", join.hello.heap),
@@ -66,19 +67,19 @@ static const struct eventlog_field begin_fields[] = {
 	{0},
 };
 static const struct eventlog_field end_fields[] = {
-	EVENT(AMOUNT, "window", end.window),
-	EVENT(INSTANT, "begin_ns", end.begin),
-	EVENT(INSTANT, "end_ns", end.end),
-	EVENT(AMOUNT, "freed", end.freed),
-	EVENT(AMOUNT, "used", end.used),
-	EVENT(AMOUNT, "live", end.live),
-	EVENT(KIND, "kind", end.kind),
-	EVENT(CAUSE, "cause", end.cause),
-	{0},
+	EVENT(AMOUNT, "window", end.window), EVENT(INSTANT, "begin_ns", end.begin),
+	EVENT(INSTANT, "end_ns", end.end),   EVENT(AMOUNT, "freed", end.freed),
+	EVENT(AMOUNT, "used", end.used),     EVENT(AMOUNT, "live", end.live),
+	EVENT(KIND, "kind", end.kind),	     EVENT(CAUSE, "cause", end.cause),
+	EVENT(AMOUNT, "stop_ns", end.stop),  {0},
 };
 static const struct eventlog_field decline_fields[] = {
 	EVENT(AMOUNT, "window", decline.window),
 	EVENT(DECLINE, "why", decline.why),
+	{0},
+};
+static const struct eventlog_field offer_fields[] = {
+	EVENT(KINDS, "kinds", offer.kinds),
 	{0},
 };
 static const struct eventlog_field window_fields[] = {
@@ -99,6 +100,7 @@ static const struct line events[] = {
 	{"begin", EVENT_BEGIN, begin_fields},
 	{"end", EVENT_END, end_fields},
 	{"decline", EVENT_DECLINE, decline_fields},
+	{"offer", EVENT_OFFER, offer_fields},
 	{"drained", EVENT_DRAINED, window_fields},
 	{"undrainable", EVENT_UNDRAINABLE, window_fields},
 	{NULL, 0, NULL},

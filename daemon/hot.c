@@ -110,15 +110,6 @@ static void forget_former(struct hot *hot, struct session *s,
 	}
 }
 
-/* FNV-1a */
-static uint64_t hash(uint64_t h, const char *text)
-{
-	do
-		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	while (*text++);
-	return h;
-}
-
 static void hello(struct hot *hot, struct session *s, const struct wire_frame *frame)
 {
 	const struct wire_hello *h = &frame->hello;
@@ -135,7 +126,7 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 			      WIRE_VERSION_MAX);
 		return;
 	}
-	s->name = hash(hash(UINT64_C(0xcbf29ce484222325), h->service), h->heap);
+	session_name(s, h);
 	r = session_join(s, h->caps);
 	if (r == 0) {
 		event.heap = session_heap(s);
@@ -223,6 +214,7 @@ static void over(struct hot *hot, struct session *s)
 		.heap = session_heap(s),
 	};
 
+	hot->hooks.answer(hot->hooks.userdata, session_heap(s), NULL);
 	s->lost = s->left = s->look = false;
 	tell(hot, &event);
 }
@@ -288,6 +280,10 @@ static void event(struct hot *hot, struct session *s, const struct wire_frame *f
 		e.type = EVENT_DECLINE;
 		e.decline = frame->decline;
 		break;
+	case WIRE_OFFER:
+		e.type = EVENT_OFFER;
+		e.offer = frame->offer;
+		break;
 	}
 	r = tell(hot, &e);
 	if (r != 0)
@@ -315,7 +311,11 @@ static void greeted(struct hot *hot, struct session *s, const struct wire_frame 
 	case WIRE_BEGIN:
 	case WIRE_END:
 	case WIRE_DECLINE:
+	case WIRE_OFFER:
 		event(hot, s, frame);
+		break;
+	case WIRE_ANSWER:
+		hot->hooks.answer(hot->hooks.userdata, session_heap(s), &frame->answer);
 		break;
 	case WIRE_HEARTBEAT:
 		echo = *frame;

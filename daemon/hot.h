@@ -22,6 +22,8 @@ struct hot_hooks {
 	/* Its window was opened: the lease is longer now. */
 	void (*renew)(void *userdata, uint64_t window, nsec_t lease);
 	void (*undrain)(void *userdata, uint64_t window);
+	/* A row of an answer; NULL: the heap's connection is over. */
+	void (*answer)(void *userdata, uint64_t heap, const struct wire_answer *answer);
 	void *userdata;
 };
 

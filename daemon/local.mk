@@ -13,6 +13,7 @@ libreplay_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
 	daemon/advice.c daemon/advice.h \
+	daemon/ask.c daemon/ask.h \
 	daemon/bind.c daemon/bind.h \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \
@@ -28,13 +29,16 @@ libdaemon_la_SOURCES = \
 	daemon/loop.c daemon/loop.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/page.c daemon/page.h \
+	daemon/parameters.c daemon/parameters.h \
 	daemon/peer.c daemon/peer.h \
 	daemon/session.c daemon/session.h \
 	daemon/session_queue.c daemon/session_queue.h \
 	daemon/sessions.c \
 	daemon/table.c daemon/table.h \
 	daemon/trace.c daemon/trace.h \
-	daemon/varlink.c daemon/varlink.h
+	daemon/varlink.c daemon/varlink.h \
+	daemon/varlink_message.c daemon/varlink_message.h \
+	daemon/varlink_service.c daemon/varlink_service.h
 nodist_libdaemon_la_SOURCES = daemon/interface.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS) $(INIH_CFLAGS)
 libdaemon_la_LIBADD = libreplay.la libcore.la $(EVENT_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS)

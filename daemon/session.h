@@ -107,6 +107,8 @@ static inline uint64_t session_heap(const struct session *s)
 int session_new(struct sessions *all, int fd, struct session **ret);
 /* Only of one that is GONE, or never got anywhere. */
 struct session *session_free(struct session *s);
+/* What HELLO calls it. */
+void session_name(struct session *s, const struct wire_hello *hello);
 /*
  * It has said HELLO: gets its heap id, and pages where the client can use them (s->caps).
  * -ENOMEM.

@@ -85,6 +85,20 @@ struct session *sessions_find(const struct sessions *all, uint64_t heap)
 	return link ? list_entry(link, struct session, by_heap) : NULL;
 }
 
+/* FNV-1a */
+static uint64_t hash(uint64_t h, const char *text)
+{
+	do
+		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	while (*text++);
+	return h;
+}
+
+void session_name(struct session *s, const struct wire_hello *hello)
+{
+	s->name = hash(hash(UINT64_C(0xcbf29ce484222325), hello->service), hello->heap);
+}
+
 struct session *sessions_find_lost(const struct sessions *all, const struct session *as,
 				   const struct session *after)
 {

@@ -10,27 +10,14 @@
 #include "client/wire/list.h"
 #include "daemon/log.h"
 #include "daemon/peer.h"
+#include "daemon/varlink_message.h"
+#include "daemon/varlink_service.h"
 
 #define REQUEST_MOST	 65536
-#define DEPTH_MOST	 16
 #define OUT_MOST	 (1 << 20)
 #define OUT_LOW		 65536 /* below it, the next page is made */
 #define CONNECTIONS_MOST 256
 #define OF_ONE_UID_MOST	 64
-#define SERVICE		 "org.varlink.service"
-
-static const char service_description[] =
-	"# What every Varlink service offers.\n"
-	"interface " SERVICE "\n\n"
-	"method GetInfo() -> (vendor: string, product: string, version: string, "
-	"url: string, interfaces: []string)\n\n"
-	"method GetInterfaceDescription(interface: string) -> (description: string)\n\n"
-	"error InterfaceNotFound (interface: string)\n\n"
-	"error MethodNotFound (method: string)\n\n"
-	"error MethodNotImplemented (method: string)\n\n"
-	"error InvalidParameter (parameter: string)\n\n"
-	"error PermissionDenied ()\n\n"
-	"error ExpectedMore ()\n";
 
 struct varlink {
 	struct loop *loop;
@@ -52,6 +39,7 @@ struct varlink_call {
 	bool oneway, more;
 	varlink_fn page_fn; /* for the pages that are still to come */
 	json_t *page_parameters;
+	bool deferred;		       /* its answer is still to come */
 	bool streaming, closing;       /* closing: once everything is read */
 	void (*ended)(void *userdata); /* NULL: nobody minds */
 	void *ended_userdata;
@@ -178,7 +166,7 @@ void varlink_error(struct varlink_call *call, const char *name, json_t *paramete
 
 void varlink_invalid(struct varlink_call *call, const char *parameter)
 {
-	varlink_error(call, SERVICE ".InvalidParameter",
+	varlink_error(call, VARLINK_SERVICE ".InvalidParameter",
 		      json_pack("{s:s}", "parameter", parameter));
 }
 
@@ -212,8 +200,8 @@ bool varlink_may_change(const struct varlink_call *call)
 
 static void wait_for_io(struct varlink_call *c)
 {
-	/* A stream's caller is listened to, so that its hanging up is noticed. */
-	bool read = c->streaming || !c->page_parameters;
+	/* Who waits is listened to, so that its hanging up is noticed. */
+	bool read = c->streaming || c->deferred || !c->page_parameters;
 	/* What is still to be made waits for room too, also when all that was made has gone. */
 	bool write = c->n_out > 0 || c->page_parameters;
 	unsigned events = (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0);
@@ -255,48 +243,10 @@ void varlink_push(struct varlink_call *call, json_t *parameters, const char *err
 	tell_ended(call);
 }
 
-/* ---- org.varlink.service --------------------------------------------------------------------- */
-
-static void get_info(struct varlink_call *call, json_t *parameters, void *userdata)
+const struct varlink_interface *varlink_interface(const struct varlink_call *call)
 {
-	varlink_reply(call,
-		      json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "rtgcd",
-				"product", "rtgcd", "version", PACKAGE_VERSION, "url", "",
-				"interfaces", SERVICE, call->v->interface->name));
+	return call->v->interface;
 }
-
-static void get_description(struct varlink_call *call, json_t *parameters, void *userdata)
-{
-	const char *name = json_string_value(json_object_get(parameters, "interface"));
-	const char *text;
-
-	if (!name) {
-		varlink_invalid(call, "interface");
-		return;
-	}
-	if (strcmp(name, SERVICE) == 0) {
-		text = service_description;
-	} else if (strcmp(name, call->v->interface->name) == 0) {
-		text = call->v->interface->description;
-	} else {
-		varlink_error(call, SERVICE ".InterfaceNotFound",
-			      json_pack("{s:s}", "interface", name));
-		return;
-	}
-	varlink_reply(call, json_pack("{s:s}", "description", text));
-}
-
-static const struct varlink_method service_methods[] = {
-	{"GetInfo", get_info},
-	{"GetInterfaceDescription", get_description},
-	{NULL, NULL},
-};
-
-static const struct varlink_interface service_interface = {
-	.name = SERVICE,
-	.description = service_description,
-	.methods = service_methods,
-};
 
 /* ---- calls ------------------------------------------------------------------------------------ */
 
@@ -311,12 +261,12 @@ static void dispatch(struct varlink_call *c, const char *method, json_t *paramet
 	size_t size = dot ? (size_t)(dot - method) : 0;
 	const struct varlink_interface *i;
 
-	if (is_interface(&service_interface, method, size)) {
-		i = &service_interface;
+	if (is_interface(&varlink_service, method, size)) {
+		i = &varlink_service;
 	} else if (is_interface(c->v->interface, method, size)) {
 		i = c->v->interface;
 	} else {
-		varlink_error(c, SERVICE ".InterfaceNotFound",
+		varlink_error(c, VARLINK_SERVICE ".InterfaceNotFound",
 			      json_pack("{s:s%}", "interface", method, size));
 		return;
 	}
@@ -327,68 +277,19 @@ static void dispatch(struct varlink_call *c, const char *method, json_t *paramet
 			return;
 		}
 	}
-	varlink_error(c, SERVICE ".MethodNotFound", json_pack("{s:s}", "method", method));
-}
-
-static bool is_flag(const json_t *value)
-{
-	return !value || json_is_boolean(value) || json_is_null(value);
-}
-
-/* Nothing but what a call may have, each of its type. */
-static bool is_call(json_t *call)
-{
-	json_t *parameters = json_object_get(call, "parameters"), *value;
-	const char *key;
-
-	if (!json_is_object(call) || !json_is_string(json_object_get(call, "method")) ||
-	    !is_flag(json_object_get(call, "oneway")) ||
-	    !is_flag(json_object_get(call, "more")))
-		return false;
-	if (parameters && !json_is_object(parameters) && !json_is_null(parameters))
-		return false;
-	json_object_foreach(call, key, value)
-	{
-		if (strcmp(key, "method") != 0 && strcmp(key, "parameters") != 0 &&
-		    strcmp(key, "oneway") != 0 && strcmp(key, "more") != 0)
-			return false;
-	}
-	return true;
-}
-
-/* The parser itself has no limit that protects us: brackets outside of strings. */
-static bool too_deep(const char *text, size_t size)
-{
-	unsigned depth = 0;
-	bool string = false;
-
-	for (size_t i = 0; i < size; i++) {
-		char c = text[i];
-
-		if (string && c == '\\')
-			i++;
-		else if (c == '"')
-			string = !string;
-		else if (!string && (c == '{' || c == '[') && ++depth > DEPTH_MOST)
-			return true;
-		else if (!string && (c == '}' || c == ']') && depth > 0)
-			depth--;
-	}
-	return false;
+	varlink_error(c, VARLINK_SERVICE ".MethodNotFound",
+		      json_pack("{s:s}", "method", method));
 }
 
 static void request(struct varlink_call *c, const char *text, size_t size)
 {
-	json_t *call = NULL, *parameters;
+	json_t *call = varlink_message_parse(text, size), *parameters;
 
-	if (!too_deep(text, size))
-		call = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-	if (!call || !is_call(call)) {
+	if (!call) {
 		log_peer(loop_now(c->v->loop), "refused",
 			 "control: pid %d, uid %u: not a Varlink call: disconnected",
 			 c->peer.pid, c->peer.uid);
 		c->broken = true;
-		json_decref(call);
 		return;
 	}
 	c->oneway = json_is_true(json_object_get(call, "oneway"));
@@ -424,7 +325,7 @@ static void process(struct varlink_call *c)
 			next_page(c);
 			continue;
 		}
-		if (c->streaming)
+		if (c->streaming || c->deferred)
 			break;
 		end = memchr(c->in + done, '\0', c->n_in - done);
 		if (!end)
@@ -460,6 +361,28 @@ static void on_io(void *userdata, unsigned events)
 	wait_for_io(c);
 	if (c->broken || (c->closing && c->n_out == 0))
 		connection_free(c);
+}
+
+/* ---- answers to come --------------------------------------------------------------------------- */
+
+void varlink_defer(struct varlink_call *call, void (*fn)(void *userdata), void *userdata)
+{
+	call->deferred = true;
+	call->ended = fn;
+	call->ended_userdata = userdata;
+}
+
+void varlink_resume(struct varlink_call *call)
+{
+	call->deferred = false;
+	call->ended = NULL;
+	/* What was called meanwhile is answered where it is noticed that the answer has gone. */
+	flush(call);
+	if (!call->broken && loop_io_want(call->io, LOOP_READ | LOOP_WRITE) < 0)
+		call->broken = true;
+	/* Hanging up wakes the connection, which then frees itself. */
+	if (call->broken)
+		shutdown(call->fd, SHUT_RDWR);
 }
 
 /* ---- the server ------------------------------------------------------------------------------- */

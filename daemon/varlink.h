@@ -59,6 +59,21 @@ bool varlink_sees_all(const struct varlink_call *call);
 /* Whether the caller may change the daemon's state: root and the daemon's own user. */
 bool varlink_may_change(const struct varlink_call *call);
 
+/* The interface that is served besides org.varlink.service. */
+const struct varlink_interface *varlink_interface(const struct varlink_call *call);
+
+/* ---- answers that take their time ---- */
+
+/*
+ * The method returns without an answer, which comes later; what else the caller has sent waits
+ * for it. ended: the caller has hung up, and the call is no more; never called before this has
+ * returned, nor after varlink_resume().
+ */
+void varlink_defer(struct varlink_call *call, void (*ended)(void *userdata),
+		   void *userdata);
+/* The answer was just given by varlink_reply() or varlink_error(). */
+void varlink_resume(struct varlink_call *call);
+
 /* ---- answers without an end ---- */
 
 /*

@@ -6,6 +6,7 @@ rtgcctl_SOURCES = \
 	client/ctl/ctl.c client/ctl/ctl.h \
 	client/ctl/explain.c \
 	client/ctl/field.c client/ctl/field.h \
+	client/ctl/heap_summary.c \
 	client/ctl/heaps.c \
 	client/ctl/main.c \
 	client/ctl/reload.c \

@@ -21,6 +21,7 @@ static const struct ctl_verb verbs[] = {
 	 verb_windows},
 	{"explain", "HEAP", "why a heap (name or id) was granted, held back, forced", 1,
 	 0, verb_explain},
+	{"heap-summary", "HEAP", "what is in a heap, by type", 1, 0, verb_heap_summary},
 	{"reload", "", "read the configuration again", 0, 0, verb_reload},
 	{"trace", "", "write what happens as it happens, for simulate", 0,
 	 CTL_TAKES_TRACE, verb_trace},
@@ -56,7 +57,8 @@ static void print_help(void)
 	puts("rtgcctl [OPTION…] VERB [ARGUMENT]\n\nAsks rtgcd, the supervisor of garbage "
 	     "collectors, and prints the answer.\n");
 	for (size_t i = 0; i < N_VERBS; i++)
-		printf("  %-9s%-6s%s\n", verbs[i].name, verbs[i].synopsis, verbs[i].help);
+		printf("  %-13s%-6s%s\n", verbs[i].name, verbs[i].synopsis,
+		       verbs[i].help);
 	puts("\n"
 	     "  --json=pretty|short|off  print the daemon's reply as JSON\n"
 	     "  -j                       --json=pretty on a terminal, else --json=short\n"

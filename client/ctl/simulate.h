@@ -172,6 +172,7 @@ struct sim_heap { /* in the replay */
 	struct wire_directive directive;
 	uint64_t told; /* the watermark that was reported */
 	uint64_t window;
+	uint8_t kind; /* enum wire_kind of that window */
 	bool open, drain;
 	nsec_t opens, closes, wanted;
 	nsec_t begin_at, quiet_at;

@@ -105,7 +105,7 @@ static void begin_major(struct sim_heap *heap, enum wire_cause cause, nsec_t now
 		.freed = amount(freed),
 		.used = amount(after < used ? after : used),
 		.live = amount(live),
-		.kind = WIRE_MAJOR,
+		.kind = cause == WIRE_IN_WINDOW ? heap->kind : WIRE_MAJOR,
 		.cause = (uint8_t)cause,
 	};
 	heap->begun = now;
@@ -212,6 +212,7 @@ static void told_open(struct sim_heap *heap, const struct wire_window *w, nsec_t
 		      nsec_t now)
 {
 	heap->window = w->window;
+	heap->kind = w->kind;
 	heap->open = true;
 	heap->opens = nsec_max(w->opens, now);
 	heap->closes = w->closes;

@@ -125,9 +125,13 @@ static void add_end(struct sim_log *log, struct sim_history *h,
 	nsec_t end = nsec_min(entry->event.end.end, entry->at);
 	nsec_t begin = nsec_min(entry->event.end.begin, end);
 
+	/* A snapshot counts as the longest stop that it was to the program. */
+	if (entry->event.end.stop)
+		end = nsec_min(end, nsec_add(begin, entry->event.end.stop));
 	*c = (struct sim_collection){.end = entry->event.end, .busy = busy_at(h, begin)};
 	c->end.begin = begin;
 	c->end.end = end;
+	c->end.stop = 0;
 	h->paused += end - nsec_max(begin, nsec_min(h->joined, end));
 	if (c->end.kind == WIRE_MINOR)
 		return;
@@ -180,6 +184,7 @@ static void add_event(struct sim_log *log, struct sim_history *h,
 	case EVENT_IDLE:
 	case EVENT_BUSY:
 	case EVENT_DEADLINE:
+	case EVENT_OFFER:
 	case EVENT_LEAVE:
 	case EVENT_LOST:
 		add_item(log, h, entry)->event = *event;

@@ -6,14 +6,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
+#include "client/python/changes.h"
+#include "client/python/collector.h"
 #include "client/python/figures.h"
+#include "client/python/freeze.h"
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
+#include "client/python/pauses.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
-
-#define KINDS (1U << RTGC_MAJOR)
+#include "client/python/snapshot.h"
 
 struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
 
@@ -49,6 +53,7 @@ static void notice_threshold(void)
 
 	if (now == HEAP_TAKEN || heap.at_ceiling || !atomic_load(&heap.taken))
 		return;
+	heap.put_right++;
 	atomic_store(&heap.own, now);
 	gcstate_set_threshold(HEAP_TAKEN);
 	if (!atomic_load(&heap.taken))
@@ -97,56 +102,16 @@ static void on_event(struct rtgc *r, uint32_t events, void *userdata)
 		else
 			put_back();
 	}
-	pthread_mutex_lock(&heap.lock);
-	heap.changes++;
-	heap.events |= events;
-	pthread_cond_broadcast(&heap.changed);
-	pthread_mutex_unlock(&heap.lock);
+	if (events & RTGC_EVENT_ASKED)
+		answer_asked();
+	changes_note(events);
 	helper_kick();
-}
-
-uint64_t heap_changes(uint32_t *ret_events)
-{
-	uint64_t changes;
-
-	pthread_mutex_lock(&heap.lock);
-	changes = heap.changes;
-	if (ret_events)
-		*ret_events = heap.events;
-	pthread_mutex_unlock(&heap.lock);
-	return changes;
-}
-
-void heap_wait_change(uint64_t changes, uint64_t until_ns)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(until_ns / 1000000000),
-		.tv_nsec = (long)(until_ns % 1000000000),
-	};
-
-	pthread_mutex_lock(&heap.lock);
-	while (heap.changes == changes)
-		if (pthread_cond_timedwait(&heap.changed, &heap.lock, &until) ==
-		    ETIMEDOUT)
-			break;
-	pthread_mutex_unlock(&heap.lock);
-}
-
-static void lock_init(void)
-{
-	pthread_condattr_t attributes;
-
-	pthread_mutex_init(&heap.lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&heap.changed, &attributes);
-	pthread_condattr_destroy(&attributes);
 }
 
 /* ---- Collections somebody else runs -------------------------------------------------
  */
 
-static const char *cause_name(enum rtgc_cause cause, bool supervised)
+const char *heap_cause_name(enum rtgc_cause cause, bool supervised)
 {
 	static const char *const name[] = {
 		[RTGC_IN_WINDOW] = "window",
@@ -161,8 +126,13 @@ void heap_on_start(int generation)
 {
 	struct rtgc *r = heap.rtgc;
 
-	if (!r || generation != 2 || heap.mine)
+	if (!r || generation != 2)
 		return;
+	/* Who collects everything means everything. */
+	freeze_undo();
+	if (heap.mine)
+		return;
+	snapshot_void("a full collection overtook it");
 	heap.noticed.supervised = atomic_load(&heap.taken);
 	heap.noticed.cause = heap.at_ceiling ? RTGC_FORCED : RTGC_UNCOORDINATED;
 	heap.noticed.begin_ns = rtgc_now();
@@ -173,7 +143,8 @@ void heap_on_start(int generation)
 static void noticed_end(struct rtgc *r, uint64_t collected)
 {
 	struct record record = {
-		.cause = cause_name(heap.noticed.cause, heap.noticed.supervised),
+		.kind = "major",
+		.cause = heap_cause_name(heap.noticed.cause, heap.noticed.supervised),
 		.begin_ns = heap.noticed.begin_ns,
 		.end_ns = rtgc_now(),
 		.freed = collected,
@@ -221,9 +192,15 @@ void heap_on_stop(int generation, uint64_t collected)
 			heap.waking = true;
 		return;
 	}
+	if (heap.mine && generation == 1) {
+		gcstate_reset_count(); /* of the freeze that runs */
+		return;
+	}
+	if (!atomic_load(&heap.taken))
+		freeze_undo(); /* CPython's own rule counts all of it again */
 	notice_threshold();
 	if (figures_publish(r) == RTGC_CEILING && generation == 1) {
-		if (atomic_load(&heap.taken))
+		if (atomic_load(&heap.taken) && !collector_at_ceiling())
 			let_collect();
 	} else if (atomic_load(&heap.taken)) {
 		gcstate_reset_count();
@@ -232,8 +209,7 @@ void heap_on_stop(int generation, uint64_t collected)
 		helper_kick(); /* its last moment may have come nearer */
 }
 
-/* ---- Collections of ours -------------------------------------------------------------
- */
+/* ---- Collections of ours ---- */
 
 bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 {
@@ -245,13 +221,18 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 		return false;
 	if (heap.critical && cause != RTGC_FORCED)
 		return false;
+	if (window && window->kind == RTGC_SNAPSHOT)
+		return collector_snapshot(cause, window);
+	if (cause == RTGC_FORCED)
+		snapshot_void("the heap outgrew its budget");
 	if (rtgc_begin(r, RTGC_MAJOR, cause, window ? window->id : 0) != 0)
 		return false;
 	heap.mine = true;
 	heap.mine_ended = false;
 	figures_begin();
-	record =
-		(struct record){.cause = cause_name(cause, true), .begin_ns = rtgc_now()};
+	record = (struct record){.kind = "major",
+				 .cause = heap_cause_name(cause, true),
+				 .begin_ns = rtgc_now()};
 	PyGC_Collect();
 	record.end_ns = rtgc_now();
 	record.freed = heap.mine_ended ? heap.collected : 0;
@@ -274,13 +255,15 @@ bool heap_checkpoint(uint64_t until_ns)
 
 	if (!r || heap.critical)
 		return false;
+	snapshot_step_between();
 	switch (rtgc_check(r, until_ns, &window)) {
 	case RTGC_PREPARE:
 		rtgc_quiet(r);
 		return false;
 	case RTGC_MAY:
 	case RTGC_MUST:
-		return heap_collect(RTGC_IN_WINDOW, &window);
+		return window.kind == RTGC_FREEZE ? freeze_run(&window)
+						  : heap_collect(RTGC_IN_WINDOW, &window);
 	default:
 		return false;
 	}
@@ -304,11 +287,17 @@ static int collect_pending(void *unused)
 		return 0;
 	/* Inside a finalizer or a gc callback, which a younger collection runs: after it. */
 	if (gcstate_collecting()) {
-		if (heap.at_ceiling ||
+		if (heap.at_ceiling || heap.snapshot_soon ||
 		    rtgc_check(heap.rtgc, RTGC_NEVER, NULL) >= RTGC_MAY)
 			heap_collect_soon();
 	} else if (heap.at_ceiling) {
 		heap_collect(RTGC_FORCED, NULL);
+	} else if (heap.snapshot_soon) {
+		heap.snapshot_soon = false;
+		if (!collector_snapshot(RTGC_FORCED, NULL) && !snapshot_runs())
+			let_collect();
+	} else if (snapshot_due()) {
+		snapshot_step(RTGC_NEVER);
 	} else {
 		heap_checkpoint(atomic_load(&heap.rest) == HEAP_RESTS_UNTIL
 					? atomic_load(&heap.rest_until)
@@ -324,8 +313,7 @@ void heap_collect_soon(void)
 		atomic_store(&heap.soon, false);
 }
 
-/* ---- Life ----------------------------------------------------------------------------
- */
+/* ---- Life ---- */
 
 static int library_error(int error)
 {
@@ -380,7 +368,7 @@ static void learn_name(void)
 
 void heap_init(void)
 {
-	lock_init();
+	changes_init();
 	helper_init();
 }
 
@@ -389,28 +377,32 @@ int heap_open(const struct heap_options *options)
 	char runtime[32], name[HEAP_NAME_SIZE];
 	struct rtgc_options o = {
 		.size = sizeof(o),
-		.flags = RTGC_THREAD | RTGC_QUIETS | RTGC_MARKS,
+		.flags = RTGC_THREAD | RTGC_QUIETS | RTGC_MARKS | RTGC_ANSWERS,
 		.service = options->service,
 		.heap = options->name ? options->name : name,
 		.runtime = runtime,
 		.unit = options->byte_budget ? RTGC_BYTES : RTGC_OBJECTS,
-		.kinds = KINDS,
 		.budget = options->byte_budget,
 		.notify = on_event,
 	};
 	struct rtgc *r = NULL;
 	int error;
 
+	heap.collector = options->collector;
+	heap.fork_limit_ns = options->fork_limit_ns;
+	o.kinds = heap.kinds = collector_kinds();
 	snprintf(runtime, sizeof(runtime), "cpython %.20s", PY_VERSION);
 	snprintf(heap.name, sizeof(heap.name), "%s",
 		 options->name ? options->name : options->program);
 	name_with_pid(name);
 	heap.byte_budget = options->byte_budget;
-	heap.changes = heap.events = 0;
+	heap.snapshot_soon = false;
+	changes_reset();
 	heap.dormant = heap.waking = heap.at_ceiling = false;
 	atomic_store(&heap.own, gcstate_threshold());
 	atomic_store(&heap.closed, false);
 	figures_init();
+	pauses_reset();
 	error = record_init();
 	if (error == 0)
 		error = rtgc_open(&o, &r);
@@ -440,11 +432,13 @@ void heap_close(void)
 		return;
 	PyErr_Fetch(&type, &value, &traceback);
 	helper_stop();
+	snapshot_void("the supervision ended");
 	gate_open();
 	if (heap.rtgc == r) {
 		if (listen(false) < 0)
 			PyErr_Clear(); /* somebody took it out before us */
 		heap.rtgc = NULL;
+		freeze_undo();
 		atomic_store(&heap.closed, true);
 		/* A daemon thread inside a collection still holds it: leave it to the
 		 * end. */
@@ -460,8 +454,10 @@ void heap_after_fork_child(void)
 {
 	if (!heap.rtgc)
 		return;
-	lock_init();
+	changes_init();
 	helper_after_fork_child();
+	snapshot_after_fork_child();
+	heap.snapshot_soon = false;
 	record_after_fork_child();
 	servers_after_fork_child();
 	heap.main_thread = PyThread_get_thread_ident();

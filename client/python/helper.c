@@ -10,16 +10,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
+#include "client/python/snapshot.h"
 
 #define MSEC 1000000ULL
 #define GRACE_NS \
 	(20 * MSEC) /* for the main thread to run a pending call, unless in C \
 			      */
 
+#define STEP_PATIENCE_NS \
+	(1000 * MSEC) /* for the main thread to go on with a snapshot in its slack */
 #define POLL_NS (50 * MSEC) /* the same for a main thread to come back from select() */
 
 #if PY_VERSION_HEX >= 0x030d0000
@@ -36,6 +40,8 @@ static struct {
 	/* What was done about the present window. */
 	uint64_t window, asked_ns, woken_at;
 	bool quiet, woken;
+	uint64_t
+		step_asked_ns; /* since when a step of the snapshot was asked for; 0: not */
 } helper;
 
 void helper_kick(void)
@@ -249,7 +255,7 @@ static uint64_t offer(const struct rtgc_window *window, bool must, uint64_t now)
 	}
 }
 
-static uint64_t look(uint64_t now)
+static uint64_t look_at_window(uint64_t now)
 {
 	struct rtgc *r = heap.rtgc;
 	struct rtgc_window window = {0};
@@ -280,6 +286,85 @@ static uint64_t look(uint64_t now)
 	return RTGC_NEVER;
 }
 
+/* ---- What to do about a snapshot ----------------------------------------------------- */
+
+static void step_here(void)
+{
+	PyGILState_STATE state;
+
+	if (!enter_python(&state))
+		return;
+	snapshot_step(RTGC_NEVER);
+	PyGILState_Release(state);
+}
+
+/* The main thread does it by itself, in its slack or between two pieces of work. */
+static bool left_to_main(uint64_t now)
+{
+	uint64_t last = snapshot_stepped_ns();
+
+	switch (atomic_load(&heap.rest)) {
+	case HEAP_RESTS_UNTIL:
+	case HEAP_RESTS_POLL: /* it cannot be woken */
+		return now < last + STEP_PATIENCE_NS;
+	default:
+		return atomic_load(&heap.hooked) ? now < last + 10 * SNAPSHOT_REST_NS
+						 : now < last + SNAPSHOT_REST_NS;
+	}
+}
+
+/* Returns when to look again. */
+static uint64_t look_at_snapshot(uint64_t now)
+{
+	if (!snapshot_runs())
+		return RTGC_NEVER;
+	if (!snapshot_waits() || heap.critical)
+		return now + SNAPSHOT_REST_NS;
+	if (atomic_load(&heap.rest) == HEAP_RESTS_EPOLL && !heap.in_flight) {
+		wake_main();
+		return now + GRACE_NS;
+	}
+	if (helper.step_asked_ns <= snapshot_stepped_ns())
+		helper.step_asked_ns = 0;
+	if (!helper.step_asked_ns && left_to_main(now))
+		return now + SNAPSHOT_REST_NS;
+	if (!helper.step_asked_ns)
+		helper.step_asked_ns = now;
+	heap_collect_soon();
+	if (now >= helper.step_asked_ns + GRACE_NS)
+		step_here();
+	return now + SNAPSHOT_REST_NS;
+}
+
+static uint64_t look(uint64_t now)
+{
+	uint64_t window = look_at_window(now), snapshot = look_at_snapshot(now);
+
+	return window < snapshot ? window : snapshot;
+}
+
+/*
+ * Somebody asks about the heap: at rest is the time, or when it can wait no longer. Returns
+ * when to look again.
+ */
+static uint64_t look_asked(uint64_t now)
+{
+	uint64_t by = answer_by();
+	PyGILState_STATE state;
+	bool given;
+
+	if (by == RTGC_NEVER || heap.dormant)
+		return RTGC_NEVER;
+	if (now < by &&
+	    (atomic_load(&heap.rest) == HEAP_WORKS || heap.in_flight || heap.critical))
+		return by;
+	if (!enter_python(&state))
+		return RTGC_NEVER;
+	given = answer_give();
+	PyGILState_Release(state);
+	return given ? RTGC_NEVER : now + GRACE_NS;
+}
+
 /* ---- Life
  * --------------------------------------------------------------------------------- */
 
@@ -304,11 +389,12 @@ static void sleep_until(uint64_t until_ns)
 static void *run(void *unused)
 {
 	while (!atomic_load(&helper.stop)) {
-		uint64_t next = look(rtgc_now()), gate = watch_gate(rtgc_now());
+		uint64_t next = look(rtgc_now()), gate = watch_gate(rtgc_now()),
+			 asked = look_asked(rtgc_now());
 
 		next = gate < next ? gate : next;
 		record_flush();
-		sleep_until(next);
+		sleep_until(next < asked ? next : asked);
 	}
 	return NULL;
 }

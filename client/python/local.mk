@@ -3,17 +3,31 @@
 rtgcmoddir = $(rtgcpythondir)/rtgc
 rtgcmod_LTLIBRARIES = client/python/_rtgc.la
 client_python__rtgc_la_SOURCES = \
+	client/python/answer.c client/python/answer.h \
+	client/python/collector.c client/python/collector.h \
+	client/python/changes.c client/python/changes.h \
 	client/python/figures.c client/python/figures.h \
+	client/python/freeze.c client/python/freeze.h \
+	client/python/gclist.c client/python/gclist.h \
 	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \
 	client/python/heap.c client/python/heap.h \
 	client/python/helper.c client/python/helper.h \
+	client/python/internal.h \
 	client/python/module.c \
+	client/python/pauses.c client/python/pauses.h \
 	client/python/pool.c client/python/pool.h \
 	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
 	client/python/rest.c client/python/rest.h \
+	client/python/snapshot.c client/python/snapshot.h \
+	client/python/snapshot_child.c client/python/snapshot_child.h \
+	client/python/snapshot_module.c client/python/snapshot_module.h \
+	client/python/snapshot_reap.c client/python/snapshot_reap.h \
+	client/python/snapshot_trial.c client/python/snapshot_trial.h \
+	client/python/snapshot_walk.c client/python/snapshot_walk.h \
 	client/python/servers.c client/python/servers.h \
+	client/python/sites.c client/python/sites.h \
 	client/python/summary.c client/python/summary.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
@@ -23,13 +37,17 @@ client_python__rtgc_la_LIBADD = libruntime.la
 rtgcmod_python = \
 	client/python/rtgc/__init__.py client/python/rtgc/__init__.pyi \
 	client/python/rtgc/__main__.py \
+	client/python/rtgc/_advise.py \
 	client/python/rtgc/_aiohttp.py \
+	client/python/rtgc/_freeze.py \
 	client/python/rtgc/_gevent.py \
 	client/python/rtgc/_gunicorn.py \
 	client/python/rtgc/_hooks.py \
 	client/python/rtgc/_listen.py \
+	client/python/rtgc/_memory.py \
 	client/python/rtgc/_multiprocessing.py \
 	client/python/rtgc/_rtgc.pyi \
+	client/python/rtgc/_sites.py \
 	client/python/rtgc/_summary.py \
 	client/python/rtgc/_supervise.py \
 	client/python/rtgc/_uvicorn.py \

@@ -5,12 +5,19 @@
 
 #include <math.h>
 
+#include "client/python/answer.h"
+#include "client/python/changes.h"
+#include "client/python/figures.h"
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
+#include "client/python/pauses.h"
 #include "client/python/pool.h"
 #include "client/python/rest.h"
 #include "client/python/servers.h"
+#include "client/python/sites.h"
+#include "client/python/snapshot.h"
+#include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
 
 #define MAX_S \
@@ -46,11 +53,16 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 		return NULL;
 	}
 	generation = info_number(args[1], generation_name);
-	if (generation < 1)
+	if (generation < 0)
 		return PyErr_Occurred() ? NULL : none();
 	if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
-		heap_on_start((int)generation);
+		pauses_start((int)generation);
+		if (generation > 0)
+			heap_on_start((int)generation);
+	} else if (generation == 0) {
+		pauses_stop(0);
 	} else {
+		pauses_stop((int)generation);
 		collected = info_number(args[1], collected_name);
 		heap_on_stop((int)generation, collected > 0 ? (uint64_t)collected : 0);
 	}
@@ -60,16 +72,26 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 /* ---- Supervising
  * -------------------------------------------------------------------------- */
 
+static uint64_t instant(double seconds)
+{
+	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
+}
+
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service", "heap", "program", "budget", NULL};
+	static char *names[] = {"service",   "heap",	   "program", "budget",
+				"collector", "fork_limit", NULL};
 	struct heap_options options = {0};
 	unsigned long long budget = 0;
+	double fork_limit;
+	int collector;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsK:open", names,
-					 &options.service, &options.name,
-					 &options.program, &budget))
+	if (!PyArg_ParseTupleAndKeywords(
+		    args, keywords, "szsKid:open", names, &options.service, &options.name,
+		    &options.program, &budget, &collector, &fork_limit))
 		return NULL;
+	options.collector = (enum heap_collector)collector;
+	options.fork_limit_ns = instant(fork_limit);
 	options.byte_budget = budget;
 	heap.main_thread = gcstate_main_thread();
 	if (!heap.callback)
@@ -91,11 +113,6 @@ static PyObject *after_fork_child(PyObject *module, PyObject *unused)
 	return none();
 }
 
-static uint64_t instant(double seconds)
-{
-	return seconds < MAX_S ? (uint64_t)(seconds > 0 ? seconds * 1e9 : 0) : RTGC_NEVER;
-}
-
 /* Waits until the daemon has answered or refused, at most so many seconds. */
 static PyObject *wait_connected(PyObject *module, PyObject *argument)
 {
@@ -107,11 +124,11 @@ static PyObject *wait_connected(PyObject *module, PyObject *argument)
 		return NULL;
 	until = rtgc_now() + instant(seconds);
 	for (;;) {
-		changes = heap_changes(&events);
+		changes = changes_count(&events);
 		if (events & (RTGC_EVENT_CONNECTED | RTGC_EVENT_REFUSED) ||
 		    rtgc_now() >= until)
 			break;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, until);
+		Py_BEGIN_ALLOW_THREADS changes_wait(changes, until);
 		Py_END_ALLOW_THREADS
 	}
 	return PyBool_FromLong(events & RTGC_EVENT_CONNECTED);
@@ -128,9 +145,19 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	atomic_store_explicit(&heap.hooked, true, memory_order_relaxed);
+	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
+}
+
+/* Steps of a snapshot for as long as nothing is due: the last one ends in time. */
+static void use_slack(uint64_t until_ns)
+{
+	while (snapshot_due() && rtgc_now() + 2 * SNAPSHOT_STEP_NS <= until_ns)
+		if (!snapshot_step(until_ns - SNAPSHOT_STEP_NS))
+			break;
 }
 
 static PyObject *slack(PyObject *module, PyObject *argument)
@@ -161,10 +188,15 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 	}
 	if (PyErr_Occurred())
 		return NULL;
+	use_slack(until);
+	if (heap.rtgc != r)
+		return PyBool_FromLong(collected);
 	/* What is left of it is the helper's, when a window opens while the program
 	 * sleeps. */
 	atomic_store(&heap.rest_until, until);
 	atomic_store(&heap.rest, HEAP_RESTS_UNTIL);
+	if (answer_wanted())
+		helper_kick();
 	return PyBool_FromLong(collected);
 }
 
@@ -232,7 +264,7 @@ static PyObject *heap_status(void)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:i,s:s}",
+		"s:K,s:K,s:K,s:i,s:s,s:N}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -246,9 +278,10 @@ static PyObject *heap_status(void)
 		NUMBER(now.collections_in_window), "forced", NUMBER(now.forced),
 		"uncoordinated", NUMBER(now.uncoordinated), "connects",
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
-		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
+		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "freezes",
+		NUMBER(heap.freezes), "frozen", NUMBER(heap.frozen), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
-		now.refused);
+		now.refused, "snapshots", snapshot_dict());
 #undef NUMBER
 }
 
@@ -265,7 +298,12 @@ static PyObject *status(PyObject *module, PyObject *unused)
 {
 	PyObject *dict = heap_status();
 
-	if (dict && add(dict, "pools", pool_list()) < 0)
+	if (dict &&
+	    (add(dict, "pools", pool_list()) < 0 ||
+	     add(dict, "enabled", PyBool_FromLong(gcstate_enabled())) < 0 ||
+	     add(dict, "rss_bytes", PyLong_FromUnsignedLongLong(figures_rss())) < 0 ||
+	     add(dict, "put_right", PyLong_FromUnsignedLongLong(heap.put_right)) < 0 ||
+	     pauses_status(dict) < 0))
 		Py_CLEAR(dict);
 	return dict;
 }
@@ -332,9 +370,15 @@ static PyMethodDef methods[] = {
 	 "status()\n--\n\n"
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
-	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`.\n"
+	 "freezes: gc.freeze() run in windows for it; frozen: the objects set aside by that, which\n"
+	 "any full collection takes back."},
 	{"heap_summary", summary_call, METH_O,
 	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
+	{"sites_begin", sites_begin, METH_NOARGS, NULL},
+	{"sites_end", sites_end, METH_NOARGS, NULL},
+	{"on_gc_sites", (PyCFunction)(void (*)(void))sites_on_gc, METH_FASTCALL,
+	 "on_gc_sites(phase, info)\n--\n\nThe sampler of allocation sites."},
 	{"run", run, METH_VARARGS,
 	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
 	{0},
@@ -355,7 +399,8 @@ static int execute(PyObject *module)
 		heap_init();
 		ready = true;
 	}
-	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0)
+	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0 ||
+	    snapshot_add(module) < 0)
 		return -1;
 	return PyModule_AddStringConstant(module, "version", rtgc_version());
 }

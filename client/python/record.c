@@ -119,11 +119,13 @@ void record_flush(void)
 
 		append(fd, line,
 		       snprintf(line, sizeof(line),
-				"{\"pid\":%d,\"heap\":\"%s\",\"kind\":\"major\","
+				"{\"pid\":%d,\"heap\":\"%s\",\"kind\":\"%s\","
 				"\"cause\":\"%s\",\"begin_ns\":%" PRIu64
-				",\"end_ns\":%" PRIu64 ",\"freed\":%" PRIu64 "}\n",
-				(int)getpid(), heap, r->cause, r->begin_ns, r->end_ns,
-				r->freed));
+				",\"end_ns\":%" PRIu64 ",\"freed\":%" PRIu64
+				",\"stop_ns\":%" PRIu64 "}\n",
+				(int)getpid(), heap, r->kind, r->cause, r->begin_ns,
+				r->end_ns, r->freed,
+				r->stop_ns ? r->stop_ns : r->end_ns - r->begin_ns));
 		atomic_store(&records.tail, tail + 1);
 	}
 	append_lost(fd);

@@ -5,9 +5,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "client/python/answer.h"
+#include "client/python/changes.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
+#include "client/python/snapshot.h"
 
 #define MAX_ARGUMENTS 8
 #define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
@@ -142,6 +145,8 @@ static void come_to_rest(struct rtgc *r, const struct call *call)
 			      memory_order_release);
 	if (!heap.in_flight)
 		rtgc_idle(r, RTGC_NEVER);
+	if (answer_wanted())
+		helper_kick();
 }
 
 /* True: the helper woke the selector. */
@@ -211,7 +216,7 @@ void rest_wait_announced(struct rtgc *r, uint64_t until_ns)
 	struct rtgc_window window;
 
 	while (heap.rtgc == r && rtgc_check(r, until_ns, &window) == RTGC_PREPARE) {
-		uint64_t changes = heap_changes(NULL);
+		uint64_t changes = changes_count(NULL);
 		uint64_t last = until_ns > window.predicted_ns
 					? until_ns - window.predicted_ns
 					: 0;
@@ -221,7 +226,7 @@ void rest_wait_announced(struct rtgc *r, uint64_t until_ns)
 		/* It may have opened before the changes were counted. */
 		if (rtgc_check(r, until_ns, NULL) != RTGC_PREPARE)
 			return;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, last);
+		Py_BEGIN_ALLOW_THREADS changes_wait(changes, last);
 		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
 	}
 }
@@ -237,8 +242,9 @@ static uint64_t remaining(uint64_t until_ns)
 }
 
 /*
- * With a window in force: what is ready now? NULL and *ret_rest: nothing, the program is
- * at rest. Else the call's result, or NULL with an exception set.
+ * With a window in force, or a snapshot to be worked off: what is ready now? NULL and
+ * *ret_rest: nothing, the program is at rest. Else the call's result, or NULL with an
+ * exception set.
  */
 static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t until,
 			    bool *ret_rest)
@@ -246,18 +252,21 @@ static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t un
 	PyObject *result;
 
 	shut_gate(r, call);
-	result = with_timeout(call, 0);
-	if (!result || heap.rtgc != r)
-		return result;
-	if (is_ready(result)) {
-		rest_use_last_moment(r);
-		return result;
-	}
-	Py_DECREF(result);
-	if (heap.in_flight)
-		rest_use_last_moment(r);
-	else
-		use_rest(r, until);
+	do {
+		result = with_timeout(call, 0);
+		if (!result || heap.rtgc != r)
+			return result;
+		if (is_ready(result)) {
+			rest_use_last_moment(r);
+			snapshot_step_between();
+			return result;
+		}
+		Py_DECREF(result);
+		if (heap.in_flight)
+			rest_use_last_moment(r);
+		else
+			use_rest(r, until);
+	} while (snapshot_due() && snapshot_step(until) && heap.rtgc == r);
 	*ret_rest = true;
 	return NULL;
 }
@@ -270,7 +279,7 @@ static PyObject *wait_at_rest(struct rtgc *r, const struct call *call)
 	if (until != RTGC_NEVER)
 		until += rtgc_now();
 	for (;; first = false) {
-		bool rest = !rtgc_pending(r), woken;
+		bool rest = !rtgc_pending(r) && !snapshot_due(), woken;
 		PyObject *result;
 
 		if (!rest) {
@@ -314,6 +323,7 @@ static PyObject *rest_call(PyObject *self, PyObject *const *args, size_t nargsf,
 		shut_gate(r, &call);
 		rest_use_last_moment(r);
 	}
+	snapshot_step_between();
 	return plain(&call);
 }
 

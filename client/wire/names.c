@@ -89,6 +89,29 @@ bool name_copy(char *field, size_t size, const char *name)
 	return true;
 }
 
+void name_cut(char *field, size_t size, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n = 0;
+
+	memset(field, 0, size);
+	while (*s) {
+		uint32_t c;
+		size_t width = utf8_next(s, &c);
+
+		if (n + (width ? width : 1) >= size)
+			return;
+		if (width == 0 || is_control(c)) {
+			field[n++] = '?';
+			s += width ? width : 1;
+			continue;
+		}
+		memcpy(field + n, s, width);
+		n += width;
+		s += width;
+	}
+}
+
 const char *kind_name(unsigned kind)
 {
 	static const char *const names[WIRE_KINDS] = {

@@ -17,6 +17,11 @@ bool name_valid(const char *name, size_t size, bool allow_empty);
 bool name_field_valid(const char *field, size_t size, bool allow_empty);
 /* Copies a name into a NUL-padded field; false (nothing written): it does not fit. */
 bool name_copy(char *field, size_t size, const char *name);
+/*
+ * Makes a valid name of any text, in a NUL-padded field: what does not fit is cut off, what is
+ * not UTF-8 or a control character becomes "?".
+ */
+void name_cut(char *field, size_t size, const char *text);
 
 /* NULL: no such value. */
 const char *kind_name(unsigned kind);	/* "minor", "major", "snapshot", "freeze" */

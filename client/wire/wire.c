@@ -10,7 +10,8 @@
  *    all header           0 u16 type, 2 u16 size (of the whole frame), 4 u32 serial
  *      1 HELLO       216  8 u32 magic (the bytes "RTGC"), 12 u16 version_min,
  *                         14 u16 version_max [version_min-], 16 u32 caps,
- *                         20 u8 unit [0-1], 21 u8 kinds [0-15], 24 u64 budget,
+ *                         20 u8 unit [0-1], 21 u8 kinds [0-15], 22 u8 prev_kind [0-3],
+ *                         24 u64 budget,
  *                         32 u64 prev_epoch, 40 u64 prev_window, 48 u64 prev_closes,
  *                         56 name64 service (not empty), 120 name64 heap (not empty),
  *                         184 name32 runtime
@@ -21,10 +22,14 @@
  *      5 BUSY          8  -
  *      6 QUIET        16  8 u64 window
  *      7 BEGIN        32  8 u64 window, 16 u64 at, 24 u8 kind [0-3], 25 u8 cause [0-2]
- *      8 END          64  8 u64 window, 16 u64 begin, 24 u64 end, 32 u64 freed,
- *                         40 u64 used, 48 u64 live, 56 u8 kind [0-3], 57 u8 cause [0-2]
+ *      8 END          72  8 u64 window, 16 u64 begin, 24 u64 end, 32 u64 freed,
+ *                         40 u64 used, 48 u64 live, 56 u8 kind [0-3], 57 u8 cause [0-2],
+ *                         64 u64 stop
  *      9 DECLINE      24  8 u64 window, 16 u8 why [0-2]
  *     10 BYE           8  -
+ *     11 ANSWER     176  8 u64 ask [1-], 16 u64 count, 24 u64 bytes, 32 u64 took,
+ *                         40 u8 last [0-1], 41 u8 outcome [0-1], 48 name128 name
+ *     12 OFFER        16  8 u8 kinds [0-15]
  *     16 HEARTBEAT    16  8 u64 at
  *     32 WELCOME      48  8 u16 version, 10 u16 slot [0-63], 12 u32 caps,
  *                         16 u64 epoch [1-], 24 u64 heap, 32 u64 heartbeat_every,
@@ -38,6 +43,7 @@
  *     36 REVOKE       24  8 u64 window, 16 u16 reason
  *     37 ERROR       112  8 u16 code [1-6], 10 u16 type, 12 u32 serial,
  *                         16 name96 detail
+ *     38 ASK         24  8 u64 ask [1-], 16 u16 most, 18 u8 what [0-0]
  *
  * nameN: a field of N bytes: UTF-8 without control characters, at least one NUL, nothing
  * but NULs from there on. HELLO keeps its layout in all versions, so that any two
@@ -102,6 +108,7 @@ static const struct field hello[] = {
 	FREE(16, hello.caps),
 	RANGE(20, hello.unit, 0, WIRE_UNITS - 1),
 	RANGE(21, hello.kinds, 0, (1 << WIRE_KINDS) - 1),
+	KIND(22, hello.prev_kind),
 	FREE(24, hello.budget),
 	FREE(32, hello.prev_epoch),
 	FREE(40, hello.prev_window),
@@ -128,11 +135,19 @@ static const struct field end[] = {
 	FREE(24, end.end),   FREE(32, end.freed),
 	FREE(40, end.used),  FREE(48, end.live),
 	KIND(56, end.kind),  RANGE(57, end.cause, 0, WIRE_CAUSES - 1),
+	FREE(64, end.stop),
 };
 static const struct field decline[] = {
 	FREE(8, decline.window),
 	RANGE(16, decline.why, 0, WIRE_DECLINES - 1),
 };
+static const struct field answer[] = {
+	SOME(8, answer.ask),	   FREE(16, answer.count),
+	FREE(24, answer.bytes),	   FREE(32, answer.took),
+	FLAG(40, answer.last),	   RANGE(41, answer.outcome, 0, WIRE_OUTCOMES - 1),
+	OPTIONAL(48, answer.name),
+};
+static const struct field offer[] = {RANGE(8, offer.kinds, 0, (1 << WIRE_KINDS) - 1)};
 static const struct field heartbeat[] = {FREE(8, heartbeat.at)};
 static const struct field welcome[] = {
 	FREE(8, welcome.version),      RANGE(10, welcome.slot, 0, PAGE_SLOTS),
@@ -165,6 +180,11 @@ static const struct field error[] = {
 	FREE(12, error.serial),
 	OPTIONAL(16, error.detail),
 };
+static const struct field ask[] = {
+	SOME(8, ask.ask),
+	FREE(16, ask.most),
+	RANGE(18, ask.what, 0, WIRE_WHATS - 1),
+};
 
 #define LAYOUT(text, bytes, array)                                   \
 	{                                                            \
@@ -179,9 +199,11 @@ static const struct layout layouts[] = {
 	[WIRE_BUSY] = {"BUSY", 8, 0, NULL},
 	[WIRE_QUIET] = LAYOUT("QUIET", 16, quiet),
 	[WIRE_BEGIN] = LAYOUT("BEGIN", 32, begin),
-	[WIRE_END] = LAYOUT("END", 64, end),
+	[WIRE_END] = LAYOUT("END", 72, end),
 	[WIRE_DECLINE] = LAYOUT("DECLINE", 24, decline),
 	[WIRE_BYE] = {"BYE", 8, 0, NULL},
+	[WIRE_ANSWER] = LAYOUT("ANSWER", 176, answer),
+	[WIRE_OFFER] = LAYOUT("OFFER", 16, offer),
 	[WIRE_HEARTBEAT] = LAYOUT("HEARTBEAT", 16, heartbeat),
 	[WIRE_WELCOME] = LAYOUT("WELCOME", 48, welcome),
 	[WIRE_DIRECTIVE] = LAYOUT("DIRECTIVE", 40, directive),
@@ -189,6 +211,7 @@ static const struct layout layouts[] = {
 	[WIRE_WINDOW] = LAYOUT("WINDOW", 48, window),
 	[WIRE_REVOKE] = LAYOUT("REVOKE", 24, revoke),
 	[WIRE_ERROR] = LAYOUT("ERROR", 112, error),
+	[WIRE_ASK] = LAYOUT("ASK", 24, ask),
 };
 
 static const struct layout *layout_of(uint16_t type)

@@ -29,6 +29,7 @@
 #define WIRE_NAME_MAX	 64  /* service and heap names, with the NUL */
 #define WIRE_RUNTIME_MAX 32
 #define WIRE_DETAIL_MAX	 96
+#define WIRE_ROW_MAX	 128 /* the name in a row of an answer, with the NUL */
 
 /* The number on the wire, so values are never reused. */
 enum wire_type {
@@ -43,6 +44,8 @@ enum wire_type {
 	WIRE_END = 8,
 	WIRE_DECLINE = 9,
 	WIRE_BYE = 10,
+	WIRE_ANSWER = 11,
+	WIRE_OFFER = 12,
 	/* either way: sent by the client, echoed by the daemon */
 	WIRE_HEARTBEAT = 16,
 	/* daemon to client */
@@ -52,6 +55,7 @@ enum wire_type {
 	WIRE_WINDOW = 35,
 	WIRE_REVOKE = 36,
 	WIRE_ERROR = 37,
+	WIRE_ASK = 38,
 };
 
 enum wire_kind { /* kinds of collection */
@@ -83,16 +87,30 @@ enum wire_decline {		/* why a client hands a window back unused */
 };
 
 /* Capabilities: HELLO offers, WELCOME answers with those in force. */
-#define WIRE_CAP_PAGE	UINT32_C(1) /* shared pages, else all goes over the socket */
-#define WIRE_CAP_QUIET	UINT32_C(2) /* answers an announcement with QUIET once at rest */
-#define WIRE_CAP_MARKS	UINT32_C(4) /* says when it is idle and busy */
-#define WIRE_CAPS_KNOWN (WIRE_CAP_PAGE | WIRE_CAP_QUIET | WIRE_CAP_MARKS)
+#define WIRE_CAP_PAGE	 UINT32_C(1) /* shared pages, else all goes over the socket */
+#define WIRE_CAP_QUIET	 UINT32_C(2) /* answers an announcement with QUIET once at rest */
+#define WIRE_CAP_MARKS	 UINT32_C(4) /* says when it is idle and busy */
+#define WIRE_CAP_ANSWERS UINT32_C(8) /* answers ASK */
+#define WIRE_CAPS_KNOWN \
+	(WIRE_CAP_PAGE | WIRE_CAP_QUIET | WIRE_CAP_MARKS | WIRE_CAP_ANSWERS)
+
+enum wire_what {	       /* what is asked */
+	WIRE_HEAP_SUMMARY = 0, /* a row for each type of objects */
+	WIRE_WHATS = 1,
+};
+
+enum wire_outcome {
+	WIRE_ANSWERED = 0,
+	WIRE_UNANSWERED = 1, /* it cannot be had */
+	WIRE_OUTCOMES = 2,
+};
 
 struct wire_hello {
 	uint16_t version_min, version_max;
 	uint32_t caps;
 	uint8_t unit;	      /* enum wire_unit */
 	uint8_t kinds;	      /* bit 1 << enum wire_kind for each kind it can run */
+	uint8_t prev_kind;    /* enum wire_kind of prev_window */
 	uint64_t budget;      /* the heap's own, in units; 0 = it has none */
 	uint64_t prev_epoch;  /* of the daemon it was last connected to; 0 = none */
 	uint64_t prev_window; /* begun under that epoch and not yet ended; 0 = none */
@@ -133,11 +151,26 @@ struct wire_end {
 	uint64_t freed; /* in units */
 	uint64_t used, live;
 	uint8_t kind, cause;
+	nsec_t stop; /* the longest stop of the program; 0 = from begin to end */
 };
 
 struct wire_decline_frame {
 	uint64_t window;
 	uint8_t why; /* enum wire_decline */
+};
+
+/* One row of an answer. The last one has no name: it is the sum of all there is. */
+struct wire_answer {
+	uint64_t ask;
+	uint64_t count, bytes;
+	nsec_t took;	 /* in the last row: how long the process stood still for it */
+	uint8_t last;	 /* 1: the answer is complete */
+	uint8_t outcome; /* enum wire_outcome */
+	char name[WIRE_ROW_MAX];
+};
+
+struct wire_offer {
+	uint8_t kinds; /* as in HELLO, from now on */
 };
 
 struct wire_heartbeat {
@@ -182,6 +215,13 @@ struct wire_revoke {
 	uint16_t reason; /* enum reason of the daemon, for the log */
 };
 
+/* A newer question takes the place of one that has not been answered. */
+struct wire_ask {
+	uint64_t ask;
+	uint16_t most; /* rows wanted, besides the last */
+	uint8_t what;  /* enum wire_what */
+};
+
 enum wire_error_code {
 	WIRE_ERROR_MALFORMED = 1,  /* the frame did not decode */
 	WIRE_ERROR_UNEXPECTED = 2, /* valid, but not now (a second HELLO, …) */
@@ -210,6 +250,8 @@ struct wire_frame {
 		struct wire_begin begin;
 		struct wire_end end;
 		struct wire_decline_frame decline;
+		struct wire_answer answer;
+		struct wire_offer offer;
 		struct wire_heartbeat heartbeat;
 		struct wire_welcome welcome;
 		struct wire_directive directive;
@@ -217,6 +259,7 @@ struct wire_frame {
 		struct wire_window window;
 		struct wire_revoke revoke;
 		struct wire_error error;
+		struct wire_ask ask;
 	};
 };
 

@@ -15,7 +15,7 @@ void admit_add(struct admit *a, const struct heap *h)
 	double period =
 		rate > 0 ? (double)heap_budget(h) / rate * (double)NSEC_PER_SEC : 0;
 
-	if (!heap_budget(h) || !(h->kinds & 1 << h->next))
+	if (h->next == WIRE_SNAPSHOT || !heap_budget(h) || !(h->kinds & 1 << h->next))
 		return;
 	a->heaps++;
 	if (rate <= 0 || period > 1e18)

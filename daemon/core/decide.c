@@ -24,11 +24,14 @@ nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 {
 	nsec_t start = h->latest_start;
 
-	if (!h->in_service.linked)
-		return start;
+	if (h->in_snapshots.linked)
+		return nsec_min(start, demand_start_of(&s->snapshots, &h->in_snapshots));
 	/* (Its own deadline is not asked of a node that is load, so it is minded here.) */
-	start = nsec_min(start, demand_start_of(&h->service->demand, &h->in_service));
-	start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
+	if (h->in_service.linked)
+		start = nsec_min(start,
+				 demand_start_of(&h->service->demand, &h->in_service));
+	if (h->in_host.linked)
+		start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
 	if (h->in_rivals.linked)
 		start = nsec_min(start, demand_start_of(&h->service->rivals->demand,
 							&h->in_rivals));
@@ -39,7 +42,8 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 		   uint64_t holder, nsec_t now)
 {
 	const struct service *service = h->service;
-	bool host = s->max_concurrent - nsec_min(s->taken, s->max_concurrent) <
+	bool snapshot = heap_snapshots(h),
+	     host = s->max_concurrent - nsec_min(s->taken, s->max_concurrent) <
 		    service->config.max_concurrent -
 			    nsec_min(service->taken, service->config.max_concurrent);
 	struct core_decision d = {
@@ -53,8 +57,12 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 		.latest_start = h->latest_start,
 		.contention_start = decide_start_of(s, h),
 		.predicted = h->predicted,
-		.slots_taken = host ? s->taken : service->taken,
-		.slots = host ? s->max_concurrent : service->config.max_concurrent,
+		.slots_taken = snapshot ? s->snapshots_taken
+			       : host	? s->taken
+					: service->taken,
+		.slots = snapshot ? s->snapshots_max
+			 : host	  ? s->max_concurrent
+				  : service->config.max_concurrent,
 		.holder = holder,
 	};
 
@@ -69,6 +77,17 @@ bool can_collect(const struct heap *h)
 }
 
 /* ---- Demand ------------------------------------------------------------------------------- */
+
+static void displace(struct supervisor *s, struct heap *h)
+{
+	demand_remove(&h->service->demand, &h->in_service);
+	demand_remove(&s->demand, &h->in_host);
+	if (h->service->rivals)
+		demand_remove(&h->service->rivals->demand, &h->in_rivals);
+	demand_remove(&s->snapshots, &h->in_snapshots);
+	if (h->service->config.policy == POLICY_TOGETHER)
+		round_place(s, h);
+}
 
 /* Puts what h demands, or holds, where those see it that share its slots. */
 static void place(struct supervisor *s, struct heap *h, nsec_t now)
@@ -85,11 +104,24 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 	} else if (can_collect(h) && h->latest_start != NSEC_NEVER) {
 		latest = h->latest_start > lead ? h->latest_start - lead : 0;
 	}
-	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, role);
-	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, role);
+	if (heap_snapshots(h)) {
+		if (!h->in_snapshots.linked)
+			displace(s, h);
+		demand_set(&s->snapshots, &h->in_snapshots, latest, h->span, h->work, 1,
+			   role);
+		return;
+	}
+	demand_remove(&s->snapshots, &h->in_snapshots);
+	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, 1,
+		   role);
+	if (h->service->config.policy == POLICY_TOGETHER) {
+		round_place(s, h);
+		return;
+	}
+	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, 1, role);
 	if (h->service->rivals)
 		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
-			   h->work, role);
+			   h->work, 1, role);
 }
 
 /* From here on it is let through even over the limit. */
@@ -150,7 +182,10 @@ static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 	enum reason busy = REASON_NONE;
 	uint64_t holder = 0;
 
-	if (h->service->taken >= h->service->config.max_concurrent) {
+	if (heap_snapshots(h)) {
+		if (s->snapshots_taken >= s->snapshots_max)
+			busy = REASON_SNAPSHOT_BUSY;
+	} else if (h->service->taken >= h->service->config.max_concurrent) {
 		busy = REASON_SLOT_BUSY;
 		holder = slot_holder(s, h, false);
 	} else if (rival) {
@@ -164,14 +199,20 @@ static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 		decide_record(s, h, busy, holder, now);
 }
 
+static int64_t deadline_of(const struct heap *h)
+{
+	return h->in_snapshots.linked ? h->in_snapshots.deadline : h->in_service.deadline;
+}
+
 static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	struct list *head = &h->service->waiting, *at = head;
+	struct list *head =
+		heap_snapshots(h) ? &s->snapshots_waiting : &h->service->waiting;
+	struct list *at = head;
 
 	/* From the end: those that come to wait have later deadlines than most that do. */
 	while (at->prev != head &&
-	       list_entry(at->prev, struct heap, waiting)->in_service.deadline >
-		       h->in_service.deadline)
+	       deadline_of(list_entry(at->prev, struct heap, waiting)) > deadline_of(h))
 		at = at->prev;
 	list_append(at, &h->waiting);
 	if (h->wanting_since == NSEC_NEVER)
@@ -251,6 +292,12 @@ void decide_due_host(struct supervisor *s, nsec_t now)
 	settle(s, &s->demand, &s->timer, offsetof(struct heap, in_host), now);
 }
 
+void decide_due_snapshots(struct supervisor *s, nsec_t now)
+{
+	settle(s, &s->snapshots, &s->snapshots_timer, offsetof(struct heap, in_snapshots),
+	       now);
+}
+
 void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now)
 {
 	settle(s, &rivals->demand, &rivals->timer, offsetof(struct heap, in_rivals), now);
@@ -267,18 +314,20 @@ void decide_due(struct supervisor *s, struct service *service, nsec_t now)
 
 void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 {
+	uint8_t next = h->next;
 
 	heap_estimate(h, now);
 	budget_update(s, h);
 	heap_estimate(h, now);
 	/* Whether it must wait is found out anew, with the latest figures. */
-	if (!h->look_until || !can_collect(h)) {
+	if (!h->look_until || !can_collect(h) || h->next != next) {
 		list_unlink(&h->waiting);
 		h->look_until = 0;
 	}
 	h->worth_at = 0;
 	place(s, h, now);
 	decide_due(s, h->service, now);
+	decide_due_snapshots(s, now);
 	if (list_empty(&h->waiting) && can_collect(h) && h->retry_at <= now) {
 		h->wanting_since = NSEC_NEVER;
 		if (h->reason == REASON_NONE)
@@ -293,18 +342,17 @@ void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	list_unlink(&h->waiting);
 	budget_forget(s, h);
-	demand_remove(&h->service->demand, &h->in_service);
-	demand_remove(&s->demand, &h->in_host);
-	if (h->service->rivals)
-		demand_remove(&h->service->rivals->demand, &h->in_rivals);
+	displace(s, h);
 	timers_arm(&s->timers, &h->timer, NSEC_NEVER);
 	check_eligible(s, h->service);
 	decide_due(s, h->service, now);
+	decide_due_snapshots(s, now);
 }
 
 void decide_service(struct supervisor *s, struct service *service, nsec_t now)
 {
-	demand_resize(&service->demand, service->config.max_concurrent);
+	demand_resize(&service->demand, service_width(&service->config));
+	service->first = NULL;
 	list_for_each (l, &service->heaps)
 		decide_heap(s, list_entry(l, struct heap, siblings), now);
 }
@@ -317,7 +365,7 @@ void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 		h->looked_at = now;
 	}
 	if (!list_empty(&h->waiting) && must_at(h) <= now &&
-	    h->service->config.policy == POLICY_TOGETHER) {
+	    h->service->config.policy == POLICY_TOGETHER && !heap_snapshots(h)) {
 		round_start(s, h->service, true, now);
 	} else if (!list_empty(&h->waiting) && must_at(h) <= now) {
 		lease_grant(s, h,
@@ -350,14 +398,39 @@ static struct heap *most_pressing(const struct supervisor *s)
 		    (service->config.policy == POLICY_TOGETHER &&
 		     !round_fits(s, service)))
 			continue;
-		if (!best || h->in_host.deadline < best->in_host.deadline)
+		if (!best || h->in_service.deadline < best->in_service.deadline)
 			best = h;
 	}
 	return best;
 }
 
+static struct heap *first_snapshot(const struct supervisor *s)
+{
+	list_for_each (l, &s->snapshots_waiting) {
+		struct heap *h = list_entry(l, struct heap, waiting);
+
+		if (!h->look_until)
+			return h;
+	}
+	return NULL;
+}
+
+static void dispatch_snapshots(struct supervisor *s, nsec_t now)
+{
+	struct heap *h;
+
+	while (s->snapshots_taken < s->snapshots_max && (h = first_snapshot(s))) {
+		if (better_after_deadline(h, now))
+			h->retry_at = h->deadline;
+		else
+			lease_grant(s, h, REASON_DUE, false, now);
+		decide_heap(s, h, now);
+	}
+}
+
 void decide_dispatch(struct supervisor *s, nsec_t now)
 {
+	dispatch_snapshots(s, now);
 	while (s->taken < s->max_concurrent && !list_empty(&s->eligible)) {
 		struct heap *h = most_pressing(s);
 
@@ -395,8 +468,9 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 	if (slack == NSEC_NEVER && service->config.policy == POLICY_IDLE)
 		slack = nsec_add(now, lease_span(h->predicted));
 
-	if (!can_collect(h) || slack == NSEC_NEVER || h->retry_at > now ||
-	    slack < nsec_add(end, SLACK_MARGIN) ||
+	/* A snapshot begins in the slack that comes anyway while its window is open. */
+	if (!can_collect(h) || heap_snapshots(h) || slack == NSEC_NEVER ||
+	    h->retry_at > now || slack < nsec_add(end, SLACK_MARGIN) ||
 	    heap_used_at(h, now) < heap_budget(h) / HEAP_SLACK_SHARE ||
 	    in_vain(s, h, now) || service->taken >= service->config.max_concurrent ||
 	    s->taken >= s->max_concurrent || rivals_holder(s, service))

@@ -53,7 +53,8 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 		if (yield_is_raised(h))
 			d.watermark = nsec_min(
 				d.watermark, add_amount(used, h->report.budget / 2 + 1));
-		d.want = (h->caps & WIRE_CAP_MARKS) && used >= yield_slack_from(h);
+		d.want = (h->caps & WIRE_CAP_MARKS) && !heap_snapshots(h) &&
+			 used >= yield_slack_from(h);
 		if (!(h->caps & WIRE_CAP_PAGE))
 			d.report_by = due;
 	}

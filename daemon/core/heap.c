@@ -164,8 +164,21 @@ bool heap_waits_for_quiet(const struct heap *h)
 	return h->service->config.drain != DRAIN_EXTERNAL && (h->caps & WIRE_CAP_QUIET);
 }
 
+nsec_t heap_predict(const struct heap *h, unsigned kind)
+{
+	if (kind == WIRE_SNAPSHOT)
+		return predict_stop(&h->predict[kind], h->unit, h->report.rss_bytes,
+				    h->report.live);
+	/* Setting a heap aside walks nothing. */
+	return predict_pause(&h->predict[kind], h->unit,
+			     kind == WIRE_FREEZE ? 0 : h->report.live);
+}
+
 nsec_t heap_lead(const struct heap *h)
 {
+	/* A round is not announced either: its windows open at one instant. */
+	if (heap_snapshots(h) || h->service->config.policy == POLICY_TOGETHER)
+		return 0;
 	if (h->service->config.drain == DRAIN_EXTERNAL || heap_waits_for_quiet(h))
 		return h->service->config.lead;
 	return 0;
@@ -187,17 +200,22 @@ static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
-	nsec_t guard, typical, lead = heap_lead(h);
+	nsec_t guard, typical, lead;
 	uint64_t walked;
 
 	h->next = yield_kind(h, now);
+	lead = heap_lead(h);
 	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
-	h->predicted = predict_pause(&h->predict[h->next], h->unit, walked);
+	h->predicted = heap_predict(h, h->next);
+	h->run = h->next == WIRE_SNAPSHOT ? predict_run(&h->runs, h->unit, h->report.live)
+					  : 0;
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
 	typical = predict_typical(&h->predict[h->next], h->unit, walked);
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
+	if (h->run)
+		h->span = h->work = h->run;
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
 		return;
@@ -211,11 +229,11 @@ void heap_estimate(struct heap *h, nsec_t now)
 	/* At an unknown rate, nearly full is as good as full. */
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);
-	h->latest_start = nsec_sub(h->exhaustion, guard);
+	/* The program goes on allocating while a snapshot runs, and writes to pages it shares. */
+	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, h->run));
 	if (h->yield.at_once)
 		h->latest_start = nsec_min(h->latest_start, h->report.at);
-
-	h->last_call = nsec_sub(h->exhaustion, guard / 2);
+	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, h->run));
 }
 
 nsec_t heap_worth_from(const struct heap *h)
@@ -232,6 +250,10 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 	nsec_t begin = nsec_min(end->begin, now), finish = nsec_min(end->end, now);
 	nsec_t pause = nsec_sub(finish, begin);
 
+	if (end->kind == WIRE_SNAPSHOT)
+		predict_learn(&h->runs, end->live + end->freed, pause);
+	if (end->stop)
+		pause = nsec_min(pause, end->stop);
 	if (end->kind != WIRE_MINOR) {
 		histogram_add(&h->pauses, pause);
 		h->last_pause = pause;
@@ -242,7 +264,7 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 		      end->kind == WIRE_FREEZE ? 0 : end->live + end->freed, pause);
 	yield_learn(h, end, begin, pause);
 	h->collections[end->kind]++;
-	if (end->kind == WIRE_MAJOR)
+	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
 		h->yield_last = end->freed;
 	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */
 	if (h->rate.at)

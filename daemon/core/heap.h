@@ -36,6 +36,7 @@ struct lease {
 	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
 	bool slot;     /* it counts against the limits: all but those of Policy=observe */
 	nsec_t announced, opens_by, opens, closes, predicted, begin;
+	nsec_t run;	    /* of a snapshot, predicted */
 	enum reason reason; /* why it was granted */
 };
 
@@ -51,8 +52,8 @@ struct heap {
 	struct list holding;   /* in the host's, while it holds one */
 	struct list directing; /* while its directive has changed and was not told */
 	struct heap *hash_next;
-	struct demand_node in_service, in_host,
-		in_rivals; /* among those it shares slots with */
+	struct demand_node in_service, in_host, in_rivals,
+		in_snapshots; /* among those it shares slots with */
 	struct timer timer;
 	struct service *service;
 
@@ -76,8 +77,9 @@ struct heap {
 	uint8_t next; /* the kind of its next window */
 	nsec_t exhaustion, latest_start, predicted;
 	nsec_t last_call; /* past the latest start: from here on even over the limit */
-	nsec_t span;	  /* how long it will hold a slot */
-	nsec_t work;	  /* how long those behind it allow for */
+	nsec_t run; /* how long its snapshot will take from begin to end; 0: not its next */
+	nsec_t span; /* how long it will hold a slot */
+	nsec_t work; /* how long those behind it allow for */
 
 	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
 	nsec_t retry_at;      /* after a window that came to nothing */
@@ -92,6 +94,7 @@ struct heap {
 	struct wire_directive directive; /* as last told */
 
 	bool running; /* a collection, in a window or not */
+	bool paused;  /* and the program is stopped for it: it is no snapshot */
 	nsec_t run_begin;
 
 	uint64_t collections[WIRE_KINDS];
@@ -99,7 +102,8 @@ struct heap {
 	uint64_t yield_last;
 	nsec_t last_pause;
 	struct histogram pauses;
-	struct predict predict[WIRE_KINDS];
+	struct predict predict[WIRE_KINDS]; /* of pauses */
+	struct predict runs; /* of snapshots, which are longer than their stops */
 	struct yield yield;
 	enum reason reason;
 	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
@@ -126,6 +130,13 @@ void heap_estimate(struct heap *h, nsec_t now);
 nsec_t heap_worth_from(const struct heap *h);
 /* A collection took [begin, end): learn from it. */
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now);
+/* The pause that a collection of that kind is expected to be. */
+nsec_t heap_predict(const struct heap *h, unsigned kind);
+/* Of a snapshot the program is not stopped all the time: it takes no slot of pauses, but a CPU. */
+static inline bool heap_snapshots(const struct heap *h)
+{
+	return (h->lease.state == LEASE_NONE ? h->next : h->lease.kind) == WIRE_SNAPSHOT;
+}
 /* The most it may wait for a drain, 0 when there is nothing to wait for. */
 nsec_t heap_lead(const struct heap *h);
 bool heap_waits_for_quiet(const struct heap *h);

@@ -22,6 +22,8 @@
 #define GRACE_MIN    NSEC_PER_SEC
 #define GRACE_MAX    (30 * NSEC_PER_SEC)
 #define GRACE_PAUSES 10
+/* A client gives up a snapshot before that. */
+#define RUN_GRACE_MIN (120 * NSEC_PER_SEC)
 
 /* Back-off after windows that came to nothing. */
 #define RETRY_FIRST	    (20 * NSEC_PER_MSEC)
@@ -39,29 +41,39 @@ static void take_slot(struct supervisor *s, struct heap *h)
 		h->service->observed++;
 		return;
 	}
+	if (heap_snapshots(h)) {
+		s->snapshots_taken++;
+		return;
+	}
 	h->service->taken++;
 	s->taken++;
 	list_append(&s->holders, &h->holding);
 }
 
-static void pause_started(struct supervisor *s, struct heap *h, nsec_t at)
+static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at)
 {
 	struct service *service = h->service;
 
 	assert(!h->running);
 	h->running = true;
 	h->run_begin = at;
+	h->paused = kind != WIRE_SNAPSHOT;
+	if (!h->paused)
+		return;
 	if (++service->paused_now > service->paused_max)
 		service->paused_max = service->paused_now;
 	if (++s->paused_now > s->paused_max)
 		s->paused_max = s->paused_now;
 }
 
-static void pause_ended(struct supervisor *s, struct heap *h)
+static void run_ended(struct supervisor *s, struct heap *h)
 {
 	if (!h->running)
 		return;
 	h->running = false;
+	if (!h->paused)
+		return;
+	h->paused = false;
 	h->service->paused_now--;
 	s->paused_now--;
 }
@@ -73,6 +85,11 @@ static void free_slot(struct supervisor *s, struct heap *h, nsec_t now)
 	if (!h->lease.slot) {
 		assert(service->observed > 0);
 		service->observed--;
+		return;
+	}
+	if (heap_snapshots(h)) {
+		assert(s->snapshots_taken > 0);
+		s->snapshots_taken--;
 		return;
 	}
 	assert(service->taken > 0 && s->taken > 0);
@@ -103,6 +120,13 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	*l = (struct lease){.state = LEASE_NONE};
 }
 
+/* It does not end what its round was for. */
+static void drop_out(const struct heap *h)
+{
+	if (h->service->config.policy == POLICY_TOGETHER)
+		h->service->dropped_out++;
+}
+
 static void retry_later(struct heap *h, nsec_t now)
 {
 	unsigned doublings =
@@ -121,6 +145,7 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		.kind = h->next,
 		.announced = now,
 		.predicted = h->predicted,
+		.run = h->run,
 		.reason = reason,
 	};
 	list_unlink(&h->waiting);
@@ -220,6 +245,12 @@ static nsec_t grace(const struct lease *l)
 	return nsec_min(nsec_max(l->predicted * GRACE_PAUSES, GRACE_MIN), GRACE_MAX);
 }
 
+/* A snapshot is at work beside the program, and may have to wait for a CPU or a safe point. */
+static nsec_t run_grace(const struct lease *l)
+{
+	return nsec_max(l->run * GRACE_PAUSES, RUN_GRACE_MIN);
+}
+
 static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
 {
 	h->lease.state = LEASE_IN_USE;
@@ -228,19 +259,21 @@ static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
 	h->retries = 0;
-	pause_started(s, h, begin);
+	run_started(s, h, h->lease.kind, begin);
 	decide_record(s, h, REASON_BEGAN, 0, now);
 	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
 
-void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, nsec_t closes,
-		 nsec_t now)
+void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t kind,
+		 nsec_t closes, nsec_t now)
 {
 	nsec_t wait = h->wanting_since;
 
 	if (h->running || h->lease.state != LEASE_NONE)
 		return;
 	heap_estimate(h, now);
+	h->next =
+		kind == WIRE_MINOR ? WIRE_MAJOR : kind; /* (There is none for minors.) */
 	start(s, h, REASON_ADOPTED, now);
 	h->lease.id = window;
 	h->lease.opens = now;
@@ -265,7 +298,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 		/* Counted at its end; a window that waits for the same thing is moot. */
 		if (begin->kind != WIRE_MINOR && h->lease.state != LEASE_NONE)
 			lease_revoke(s, h, REASON_MOOT, now);
-		pause_started(s, h, at);
+		run_started(s, h, begin->kind, at);
 		return 0;
 	}
 	if (h->lease.state == LEASE_OPEN && h->lease.id == begin->window &&
@@ -276,7 +309,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 	/* It began in time, but the frame came after the expiry was handled. */
 	if (h->lease.state == LEASE_NONE && begin->window != 0 &&
 	    begin->window == h->last_window && at < h->last_closes) {
-		lease_adopt(s, h, begin->window, h->last_closes, now);
+		lease_adopt(s, h, begin->window, begin->kind, h->last_closes, now);
 		return 0;
 	}
 	h->violations++;
@@ -310,6 +343,8 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 static bool overran(const struct heap *h, const struct wire_end *end, bool mine,
 		    nsec_t now)
 {
+	if (end->kind == WIRE_SNAPSHOT)
+		return false; /* it was to begin in its window, no more */
 	if (mine)
 		return nsec_min(end->end, now) > h->lease.closes;
 	return nsec_min(end->end, now) > h->last_closes && !h->last_overran;
@@ -333,11 +368,11 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
 	if (in_window && mine) {
-		pause_ended(s, h);
+		run_ended(s, h);
 		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
 	} else if (h->lease.state != LEASE_IN_USE) {
 		/* (What is told after the fact does not end a collection under way.) */
-		pause_ended(s, h);
+		run_ended(s, h);
 		if (end->kind != WIRE_MINOR)
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
@@ -354,14 +389,14 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	if (h->lease.state == LEASE_NONE)
 		return;
 	if (h->lease.state == LEASE_IN_USE)
-		pause_ended(s, h);
+		run_ended(s, h);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		h->declined++;
 	if (reason == REASON_EXPIRED)
 		h->expired++;
-	if (h->service->config.policy == POLICY_TOGETHER && reason != REASON_MOOT)
-		h->service->dropped_out++;
+	if (reason != REASON_MOOT)
+		drop_out(h);
 	/* It had its chance: if it wants another one, it waits from then on. */
 	h->wanting_since = NSEC_NEVER;
 	if (reason != REASON_MOOT)
@@ -371,9 +406,11 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	pause_ended(s, h);
-	if (h->lease.state != LEASE_NONE)
-		finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
+	run_ended(s, h);
+	if (h->lease.state == LEASE_NONE)
+		return;
+	drop_out(h);
+	finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
 }
 
 nsec_t lease_deadline(const struct heap *h)
@@ -388,6 +425,8 @@ nsec_t lease_deadline(const struct heap *h)
 	case LEASE_OPEN:
 		return l->closes;
 	case LEASE_IN_USE:
+		if (l->kind == WIRE_SNAPSHOT)
+			return nsec_add(l->begin, run_grace(l));
 		return nsec_add(l->closes, grace(l));
 	}
 	return NSEC_NEVER;
@@ -412,8 +451,9 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		h->overruns++;
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
-		pause_ended(s, h);
+		run_ended(s, h);
 		h->silent = true;
+		drop_out(h);
 		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;
 	}

@@ -15,7 +15,7 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 	*ret = (struct core_status){
 		.heaps = (unsigned)s->n_heaps,
 		.services = s->n_services,
-		.windows_open = s->taken,
+		.windows_open = s->taken + s->snapshots_taken,
 		.paused_now = s->paused_now,
 		.paused_max = s->paused_max,
 		.max_concurrent = s->max_concurrent,
@@ -82,8 +82,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 	for (unsigned kind = 0; kind < WIRE_KINDS; kind++) {
 		ret->collections[kind] = h->collections[kind];
 		if (h->kinds & 1 << kind)
-			ret->predicted[kind] =
-				predict_pause(&h->predict[kind], h->unit, h->report.live);
+			ret->predicted[kind] = heap_predict(h, kind);
 	}
 }
 
@@ -161,6 +160,7 @@ static void add_join(struct core_snapshot *ret, const struct heap *h)
 		.budget = h->own_budget,
 		.prev_window = in_use ? h->lease.id : 0,
 		.prev_closes = in_use ? h->lease.closes : 0,
+		.prev_kind = in_use ? h->lease.kind : 0,
 	};
 	memcpy(join->hello.service, h->service->config.name, WIRE_NAME_MAX);
 	memcpy(join->hello.heap, h->name, WIRE_NAME_MAX);
@@ -197,7 +197,9 @@ bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_
 	/* (Why it collects is told at its end.) */
 	if (h->running && h->lease.state != LEASE_IN_USE)
 		add_event(ret, EVENT_BEGIN)->begin = (struct wire_begin){
-			.at = h->run_begin, .kind = WIRE_MAJOR, .cause = WIRE_FORCED};
+			.at = h->run_begin,
+			.kind = h->paused ? WIRE_MAJOR : WIRE_SNAPSHOT,
+			.cause = WIRE_FORCED};
 	if (h->lost)
 		add_event(ret, EVENT_LOST);
 	return true;

@@ -14,6 +14,11 @@
 #define GUESS_NS_PER_OBJECT 400.0
 #define GUESS_NS_PER_BYTE   1.0
 
+/* Of a snapshot. The fork stops it for 20 µs a megabyte, and no step of it for less than 1 ms. */
+#define GUESS_STOP_NS_PER_KIB	25.0
+#define GUESS_RUN_NS_PER_OBJECT 4000.0
+#define GUESS_RUN_NS_PER_BYTE	20.0
+
 #define PAUSE_MIN NSEC_PER_MSEC
 #define PAUSE_MAX (60 * NSEC_PER_SEC)
 
@@ -80,4 +85,20 @@ nsec_t predict_pause(const struct predict *p, unsigned unit, uint64_t live)
 nsec_t predict_typical(const struct predict *p, unsigned unit, uint64_t live)
 {
 	return pause_at(p->count ? cost_median(p) : guess(unit), live);
+}
+
+nsec_t predict_stop(const struct predict *p, unsigned unit, uint64_t rss_bytes,
+		    uint64_t live)
+{
+	if (p->count == 0 && rss_bytes)
+		return pause_at(GUESS_STOP_NS_PER_KIB, rss_bytes / 1024);
+	return predict_pause(p, unit, live);
+}
+
+nsec_t predict_run(const struct predict *p, unsigned unit, uint64_t live)
+{
+	double first =
+		unit == WIRE_OBJECTS ? GUESS_RUN_NS_PER_OBJECT : GUESS_RUN_NS_PER_BYTE;
+
+	return pause_at(p->count ? cost_upper(p) : first, live);
 }

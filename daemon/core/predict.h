@@ -20,6 +20,11 @@ struct predict {
 void predict_learn(struct predict *p, uint64_t live, nsec_t pause);
 /* unit: enum wire_unit. At least 1 ms. */
 nsec_t predict_pause(const struct predict *p, unsigned unit, uint64_t live);
+/* The same for the stops of snapshots; the first guess is from the memory whose pages a fork maps anew. */
+nsec_t predict_stop(const struct predict *p, unsigned unit, uint64_t rss_bytes,
+		    uint64_t live);
+/* How long a snapshot takes from its begin to its end; learned by predict_learn(). */
+nsec_t predict_run(const struct predict *p, unsigned unit, uint64_t live);
 /* The usual pause: half of the last ones were shorter. */
 nsec_t predict_typical(const struct predict *p, unsigned unit, uint64_t live);
 

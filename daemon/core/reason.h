@@ -22,6 +22,7 @@
 	X(REASON_DEFERRED, "deferred", "it wanted to collect for MaxDefer")              \
 	X(REASON_SLOT_BUSY, "slot-busy", "every slot of the service was taken")          \
 	X(REASON_HOST_BUSY, "host-busy", "every slot of the host was taken")             \
+	X(REASON_SNAPSHOT_BUSY, "snapshot-busy", "every slot for snapshots was taken")   \
 	X(REASON_RIVAL_BUSY, "rival-busy",                                               \
 	  "a service it must never pause with held a slot")                              \
 	X(REASON_OVER_LIMIT, "over-limit",                                               \

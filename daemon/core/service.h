@@ -20,6 +20,7 @@ struct service {
 	struct rivals *rivals; /* NULL: it has none */
 	struct list among_rivals;
 	struct demand demand;
+	struct heap *first; /* Policy=together: who stands for all in the host's demand */
 	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;
 	uint32_t uid;
@@ -40,6 +41,8 @@ struct service {
 int service_new(const struct core_service_config *config, const char *name, uint32_t uid,
 		nsec_t now, struct service **ret);
 struct service *service_free(struct service *service);
+/* For how many of its heaps at once the demand is worked out. */
+unsigned service_width(const struct core_service_config *config);
 /* Learns how long draining takes. */
 void service_drained_in(struct service *service, nsec_t took);
 

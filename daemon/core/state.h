@@ -38,6 +38,15 @@ struct supervisor {
 	struct demand demand; /* of all heaps on the host's slots */
 	struct timer timer;   /* when the first of it must start */
 
+	/*
+	 * Snapshots have slots of their own, for they need a CPU rather than silence: all but one,
+	 * at least one. Nobody is excluded by anybody else's policy, group or rivals.
+	 */
+	struct demand snapshots;
+	struct timer snapshots_timer;
+	struct list snapshots_waiting; /* by deadline */
+	unsigned snapshots_taken, snapshots_max;
+
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
 	uint64_t window_seq;
@@ -66,6 +75,7 @@ void decide_service(struct supervisor *s, struct service *service, nsec_t now);
 void decide_due(struct supervisor *s, struct service *service, nsec_t now);
 void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now);
 void decide_due_host(struct supervisor *s, nsec_t now);
+void decide_due_snapshots(struct supervisor *s, nsec_t now);
 /* Gives free slots to those that wait, the most pressing first. */
 void decide_dispatch(struct supervisor *s, nsec_t now);
 /* h has declared slack: collect early if that is worth it and hurts nobody. */
@@ -85,6 +95,11 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now);
 void direct_flush(struct supervisor *s);
 
 /* ---- round.c ---- */
+/*
+ * Those who pause together do not wait for each other: in the demand that others share, whichever of
+ * them must start first stands for all, and takes as many slots as they are. h's node has changed.
+ */
+void round_place(struct supervisor *s, struct heap *h);
 /* May the service's round start now, within the limits? */
 bool round_fits(const struct supervisor *s, const struct service *service);
 /* One window for all members that have something to free. */
@@ -113,8 +128,8 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 /* The heap is gone: whatever it held is free. */
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now);
 /* It came back with a window that a former connection, or a former daemon, had opened. */
-void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, nsec_t closes,
-		 nsec_t now);
+void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t kind,
+		 nsec_t closes, nsec_t now);
 /* h's timer has fired and it holds a window. */
 void lease_due(struct supervisor *s, struct heap *h, nsec_t now);
 nsec_t lease_deadline(const struct heap *h);

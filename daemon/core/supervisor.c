@@ -152,6 +152,8 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	for (size_t i = 0; i < s->n_configs; i++)
 		s->any_rivals |= configs[i].never_with[0][0] != '\0';
 	demand_resize(&s->demand, s->max_concurrent);
+	s->snapshots_max = s->max_concurrent > 1 ? s->max_concurrent - 1 : 1;
+	demand_resize(&s->snapshots, s->snapshots_max);
 	return 0;
 }
 
@@ -169,10 +171,15 @@ int supervisor_new(const struct core_config *config, nsec_t now, struct supervis
 	list_init(&s->directing);
 	demand_init(&s->demand, config->max_concurrent);
 	s->timer.owner = TIMER_HOST;
+	s->snapshots_timer.owner = TIMER_SNAPSHOTS;
+	list_init(&s->snapshots_waiting);
+	demand_init(&s->snapshots, 1);
 	/* Later than any id of a daemon that ran before on this boot, so that ids stay
 	 * unique. */
 	s->window_seq = now / NSEC_PER_USEC;
 	r = timers_add_owner(&s->timers);
+	if (r == 0)
+		r = timers_add_owner(&s->timers);
 	if (r == 0)
 		r = take_config(s, config);
 	if (r < 0) {
@@ -342,7 +349,8 @@ static int join(struct supervisor *s, const struct event *event, nsec_t now)
 	s->buckets[h->id % s->n_buckets] = h;
 	if (hello->prev_window) {
 		give_up_former(s, h, hello->prev_window, now);
-		lease_adopt(s, h, hello->prev_window, hello->prev_closes, now);
+		lease_adopt(s, h, hello->prev_window, hello->prev_kind,
+			    hello->prev_closes, now);
 	}
 	return 0;
 }
@@ -433,6 +441,9 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 		return lease_end(s, h, &event->end, now);
 	case EVENT_DECLINE:
 		return decline(s, h, event->decline.window, now);
+	case EVENT_OFFER:
+		h->kinds = event->offer.kinds;
+		return 0;
 	case EVENT_LOST:
 		lose(s, h, now);
 		return 0;
@@ -488,6 +499,9 @@ static void timer_fired(struct supervisor *s, struct timer *timer, nsec_t now)
 		break;
 	case TIMER_HOST:
 		decide_due_host(s, now);
+		break;
+	case TIMER_SNAPSHOTS:
+		decide_due_snapshots(s, now);
 		break;
 	}
 }

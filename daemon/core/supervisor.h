@@ -86,6 +86,7 @@ enum event_type {
 	EVENT_BEGIN,
 	EVENT_END,
 	EVENT_DECLINE,
+	EVENT_OFFER,
 	EVENT_DRAINED,	   /* the edge: the balancer sends it nothing any more */
 	EVENT_UNDRAINABLE, /* the edge: it cannot be drained; detail in the log */
 };
@@ -109,6 +110,7 @@ struct event {
 		struct wire_begin begin;
 		struct wire_end end;
 		struct wire_decline_frame decline;
+		struct wire_offer offer;
 		uint64_t window; /* EVENT_DRAINED, EVENT_UNDRAINABLE */
 	};
 };

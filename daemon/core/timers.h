@@ -16,6 +16,7 @@ enum timer_owner {
 	TIMER_SERVICE,
 	TIMER_RIVALS,
 	TIMER_HOST,
+	TIMER_SNAPSHOTS,
 };
 
 struct timer {

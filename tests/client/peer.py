@@ -25,8 +25,8 @@ MALFORMED, UNEXPECTED, VERSION, REFUSED, WINDOW, SHUTDOWN = range(1, 7)
 
 # Type: name, layout behind the 8-byte header, fields.
 FRAMES = {
-    1: ("HELLO", "<4xHHIBB2xQQQQ64s64s32s",
-        "version_min version_max caps unit kinds budget prev_epoch prev_window prev_closes "
+    1: ("HELLO", "<4xHHIBBBxQQQQ64s64s32s",
+        "version_min version_max caps unit kinds prev_kind budget prev_epoch prev_window prev_closes "
         "service heap runtime"),
     2: ("REPORT", "<QQQQQQ", "at used allocated live rss_bytes budget"),
     3: ("DEADLINE", "<Q", "at"),
@@ -34,9 +34,10 @@ FRAMES = {
     5: ("BUSY", "<", ""),
     6: ("QUIET", "<Q", "window"),
     7: ("BEGIN", "<QQBB6x", "window at kind cause"),
-    8: ("END", "<QQQQQQBB6x", "window begin end freed used live kind cause"),
+    8: ("END", "<QQQQQQBB6xQ", "window begin end freed used live kind cause stop"),
     9: ("DECLINE", "<QB7x", "window why"),
     10: ("BYE", "<", ""),
+    12: ("OFFER", "<B7x", "kinds"),
     16: ("HEARTBEAT", "<Q", "at"),
     32: ("WELCOME", "<HHIQQQQ", "version slot caps epoch heap heartbeat_every stale_after"),
     33: ("DIRECTIVE", "<QQQB7x", "watermark report_by budget want"),

@@ -48,7 +48,7 @@ def test_default_names(peer):
 
 @pytest.mark.parametrize("how", [
     dict(service="x" * 64), dict(heap="x" * 64), dict(runtime="x" * 32), dict(service="a\x07b"),
-    dict(service="a\udcffb"), dict(flags=16), dict(unit=2), dict(kinds=16)])
+    dict(service="a\udcffb"), dict(flags=32), dict(unit=2), dict(kinds=16)])
 def test_wrong_options(how):
     if "service" in how:
         how = {**how, "env": {**os.environ, "RTGC_SERVICE": how["service"]}}

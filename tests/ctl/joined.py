@@ -69,8 +69,8 @@ class Heap:
         self.send(7, struct.pack("<QQBB6x", window, self.began, MAJOR, cause))
 
     def end(self, window=0, cause=0, freed=500, used=500, live=500):
-        self.send(8, struct.pack("<QQQQQQBB6x", window, self.began, now(), freed, used, live,
-                                 MAJOR, cause))
+        self.send(8, struct.pack("<QQQQQQBB6xQ", window, self.began, now(), freed, used, live,
+                                 MAJOR, cause, 0))
 
     def settle(self):
         """A round trip: what was sent before has been read."""

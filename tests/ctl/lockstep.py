@@ -29,7 +29,8 @@ def lines():
     for h in heaps:
         yield {"at_ns": START, "event": "join", "heap": h.number, "uid": 1000, "pid": 100 + h.number,
                "version_min": 1, "version_max": 1, "caps": 0, "unit": "objects", "kinds": ["major"],
-               "budget": BUDGET, "prev_epoch": 0, "prev_window": 0, "prev_closes_ns": 0, "service": "web",
+               "budget": BUDGET, "prev_epoch": 0, "prev_window": 0, "prev_kind": "minor",
+               "prev_closes_ns": 0, "service": "web",
                "name": f"web-{h.number}", "runtime": "model"}
     window, holder = 0, None
     for now in range(START, END + 1, MS):
@@ -38,7 +39,8 @@ def lines():
                    "kind": "major", "cause": "window"}
         if holder and now == holder.begin + PAUSE * MS:
             yield {"at_ns": now, "event": "end", "heap": holder.number, "window": window, "begin_ns": holder.begin,
-                   "end_ns": now, "freed": holder.used, "used": 0, "live": LIVE, "kind": "major", "cause": "window"}
+                   "end_ns": now, "freed": holder.used, "used": 0, "live": LIVE, "kind": "major", "cause": "window",
+                   "stop_ns": 0}
             yield {"at_ns": now, "action": "close", "heap": holder.number, "window": window, "reason": "ended"}
             holder.used, holder.wanted, holder.begin, holder = 0, None, None, None
         for h in heaps:

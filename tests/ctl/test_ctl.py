@@ -339,7 +339,7 @@ def test_reload_of_a_bad_file(daemon):
 
 
 @pytest.mark.parametrize("args, words", [
-    ([], "which of status, services, heaps, windows, explain, reload, trace, simulate?"),
+    ([], "which of status, services, heaps, windows, explain, heap-summary, reload, trace, simulate?"),
     (["stats"], "there is no stats: use one of status, "),
     (["status", "now"], "use: rtgcctl status"),
     (["explain"], "use: rtgcctl explain HEAP"),
@@ -362,7 +362,7 @@ def test_used_wrongly(args, words):
 def test_help_and_version():
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for word in ("status", "services", "heaps", "windows", "explain  HEAP", "reload", "--json",
+    for word in ("status", "services", "heaps", "windows", "explain  ", "heap-summary HEAP", "reload", "--json",
                  "--control", "--service"):
         assert word in done.stdout
     done = run("--version")

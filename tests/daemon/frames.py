@@ -16,19 +16,19 @@ import time
 
 NEVER = 2**64 - 1
 MAGIC = 0x43475452
-HELLO, REPORT, DEADLINE, IDLE, BUSY, QUIET, BEGIN, END, DECLINE, BYE = range(1, 11)
+HELLO, REPORT, DEADLINE, IDLE, BUSY, QUIET, BEGIN, END, DECLINE, BYE, ANSWER, OFFER = range(1, 13)
 HEARTBEAT = 16
-WELCOME, DIRECTIVE, ANNOUNCE, WINDOW, REVOKE, ERROR = range(32, 38)
+WELCOME, DIRECTIVE, ANNOUNCE, WINDOW, REVOKE, ERROR, ASK = range(32, 39)
 MINOR, MAJOR, SNAPSHOT, FREEZE = range(4)
 IN_WINDOW, FORCED, UNCOORDINATED = range(3)
-CAP_PAGE, CAP_QUIET, CAP_MARKS = 1, 2, 4
+CAP_PAGE, CAP_QUIET, CAP_MARKS, CAP_ANSWERS = 1, 2, 4, 8
 MALFORMED, UNEXPECTED, VERSION, REFUSED, WINDOW_ERROR, SHUTDOWN = range(1, 7)
 PATIENCE = 60
 
 # type: (name, layout of the payload, names of its fields)
 LAYOUT = {
-    HELLO: ("HELLO", "<IHHIBB2xQQQQ64s64s32s",
-            "magic version_min version_max caps unit kinds budget prev_epoch prev_window "
+    HELLO: ("HELLO", "<IHHIBBBxQQQQ64s64s32s",
+            "magic version_min version_max caps unit kinds prev_kind budget prev_epoch prev_window "
             "prev_closes service heap runtime"),
     REPORT: ("REPORT", "<QQQQQQ", "at used allocated live rss_bytes budget"),
     DEADLINE: ("DEADLINE", "<Q", "at"),
@@ -36,9 +36,11 @@ LAYOUT = {
     BUSY: ("BUSY", "<", ""),
     QUIET: ("QUIET", "<Q", "window"),
     BEGIN: ("BEGIN", "<QQBB6x", "window at kind cause"),
-    END: ("END", "<QQQQQQBB6x", "window begin end freed used live kind cause"),
+    END: ("END", "<QQQQQQBB6xQ", "window begin end freed used live kind cause stop"),
     DECLINE: ("DECLINE", "<QB7x", "window why"),
     BYE: ("BYE", "<", ""),
+    ANSWER: ("ANSWER", "<QQQQBB6x128s", "ask count bytes took last outcome name"),
+    OFFER: ("OFFER", "<B7x", "kinds"),
     HEARTBEAT: ("HEARTBEAT", "<Q", "at"),
     WELCOME: ("WELCOME", "<HHIQQQQ", "version slot caps epoch heap heartbeat_every stale_after"),
     DIRECTIVE: ("DIRECTIVE", "<QQQB7x", "watermark report_by budget want"),
@@ -46,6 +48,7 @@ LAYOUT = {
     WINDOW: ("WINDOW", "<QQQQBB6x", "window opens closes predicted kind must"),
     REVOKE: ("REVOKE", "<QH6x", "window reason"),
     ERROR: ("ERROR", "<HHI96s", "code of_type of_serial detail"),
+    ASK: ("ASK", "<QHB5x", "ask most what"),
 }
 HELLO_DEFAULTS = dict(magic=MAGIC, version_min=1, version_max=1, caps=0, unit=0, kinds=1 << MAJOR,
                       budget=0, prev_epoch=0, prev_window=0, prev_closes=0,

@@ -44,7 +44,7 @@ MALFORMED_HELLOS = {
     "versions the wrong way round": patched(12, struct.pack("<HH", 2, 1)),
     "unit": patched(20, b"\2"),
     "kinds": patched(21, b"\xff"),
-    "reserved bytes": patched(22, b"\1"),
+    "reserved bytes": patched(23, b"\1"),
     "service without end": patched(56, b"x" * 64),
     "service empty": patched(56, b"\0" * 64),
     "service not UTF-8": patched(56, b"\xff\xfe\0"),
@@ -106,7 +106,7 @@ def test_longer_than_any_frame(d, size):
         refused(c, MALFORMED, REPORT, 3)
 
 
-CLIENT_FRAMES = [REPORT, DEADLINE, IDLE, BUSY, QUIET, BEGIN, END, DECLINE, BYE, HEARTBEAT]
+CLIENT_FRAMES = [REPORT, DEADLINE, IDLE, BUSY, QUIET, BEGIN, END, DECLINE, BYE, OFFER, HEARTBEAT]
 
 
 @pytest.mark.parametrize("kind", CLIENT_FRAMES)
@@ -131,7 +131,7 @@ def test_frames_of_the_daemon(d, kind):
         refused(c, UNEXPECTED, kind, 11)
 
 
-@pytest.mark.parametrize("kind", [REPORT, DEADLINE, IDLE, BUSY, QUIET, BEGIN, END, DECLINE, BYE, HEARTBEAT])
+@pytest.mark.parametrize("kind", [REPORT, DEADLINE, IDLE, BUSY, QUIET, BEGIN, END, DECLINE, BYE, OFFER, HEARTBEAT])
 def test_wrong_size_of_each_frame(d, kind):
     with Client(d, budget=1) as c:
         frame = encode(kind, 2) + b"\0"
@@ -141,6 +141,7 @@ def test_wrong_size_of_each_frame(d, kind):
 
 @pytest.mark.parametrize("kind, fields", [
     (BEGIN, {"kind": 4}), (BEGIN, {"cause": 3}), (END, {"kind": 4}), (END, {"cause": 3}), (DECLINE, {"why": 3}),
+    (OFFER, {"kinds": 16}),
 ])
 def test_values_out_of_range(d, kind, fields):
     with Client(d, budget=1) as c:
@@ -159,7 +160,7 @@ def test_no_version_in_common(d):
 def test_version_and_capabilities_are_negotiated(d):
     with Client(d) as c:
         welcome = c.greet(version_min=1, version_max=500, caps=0xFFFFFFFF)
-        assert welcome.version == 1 and welcome.caps == CAP_PAGE | CAP_QUIET | CAP_MARKS
+        assert welcome.version == 1 and welcome.caps == CAP_PAGE | CAP_QUIET | CAP_MARKS | CAP_ANSWERS
     with Client(d) as c:
         welcome = c.greet(caps=CAP_QUIET)
         assert welcome.caps == CAP_QUIET and welcome.slot == 0 and c.fds == []

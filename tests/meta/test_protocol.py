@@ -68,9 +68,9 @@ WIRE = sources.read(sources.ROOT, "client/wire/wire.c")
 
 def test_table_is_sound():
     frames = of_source(WIRE)
-    assert len(frames) == 18
+    assert len(frames) == 21
     assert fields(frames["header"][2]) == [(0, 2, "type"), (2, 2, "size"), (4, 4, "serial")]
-    assert fields(frames["END"][2])[-1] == (57, 1, "cause")
+    assert fields(frames["END"][2])[-1] == (64, 8, "stop")
     sources.expect_none(overlaps(frames))
 
 

@@ -90,6 +90,7 @@ def environment(env=None, **more):
     for name in ("RTGC_SERVICE", "RTGC_HEAP", "RTGC_RECORD"):
         env.pop(name, None)
     env["PYTHONDONTWRITEBYTECODE"] = "1"
+    env["RTGC_COLLECTOR"] = "window"
     if "address" in os.environ.get("SANITIZE", ""):
         # The interpreter is not built with the sanitizers: they have to come first.
         name = subprocess.run([os.environ["CC"].split()[0], "-print-file-name=libasan.so"],

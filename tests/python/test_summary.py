@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 """rtgc.heap_summary(): the objects and bytes that Python itself finds."""
 
+import json
 import os
+import subprocess
 import sys
+from textwrap import dedent
+
+import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from program import Program, environment
+from program import Program, environment, harness
 
 
 def run(source):
@@ -179,3 +184,97 @@ for _ in range(200):
 say(grown=rss() - before)
 """)
     assert said["grown"] < 4 << 20
+
+
+# Where the main thread may be when somebody asks.
+WAYS = {
+    "at rest": """
+        import selectors
+        selector = selectors.DefaultSelector()
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        selector.select()
+    """,
+    "works": """
+        import select
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            pass
+    """,
+    "in C": """
+        sys.stdin.readline()
+    """,
+    "critical": """
+        with rtgc.critical():
+            sys.stdin.readline()
+    """,
+    "in slack": """
+        while not __import__("select").select([sys.stdin], [], [], 0)[0]:
+            rtgc.slack(time.monotonic() + 0.01)
+            time.sleep(0.01)
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    with harness.Daemon(config="[Service:web]\nMaxConcurrent=1\n") as d:
+        yield d
+
+
+def ask(daemon, **parameters):
+    """A busy machine may be too slow for the daemon's patience: then it is asked again."""
+    for _ in range(20):
+        try:
+            return daemon.call("HeapSummary", **parameters)
+        except harness.Error as e:
+            assert e.name.endswith((".NoAnswer", ".AlreadyAsked"))
+    raise AssertionError("no answer")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_from_outside(daemon, way):
+    source = """
+rtgc.supervise(service="web", heap="asked")
+class Node: pass
+nodes = [Node() for _ in range(5000)]
+types = [type(f"T{i}", (), {})() for i in range(300)]
+while not rtgc.status()["supervised"]:
+    time.sleep(0.001)
+say(tracked=len(gc.get_objects()))
+""" + dedent(WAYS[way])
+    with Program(source, environment(daemon.env()), launcher=()) as p:
+        tracked = p.next()["tracked"]
+        said = ask(daemon, heap="asked", limit=256)
+        names = {t["name"]: t["objects"] for t in said["types"]}
+        assert said["heap_name"] == "asked" and names["__main__.Node"] == 5000
+        assert abs(said["objects"] - tracked) < 500 and said["pause_us"] > 0
+        assert len(said["types"]) == 256
+        sizes = [t["bytes"] for t in said["types"]]
+        assert sizes == sorted(sizes, reverse=True) and sum(sizes) <= said["bytes"]
+        p.tell()
+
+
+def test_rtgcctl(daemon):
+    with Program("""
+rtgc.supervise(service="web", heap="shown")
+class Node: __slots__ = "a", "b"
+nodes = [Node() for _ in range(50_000)]
+while not rtgc.status()["supervised"]:
+    time.sleep(0.001)
+say(size=50_000 * sys.getsizeof(nodes[0]))
+sys.stdin.readline()
+""", environment(daemon.env()), launcher=()) as p:
+        size = p.next()["size"]
+        ask(daemon, heap="shown")
+        for options in ((), ("-j",)):
+            done = subprocess.run(
+                [os.path.join(harness.BUILDDIR, "rtgcctl"), "--control", daemon.control, *options,
+                 "heap-summary", "shown"], capture_output=True, text=True, check=True)
+            if options:
+                [node] = [t for t in json.loads(done.stdout)["types"] if t["name"] == "__main__.Node"]
+                assert node == {"name": "__main__.Node", "objects": 50_000, "bytes": size}
+            else:
+                lines = done.stdout.splitlines()
+                assert lines[0].startswith("shown (heap ") and " objects, " in lines[0]
+                assert lines[2].split() == ["TYPE", "OBJECTS", "BYTES", "SHARE"]
+                assert lines[3].split()[:2] == ["__main__.Node", "50k"]
+        p.tell()

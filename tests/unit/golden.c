@@ -21,6 +21,7 @@ const struct golden goldens[GOLDENS] = {
 					.caps = U32(1),
 					.unit = WIRE_OBJECTS,
 					.kinds = 1 << WIRE_MAJOR | 1 << WIRE_FREEZE,
+					.prev_kind = WIRE_SNAPSHOT,
 					.budget = U64(2),
 					.prev_epoch = U64(3),
 					.prev_window = U64(4),
@@ -31,7 +32,7 @@ const struct golden goldens[GOLDENS] = {
 				},
 		},
 		"01 00 d8 00 a1 a2 a3 a4 "
-		"52 54 47 43 01 00 02 03 11 12 13 14 01 0a -- -- "
+		"52 54 47 43 01 00 02 03 11 12 13 14 01 0a 02 -- "
 		"21 22 23 24 25 26 27 28 31 32 33 34 35 36 37 38 "
 		"41 42 43 44 45 46 47 48 51 52 53 54 55 56 57 58 "
 		"'checkout'64 'worker-\xc3\xa9'64 'cpython 3.11.2'32",
@@ -87,13 +88,14 @@ const struct golden goldens[GOLDENS] = {
 				.used = U64(4),
 				.live = U64(5),
 				.kind = WIRE_FREEZE,
-				.cause = WIRE_UNCOORDINATED},
+				.cause = WIRE_UNCOORDINATED,
+				.stop = U64(6)},
 		},
-		"08 00 40 00 07 00 00 00 "
+		"08 00 48 00 07 00 00 00 "
 		"01 02 03 04 05 06 07 08 11 12 13 14 15 16 17 18 "
 		"21 22 23 24 25 26 27 28 31 32 33 34 35 36 37 38 "
 		"41 42 43 44 45 46 47 48 51 52 53 54 55 56 57 58 "
-		"03 02 -- -- -- -- -- --",
+		"03 02 -- -- -- -- -- -- 61 62 63 64 65 66 67 68",
 	},
 	{
 		{
@@ -107,6 +109,29 @@ const struct golden goldens[GOLDENS] = {
 	{
 		{.type = WIRE_BYE, .serial = 9},
 		"0a 00 08 00 09 00 00 00",
+	},
+	{
+		{.type = WIRE_OFFER,
+		 .serial = 10,
+		 .offer = {.kinds = 1 << WIRE_MAJOR | 1 << WIRE_SNAPSHOT}},
+		"0c 00 10 00 0a 00 00 00 06 -- -- -- -- -- -- --",
+	},
+	{
+		{
+			.type = WIRE_ANSWER,
+			.serial = 17,
+			.answer = {.ask = U64(0),
+				   .count = U64(1),
+				   .bytes = U64(2),
+				   .took = U64(3),
+				   .last = 1,
+				   .outcome = WIRE_UNANSWERED,
+				   .name = "collections.deque"},
+		},
+		"0b 00 b0 00 11 00 00 00 "
+		"01 02 03 04 05 06 07 08 11 12 13 14 15 16 17 18 "
+		"21 22 23 24 25 26 27 28 31 32 33 34 35 36 37 38 "
+		"01 01 -- -- -- -- -- -- 'collections.deque'128",
 	},
 	{
 		{.type = WIRE_HEARTBEAT, .serial = 10, .heartbeat = {.at = U64(7)}},
@@ -191,6 +216,15 @@ const struct golden goldens[GOLDENS] = {
 				  .detail = "going"},
 		},
 		"25 00 70 00 10 00 00 00 06 00 11 12 21 22 23 24 'going'96",
+	},
+	{
+		{
+			.type = WIRE_ASK,
+			.serial = 18,
+			.ask = {.ask = U64(0), .most = U16(1), .what = WIRE_HEAP_SUMMARY},
+		},
+		"26 00 18 00 12 00 00 00 "
+		"01 02 03 04 05 06 07 08 11 12 00 -- -- -- -- --",
 	},
 };
 

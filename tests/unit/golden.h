@@ -27,7 +27,7 @@ enum golden_byte { /* what a byte of a golden frame is */
 	GOLDEN_PADDING, /* a NUL behind the first NUL of a name */
 };
 
-#define GOLDENS 17
+#define GOLDENS 20
 
 extern const struct golden goldens[GOLDENS];
 

@@ -103,6 +103,10 @@ static struct event sample(enum event_type type)
 		e.end.live = 6;
 		e.end.kind = WIRE_MINOR;
 		e.end.cause = WIRE_UNCOORDINATED;
+		e.end.stop = 7;
+		break;
+	case EVENT_OFFER:
+		e.offer.kinds = 1 << WIRE_MAJOR | 1 << WIRE_SNAPSHOT;
 		break;
 	case EVENT_DECLINE:
 		e.decline.window = 2;

@@ -184,6 +184,32 @@ static void test_copy(void **state)
 	assert_memory_equal(field, "\0\0\0\0\0\0\0\0", 8);
 }
 
+static void test_cut(void **state)
+{
+	static const struct {
+		const char *text, *cut;
+	} cases[] = {
+		{"", ""},
+		{"1234567", "1234567"},
+		{"12345678", "1234567"},
+		{"12345\xc3\xa9", "12345\xc3\xa9"},
+		{"123456\xc3\xa9", "123456"}, /* never half a character */
+		{"\xf0\x9f\x98\x80\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+		{"a\nb\x7f", "a?b?"},
+		{"\xc2\x9b[0m", "?[0m"},
+		{"\xff\xc3(", "??("},
+		{"\xed\xa0\x80", "???"}, /* a surrogate */
+	};
+	char field[8];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		memset(field, 0x5a, sizeof(field));
+		name_cut(field, sizeof(field), cases[i].text);
+		assert_string_equal(field, cases[i].cut);
+		assert_true(name_field_valid(field, sizeof(field), true));
+	}
+}
+
 static void test_enum_texts(void **state)
 {
 	assert_string_equal(kind_name(WIRE_MINOR), "minor");
@@ -211,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_field),
 		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_enum_texts),
 	};
 

@@ -167,7 +167,7 @@ static void one_slot_demand_is_exact(void **state)
 					       1 + next_random() % 30};
 			order[i] = i;
 			demand_set(&d, &nodes[i], jobs[i].latest, jobs[i].span,
-				   jobs[i].span, DEMAND_FREE);
+				   jobs[i].span, 1, DEMAND_FREE);
 		}
 		start = demand_start_by(&d);
 		assert_true(any_order_feasible(jobs, order, 0, n, start));
@@ -187,7 +187,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 {
 	int64_t start = INT64_MAX, sum = 0, longest = 0, latest = INT64_MAX,
 		done = INT64_MIN;
-	unsigned count = 0;
+	unsigned count = 0, widths = 0, width;
 
 	for (;;) {
 		const struct demand_node *next = NULL;
@@ -201,7 +201,9 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 			break;
 		done = next->deadline;
 		count++;
-		sum += (next->work + slots - 1) / slots;
+		width = next->width < slots ? next->width : slots;
+		widths += next->width;
+		sum += (next->work * width + slots - 1) / slots;
 		longest = next->work > longest ? next->work : longest;
 		if (next->role == DEMAND_LOAD || next->deadline < from)
 			continue;
@@ -213,7 +215,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 	if (latest == INT64_MAX)
 		return NSEC_NEVER;
 	start -= longest - longest / slots;
-	if (count <= slots || start > latest)
+	if (count <= 1 || widths <= slots || start > latest)
 		start = latest;
 	return start > 0 ? (nsec_t)start : 0;
 }
@@ -238,6 +240,7 @@ static void demand_follows_every_change(void **state)
 			else
 				demand_set(&d, n, deadline > span ? deadline - span : 0,
 					   span, span + next_random() % 500,
+					   1 + (unsigned)next_random() % 5,
 					   (enum demand_role)(next_random() % 3));
 			if (round % 20)
 				continue;
@@ -265,9 +268,9 @@ static void absurd_demands_do_not_overflow(void **state)
 	demand_init(&d, 3);
 	for (int i = 0; i < 1000; i++)
 		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, NSEC_NEVER,
-			   DEMAND_FREE);
+			   UINT32_MAX, DEMAND_FREE);
 	assert_true(demand_start_by(&d) > 1000000 * SEC);
-	demand_set(&d, &nodes[0], 0, NSEC_NEVER, NSEC_NEVER, DEMAND_FREE);
+	demand_set(&d, &nodes[0], 0, NSEC_NEVER, NSEC_NEVER, 1, DEMAND_FREE);
 	assert_int_equal(demand_start_by(&d), 0);
 	for (int i = 0; i < 1000; i++)
 		demand_remove(&d, &nodes[i]);

@@ -194,8 +194,8 @@ static void test_reserved(void **state)
 			padding += g.what[j] == GOLDEN_PADDING;
 		}
 	}
-	assert_int_equal(reserved, 2 + 6 + 6 + 7 + 7 + 6 + 6 + 6);
-	assert_int_equal(padding, 64 - 9 + 64 - 10 + 32 - 15 + 96 - 6);
+	assert_int_equal(reserved, 1 + 6 + 6 + 7 + 7 + 6 + 6 + 6 + 6 + 5 + 7);
+	assert_int_equal(padding, 64 - 9 + 64 - 10 + 32 - 15 + 96 - 6 + 128 - 18);
 }
 
 static void test_values(void **state)
@@ -225,6 +225,11 @@ static void test_values(void **state)
 		{WIRE_BEGIN, 25, 1, WIRE_CAUSES, WIRE_E_VALUE},
 		{WIRE_END, 56, 1, WIRE_KINDS, WIRE_E_VALUE},
 		{WIRE_END, 57, 1, WIRE_CAUSES, WIRE_E_VALUE},
+		{WIRE_END, 64, 8, UINT64_MAX, 0},
+		{WIRE_HELLO, 22, 1, WIRE_KINDS - 1, 0},
+		{WIRE_HELLO, 22, 1, WIRE_KINDS, WIRE_E_VALUE},
+		{WIRE_OFFER, 8, 1, 15, 0},
+		{WIRE_OFFER, 8, 1, 16, WIRE_E_VALUE},
 		{WIRE_DECLINE, 16, 1, 0, 0},
 		{WIRE_DECLINE, 16, 1, WIRE_DECLINES, WIRE_E_VALUE},
 		{WIRE_WELCOME, 10, 2, 0, 0},
@@ -251,6 +256,13 @@ static void test_values(void **state)
 		{WIRE_ERROR, 8, 2, WIRE_ERROR_MALFORMED, 0},
 		{WIRE_ERROR, 8, 2, WIRE_ERROR_SHUTDOWN + 1, WIRE_E_VALUE},
 		{WIRE_ERROR, 8, 2, 0x0106, WIRE_E_VALUE},
+		{WIRE_ANSWER, 8, 8, 0, WIRE_E_VALUE},
+		{WIRE_ANSWER, 40, 1, 0, 0},
+		{WIRE_ANSWER, 40, 1, 2, WIRE_E_VALUE},
+		{WIRE_ANSWER, 41, 1, WIRE_OUTCOMES, WIRE_E_VALUE},
+		{WIRE_ASK, 8, 8, 0, WIRE_E_VALUE},
+		{WIRE_ASK, 16, 2, UINT16_MAX, 0},
+		{WIRE_ASK, 18, 1, WIRE_WHATS, WIRE_E_VALUE},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -271,10 +283,9 @@ static void test_names_in_frames(void **state)
 		uint8_t at, width;
 		bool may_be_empty;
 	} fields[] = {
-		{WIRE_HELLO, 56, 64, false},
-		{WIRE_HELLO, 120, 64, false},
-		{WIRE_HELLO, 184, 32, true},
-		{WIRE_ERROR, 16, 96, true},
+		{WIRE_HELLO, 56, 64, false},  {WIRE_HELLO, 120, 64, false},
+		{WIRE_HELLO, 184, 32, true},  {WIRE_ERROR, 16, 96, true},
+		{WIRE_ANSWER, 48, 128, true},
 	};
 
 	for (unsigned i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
@@ -374,7 +385,7 @@ static void test_encode_asserts(void **state)
 {
 	struct wire_frame wrong[] = {
 		{.type = 0},
-		{.type = 11},
+		{.type = 13},
 		{.type = WIRE_BEGIN, .begin = {.kind = WIRE_KINDS}},
 		{.type = WIRE_DIRECTIVE, .directive = {.want = 2}},
 		{.type = WIRE_WELCOME, .welcome = {.epoch = 0}},

@@ -11,7 +11,10 @@ daemon (absent, hung, gone) CPython's own policy holds, as if this module were n
 
 An unchanged program: python3 -m rtgc [--service NAME] SCRIPT …, or -m rtgc … -m MODULE ….
 
-Environment: RTGC_SERVICE, RTGC_HEAP, RTGC_SOCKET; RTGC_RECORD=FILE appends one JSON line for
+Where a fork is cheap and nothing can be drained, full collections are made by snapshots: a forked
+child finds the garbage while the program goes on (supervise(collector=…)).
+
+Environment: RTGC_SERVICE, RTGC_HEAP, RTGC_SOCKET, RTGC_COLLECTOR, RTGC_FORK_LIMIT; RTGC_RECORD=FILE appends one JSON line for
 each full collection of this process.
 """
 
@@ -30,17 +33,20 @@ else:
 
     __version__ = _rtgc.version
     __all__ = [
-        "Pool", "asgi", "checkpoint", "critical", "heap_summary", "share", "slack", "status",
-        "supervise", "wsgi",
+        "Pool", "advise", "allocation_sites", "asgi", "checkpoint", "critical", "freeze_after",
+        "heap_summary", "share", "slack", "status", "supervise", "wsgi",
     ]
 
     def __getattr__(name):
         # Late, so that python3 -m rtgc imports nothing before it has set sys.path right.
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import _listen, _summary, _supervise, _web
+        from . import _advise, _freeze, _listen, _sites, _summary, _supervise, _web
 
         globals().update(
+            advise=_advise.advise,
+            allocation_sites=_sites.allocation_sites,
+            freeze_after=_freeze.freeze_after,
             heap_summary=_summary.heap_summary,
             critical=_supervise.critical,
             share=_listen.share,

@@ -36,6 +36,7 @@ of rtgcd. With no daemon it runs as if rtgc were not there.
   --heap NAME      its own name (default: $RTGC_HEAP, else PROGRAM-PID)
   --budget BYTES   what the resident set may reach: 512M, 2G (default: CPython's own rule)
   --freeze         gc.freeze() in gunicorn's master before it forks, for --preload
+  --collector WAY  window, snapshot or auto (default: $RTGC_COLLECTOR, else auto)
 """
 # How long a program waits for the daemon's answer before it starts: first without asking
 # whether anybody listens at all, then when somebody does.
@@ -49,7 +50,7 @@ def complain(text):
 
 def parse(arguments):
     """The options, and what is left: ["-m", MODULE, …] or [SCRIPT, …]."""
-    options = {"service": None, "heap": None, "budget": None}
+    options = {"service": None, "heap": None, "budget": None, "collector": None}
     rest = list(arguments)
     while rest and rest[0].startswith("-") and rest[0] not in ("-", "-m"):
         name, equals, value = rest.pop(0).partition("=")

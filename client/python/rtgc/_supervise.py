@@ -12,6 +12,8 @@ import warnings
 from . import _hooks, _rtgc
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_COLLECTORS = {"auto": 0, "window": 1, "snapshot": 2}  # enum heap_collector
+FORK_LIMIT = 0.025  # seconds
 _given = None  # what supervise() was called with
 _inherited = None  # a spawned child's: what its parent's heap is called
 _freeze = False  # gc.freeze() in a server's master before it forks
@@ -29,13 +31,28 @@ def program_name():
     return name.encode("utf-8", "replace")[:48].decode("utf-8", "ignore")
 
 
+def _part_of_memory(text):
+    """Bytes of "80%"."""
+    from . import _memory
+
+    number = text[:-1].strip()
+    if not number.isdecimal() or not 0 < int(number) <= 100:
+        raise ValueError(f"not a share of the memory: {text!r} (1% to 100%)")
+    limit, _ = _memory.limit()
+    if limit is None:
+        raise ValueError(f"{text!r} of what? The memory's size is not known here: give bytes")
+    return limit * int(number) // 100
+
+
 def parse_budget(budget):
-    """Bytes of "512M", "2G", 1000000; 0 for None: counted in objects."""
+    """Bytes of "512M", "2G", "80%", 1000000; 0 for None: counted in objects."""
     if budget is None:
         return 0
     number, factor = budget, 1
     if isinstance(budget, str):
         text = budget.strip().upper()
+        if text.endswith("%"):
+            return _part_of_memory(text)
         if text.endswith("B") and text[:-1]:
             text = text[:-1]
         suffix = text[-1:] if text[-1:] in _UNITS else ""
@@ -49,6 +66,25 @@ def parse_budget(budget):
     if not 0 < number * factor < 1 << 63:
         raise ValueError(f"not a size: {budget!r}")
     return number * factor
+
+
+def parse_collector(collector):
+    """The number of "auto", "window", "snapshot", or of $RTGC_COLLECTOR for None."""
+    if collector is None:
+        collector = os.environ.get("RTGC_COLLECTOR") or "auto"
+    if collector not in _COLLECTORS:
+        raise ValueError(f"not a collector: {collector!r} ({', '.join(_COLLECTORS)})")
+    return _COLLECTORS[collector]
+
+
+def parse_fork_limit(limit):
+    """Seconds, or what $RTGC_FORK_LIMIT says for None."""
+    if limit is None:
+        limit = os.environ.get("RTGC_FORK_LIMIT") or FORK_LIMIT
+    seconds = float(limit)
+    if not seconds >= 0:
+        raise ValueError(f"not a time: {limit!r}")
+    return seconds
 
 
 def _hook(owner, name, timeout_index, wakeable):
@@ -108,31 +144,45 @@ def _open(given):
         heap=given[2] or os.environ.get("RTGC_HEAP"),
         program=program,
         budget=given[1],
+        collector=parse_collector(given[3]),
+        fork_limit=parse_fork_limit(given[4]),
     )
 
 
-def supervise(service=None, budget=None, heap=None):
+def supervise(service=None, budget=None, heap=None, collector=None, fork_limit=None):
     """Take over the full collections of this process.
 
     service: the name of the group it belongs to; default $RTGC_SERVICE, else the program's
     name. heap: its own name; default $RTGC_HEAP, else PROGRAM-PID. budget: what the resident
-    set may reach, in bytes or as "512M", "2G".
+    set may reach, in bytes or as "512M", "2G", or as "80%" of what the control group allows
+    (memory.max, memory.high; version 1: memory.limit_in_bytes), of the machine's memory where
+    there is no limit.
 
     Without a budget the heap is counted in objects, and its budget is CPython's own rule: a
-    quarter of the objects that survived the last full collection, at least 100,000. With one
+    quarter of the objects that survived the last full collection, at least 100,000; that holds in
+    a control group with a limit, too, since cycles up to a share of the limit are no use. With one
     the budget alone decides; when a collection leaves more than that, it moves up with what
     is left, for collecting again would not help.
+
+    collector: how full collections are made. "window": by CPython, where the daemon lets them
+    pause the process. "snapshot": a child made by fork() finds the garbage while the process goes
+    on, which then frees it in steps of a millisecond; each fork stops it for a moment, the longer
+    the more memory it has. "auto" (the default, or $RTGC_COLLECTOR): what suits; snapshots where nothing
+    can be drained for a pause and the fork takes at most fork_limit seconds (0.025, or $RTGC_FORK_LIMIT).
+    Where snapshots do not work, windows are used, and status()["snapshots"]["refused"] says why.
 
     A forked child supervises itself anew, under NAME-PID. Calling it again with the same
     arguments, or none, changes nothing; with others it begins anew.
     """
     global _given
-    given = (service, parse_budget(budget), heap)
+    given = (service, parse_budget(budget), heap, collector, fork_limit)
+    parse_collector(collector), parse_fork_limit(fork_limit)
     if _given is not None and _rtgc.status()["state"] != "unsupervised":
-        if given in (_given, (None, 0, None)):
+        if given in (_given, (None, 0, None, None, None)):
             return
         given = tuple(
-            old if new in (None, "", 0) else new for new, old in zip(given, _given)
+            old if new is None or new == "" or (new == 0 and i == 1) else new
+            for i, (new, old) in enumerate(zip(given, _given))
         )
         if given == _given:
             return

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/python/collector.h"
+
+#include "client/python/freeze.h"
+#include "client/python/heap.h"
+#include "client/python/snapshot.h"
+
+/*
+ * So much of the budget more, and a snapshot that is under way is not waited for any longer: memory
+ * goes before latency. A budget in objects is CPython's rule of a quarter, not a limit of memory.
+ */
+#define MORE_OBJECTS 2
+#define MORE_BYTES   16
+
+uint32_t collector_kinds(void)
+{
+	uint32_t freezes = 1U << RTGC_FREEZE, snapshots = 1U << RTGC_SNAPSHOT | freezes;
+	uint32_t major = 1U << RTGC_MAJOR | freezes;
+	struct snapshot_figures figures;
+
+	if (heap.collector == HEAP_WINDOW || !snapshot_usable())
+		return major;
+	if (heap.collector == HEAP_SNAPSHOT)
+		return snapshots;
+	snapshot_figures(&figures);
+	return figures.fork_ns > heap.fork_limit_ns ? major : major | snapshots;
+}
+
+bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window)
+{
+	uint32_t kinds;
+	bool begun;
+
+	freeze_undo(); /* all of it is looked at */
+	begun = snapshot_start(cause, window);
+	kinds = collector_kinds();
+
+	if (kinds != heap.kinds)
+		rtgc_offer(heap.rtgc, kinds);
+	heap.kinds = kinds;
+	return begun;
+}
+
+bool collector_at_ceiling(void)
+{
+	uint64_t more = heap.budget / (heap.byte_budget ? MORE_BYTES : MORE_OBJECTS);
+
+	if (!(heap.kinds & 1U << RTGC_SNAPSHOT) || heap.used > heap.budget + more)
+		return false;
+	if (!snapshot_runs()) {
+		heap.snapshot_soon = true;
+		heap_collect_soon();
+	}
+	return true;
+}
