@@ -208,7 +208,7 @@ def inherit(given, program, prefix):
     _inherited, _program = prefix, program
     name = prefix and prefix.encode("utf-8")[:48].decode("utf-8", "ignore")
     try:
-        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}")
+        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}", *given[3:])
     except OSError:
         pass  # no thread, no memory: CPython's own policy, as with no daemon
 
