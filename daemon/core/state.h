@@ -12,6 +12,7 @@
 #ifndef RTGCD_CORE_STATE_H
 #define RTGCD_CORE_STATE_H
 
+#include "daemon/core/contention.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
 #include "daemon/core/rivals.h"
@@ -49,6 +50,7 @@ struct supervisor {
 
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
+	struct contention contention; /* of those pauses */
 	uint64_t window_seq;
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
 
