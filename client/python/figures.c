@@ -64,6 +64,8 @@ static void read_figures(uint64_t max_age_ns)
 	} else {
 		gcstate_figures(&objects);
 		heap.used = objects.pending;
+		/* (What is frozen is taken back by the next full collection.) */
+		objects.total += heap.frozen;
 		heap.live = objects.total + objects.pending;
 		heap.rule = objects.total / 4;
 		if (heap.rule < HEAP_MIN_OBJECTS)
@@ -119,4 +121,12 @@ void figures_budget(struct rtgc *r)
 
 	rtgc_status(r, &status);
 	heap.budget = status.budget;
+}
+
+uint64_t figures_rss(void)
+{
+	if (!figures.page)
+		figures.page = sysconf(_SC_PAGESIZE);
+	read_rss(rtgc_now(), RSS_NS_BYTES);
+	return figures.rss;
 }

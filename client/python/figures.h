@@ -25,5 +25,7 @@ void figures_begin(void);
 void figures_result(uint64_t collected, struct rtgc_result *ret);
 /* What is the budget now? To be asked when rtgc_end() or rtgc_record() was told. */
 void figures_budget(struct rtgc *r);
+/* The resident set, in bytes; read anew when it was read more than 50 ms ago. */
+uint64_t figures_rss(void);
 
 #endif

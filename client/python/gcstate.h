@@ -37,6 +37,18 @@ void gcstate_set_threshold(int threshold);
  * one. */
 void gcstate_reset_count(void);
 
+/* gc.collect(1) */
+void gcstate_collect_middle(void);
+/* gc.freeze(), and the figures begin anew; false: it failed. gc.unfreeze(), with so much to the total. */
+bool gcstate_freeze(void);
+void gcstate_unfreeze(uint64_t total);
+/* Has somebody frozen anything? (CPython 3.12 itself has, a few hundred objects.) */
+bool gcstate_holds_frozen(void);
+/* The counter that is held against the generation's threshold: of the youngest, objects. */
+int gcstate_count(int generation);
+bool gcstate_is_full(
+	void); /* the youngest generation, when one that is full is collected */
+
 struct _object; /* a PyObject */
 /*
  * Calls fn for every tracked object, young ones first, frozen ones last, until it returns
@@ -44,6 +56,9 @@ struct _object; /* a PyObject */
  * nothing is collected meanwhile. fn must run no Python code. With the GIL.
  */
 int gcstate_visit(int (*fn)(struct _object *object, void *userdata), void *userdata);
+/* The same for the youngest generation alone, the newest object first; as one begins, too. */
+int gcstate_visit_newest(int (*fn)(struct _object *object, void *userdata),
+			 void *userdata);
 bool gcstate_hold(void); /* false: a collection is running */
 void gcstate_release(void);
 

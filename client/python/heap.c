@@ -7,16 +7,17 @@
 #include <unistd.h>
 
 #include "client/python/answer.h"
+#include "client/python/changes.h"
 #include "client/python/collector.h"
 #include "client/python/figures.h"
+#include "client/python/freeze.h"
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
+#include "client/python/pauses.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
 #include "client/python/snapshot.h"
-
-#define KINDS (1U << RTGC_MAJOR)
 
 struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
 
@@ -52,6 +53,7 @@ static void notice_threshold(void)
 
 	if (now == HEAP_TAKEN || heap.at_ceiling || !atomic_load(&heap.taken))
 		return;
+	heap.put_right++;
 	atomic_store(&heap.own, now);
 	gcstate_set_threshold(HEAP_TAKEN);
 	if (!atomic_load(&heap.taken))
@@ -102,50 +104,8 @@ static void on_event(struct rtgc *r, uint32_t events, void *userdata)
 	}
 	if (events & RTGC_EVENT_ASKED)
 		answer_asked();
-	pthread_mutex_lock(&heap.lock);
-	heap.changes++;
-	heap.events |= events;
-	pthread_cond_broadcast(&heap.changed);
-	pthread_mutex_unlock(&heap.lock);
+	changes_note(events);
 	helper_kick();
-}
-
-uint64_t heap_changes(uint32_t *ret_events)
-{
-	uint64_t changes;
-
-	pthread_mutex_lock(&heap.lock);
-	changes = heap.changes;
-	if (ret_events)
-		*ret_events = heap.events;
-	pthread_mutex_unlock(&heap.lock);
-	return changes;
-}
-
-void heap_wait_change(uint64_t changes, uint64_t until_ns)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(until_ns / 1000000000),
-		.tv_nsec = (long)(until_ns % 1000000000),
-	};
-
-	pthread_mutex_lock(&heap.lock);
-	while (heap.changes == changes)
-		if (pthread_cond_timedwait(&heap.changed, &heap.lock, &until) ==
-		    ETIMEDOUT)
-			break;
-	pthread_mutex_unlock(&heap.lock);
-}
-
-static void lock_init(void)
-{
-	pthread_condattr_t attributes;
-
-	pthread_mutex_init(&heap.lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&heap.changed, &attributes);
-	pthread_condattr_destroy(&attributes);
 }
 
 /* ---- Collections somebody else runs -------------------------------------------------
@@ -166,7 +126,11 @@ void heap_on_start(int generation)
 {
 	struct rtgc *r = heap.rtgc;
 
-	if (!r || generation != 2 || heap.mine)
+	if (!r || generation != 2)
+		return;
+	/* Who collects everything means everything. */
+	freeze_undo();
+	if (heap.mine)
 		return;
 	snapshot_void("a full collection overtook it");
 	heap.noticed.supervised = atomic_load(&heap.taken);
@@ -228,6 +192,12 @@ void heap_on_stop(int generation, uint64_t collected)
 			heap.waking = true;
 		return;
 	}
+	if (heap.mine && generation == 1) {
+		gcstate_reset_count(); /* of the freeze that runs */
+		return;
+	}
+	if (!atomic_load(&heap.taken))
+		freeze_undo(); /* CPython's own rule counts all of it again */
 	notice_threshold();
 	if (figures_publish(r) == RTGC_CEILING && generation == 1) {
 		if (atomic_load(&heap.taken) && !collector_at_ceiling())
@@ -239,8 +209,7 @@ void heap_on_stop(int generation, uint64_t collected)
 		helper_kick(); /* its last moment may have come nearer */
 }
 
-/* ---- Collections of ours -------------------------------------------------------------
- */
+/* ---- Collections of ours ---- */
 
 bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 {
@@ -293,7 +262,8 @@ bool heap_checkpoint(uint64_t until_ns)
 		return false;
 	case RTGC_MAY:
 	case RTGC_MUST:
-		return heap_collect(RTGC_IN_WINDOW, &window);
+		return window.kind == RTGC_FREEZE ? freeze_run(&window)
+						  : heap_collect(RTGC_IN_WINDOW, &window);
 	default:
 		return false;
 	}
@@ -343,8 +313,7 @@ void heap_collect_soon(void)
 		atomic_store(&heap.soon, false);
 }
 
-/* ---- Life ----------------------------------------------------------------------------
- */
+/* ---- Life ---- */
 
 static int library_error(int error)
 {
@@ -399,7 +368,7 @@ static void learn_name(void)
 
 void heap_init(void)
 {
-	lock_init();
+	changes_init();
 	helper_init();
 }
 
@@ -428,11 +397,12 @@ int heap_open(const struct heap_options *options)
 	name_with_pid(name);
 	heap.byte_budget = options->byte_budget;
 	heap.snapshot_soon = false;
-	heap.changes = heap.events = 0;
+	changes_reset();
 	heap.dormant = heap.waking = heap.at_ceiling = false;
 	atomic_store(&heap.own, gcstate_threshold());
 	atomic_store(&heap.closed, false);
 	figures_init();
+	pauses_reset();
 	error = record_init();
 	if (error == 0)
 		error = rtgc_open(&o, &r);
@@ -468,6 +438,7 @@ void heap_close(void)
 		if (listen(false) < 0)
 			PyErr_Clear(); /* somebody took it out before us */
 		heap.rtgc = NULL;
+		freeze_undo();
 		atomic_store(&heap.closed, true);
 		/* A daemon thread inside a collection still holds it: leave it to the
 		 * end. */
@@ -483,7 +454,7 @@ void heap_after_fork_child(void)
 {
 	if (!heap.rtgc)
 		return;
-	lock_init();
+	changes_init();
 	helper_after_fork_child();
 	snapshot_after_fork_child();
 	heap.snapshot_soon = false;

@@ -56,13 +56,14 @@ struct heap {
 	atomic_bool taken;	   /* full collections are the daemon's to place */
 	atomic_bool closed;	   /* the library's thread must not touch anything more */
 	atomic_int own;		   /* the program's own third threshold */
-	atomic_bool soon;	   /* a pending call to collect is on its way */
-	atomic_bool dormant;	   /* a forked child that has not connected yet */
-	bool waking;		   /* but will at its next safe point */
-	bool at_ceiling;	   /* CPython has been told to collect: forced */
-	atomic_int critical;	   /* depth of rtgc.critical() */
-	atomic_int in_flight;	   /* requests the integrations know of */
-	_Atomic uint64_t stirs;	   /* how many of them began or ended so far */
+	uint64_t put_right;	/* times that somebody had changed the one we took over */
+	atomic_bool soon;	/* a pending call to collect is on its way */
+	atomic_bool dormant;	/* a forked child that has not connected yet */
+	bool waking;		/* but will at its next safe point */
+	bool at_ceiling;	/* CPython has been told to collect: forced */
+	atomic_int critical;	/* depth of rtgc.critical() */
+	atomic_int in_flight;	/* requests the integrations know of */
+	_Atomic uint64_t stirs; /* how many of them began or ended so far */
 	PyObject *waker; /* the main thread's event loop in C (servers.h); NULL: none */
 	atomic_bool in_loop; /* there is one */
 
@@ -75,6 +76,9 @@ struct heap {
 		uint64_t begin_ns;
 	} noticed; /* a collection somebody else runs */
 
+	_Atomic uint64_t frozen; /* objects set aside by a freeze of ours */
+	uint64_t freezes;
+
 	_Atomic uint64_t used, live, budget; /* as published last, in the heap's unit */
 	uint64_t rule; /* what the budget in objects is by CPython's own rule */
 	_Atomic uint64_t looked_ns; /* when */
@@ -82,16 +86,12 @@ struct heap {
 		grown_ns; /* by so much, in so long, since the look before */
 
 	/* The main thread at rest; the selector is borrowed from the call in progress. */
-	_Atomic int rest;   /* enum heap_rest */
-	atomic_bool hooked; /* it comes by our hooks: a program with a loop that waits */
+	_Atomic int rest; /* enum heap_rest */
+	atomic_bool
+		hooked; /* it comes by our hooks, or by checkpoints: there will be a better place */
 	_Atomic uint64_t rest_until; /* HEAP_RESTS_UNTIL */
 	PyObject *selector;	     /* HEAP_RESTS_EPOLL */
 	int wake_fd, wake_epoll; /* what the helper put into that selector; -1: none */
-
-	pthread_mutex_t lock; /* for what follows alone, never held for long */
-	pthread_cond_t changed;
-	uint64_t changes;
-	uint32_t events; /* enum rtgc_event, all since the heap was opened */
 };
 
 extern struct heap heap;
@@ -141,9 +141,5 @@ uint64_t heap_latest(const struct rtgc_window *window);
 /* Has the main thread collect at its next safe point. Without the GIL, from any thread.
  */
 void heap_collect_soon(void);
-/* Waits for the daemon's next word, at most until then. Call it without the GIL. */
-void heap_wait_change(uint64_t changes, uint64_t until_ns);
-/* How many words there were, and which kinds so far. Without the GIL. */
-uint64_t heap_changes(uint32_t *ret_events);
 
 #endif

@@ -5,7 +5,9 @@ rtgcmod_LTLIBRARIES = client/python/_rtgc.la
 client_python__rtgc_la_SOURCES = \
 	client/python/answer.c client/python/answer.h \
 	client/python/collector.c client/python/collector.h \
+	client/python/changes.c client/python/changes.h \
 	client/python/figures.c client/python/figures.h \
+	client/python/freeze.c client/python/freeze.h \
 	client/python/gclist.c client/python/gclist.h \
 	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \
@@ -13,6 +15,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/helper.c client/python/helper.h \
 	client/python/internal.h \
 	client/python/module.c \
+	client/python/pauses.c client/python/pauses.h \
 	client/python/pool.c client/python/pool.h \
 	client/python/ptrmap.c client/python/ptrmap.h \
 	client/python/record.c client/python/record.h \
@@ -24,6 +27,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/snapshot_trial.c client/python/snapshot_trial.h \
 	client/python/snapshot_walk.c client/python/snapshot_walk.h \
 	client/python/servers.c client/python/servers.h \
+	client/python/sites.c client/python/sites.h \
 	client/python/summary.c client/python/summary.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
@@ -33,18 +37,24 @@ client_python__rtgc_la_LIBADD = libruntime.la
 rtgcmod_python = \
 	client/python/rtgc/__init__.py client/python/rtgc/__init__.pyi \
 	client/python/rtgc/__main__.py \
+	client/python/rtgc/_advise.py \
 	client/python/rtgc/_aiohttp.py \
+	client/python/rtgc/_freeze.py \
 	client/python/rtgc/_gevent.py \
 	client/python/rtgc/_gunicorn.py \
 	client/python/rtgc/_hooks.py \
+	client/python/rtgc/_listen.py \
+	client/python/rtgc/_memory.py \
 	client/python/rtgc/_multiprocessing.py \
 	client/python/rtgc/_rtgc.pyi \
+	client/python/rtgc/_sites.py \
 	client/python/rtgc/_summary.py \
 	client/python/rtgc/_supervise.py \
 	client/python/rtgc/_uvicorn.py \
 	client/python/rtgc/_uvloop.py \
 	client/python/rtgc/_web.py \
 	client/python/rtgc/_wsgi.py \
+	client/python/rtgc/gunicorn.py \
 	client/python/rtgc/py.typed
 rtgcmod_DATA = $(rtgcmod_python)
 EXTRA_DIST += $(rtgcmod_python)

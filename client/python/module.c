@@ -6,12 +6,16 @@
 #include <math.h>
 
 #include "client/python/answer.h"
+#include "client/python/changes.h"
+#include "client/python/figures.h"
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
+#include "client/python/pauses.h"
 #include "client/python/pool.h"
 #include "client/python/rest.h"
 #include "client/python/servers.h"
+#include "client/python/sites.h"
 #include "client/python/snapshot.h"
 #include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
@@ -49,11 +53,16 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 		return NULL;
 	}
 	generation = info_number(args[1], generation_name);
-	if (generation < 1)
+	if (generation < 0)
 		return PyErr_Occurred() ? NULL : none();
 	if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
-		heap_on_start((int)generation);
+		pauses_start((int)generation);
+		if (generation > 0)
+			heap_on_start((int)generation);
+	} else if (generation == 0) {
+		pauses_stop(0);
 	} else {
+		pauses_stop((int)generation);
 		collected = info_number(args[1], collected_name);
 		heap_on_stop((int)generation, collected > 0 ? (uint64_t)collected : 0);
 	}
@@ -115,11 +124,11 @@ static PyObject *wait_connected(PyObject *module, PyObject *argument)
 		return NULL;
 	until = rtgc_now() + instant(seconds);
 	for (;;) {
-		changes = heap_changes(&events);
+		changes = changes_count(&events);
 		if (events & (RTGC_EVENT_CONNECTED | RTGC_EVENT_REFUSED) ||
 		    rtgc_now() >= until)
 			break;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, until);
+		Py_BEGIN_ALLOW_THREADS changes_wait(changes, until);
 		Py_END_ALLOW_THREADS
 	}
 	return PyBool_FromLong(events & RTGC_EVENT_CONNECTED);
@@ -136,6 +145,7 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	atomic_store_explicit(&heap.hooked, true, memory_order_relaxed);
 	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
@@ -254,7 +264,7 @@ static PyObject *heap_status(void)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:i,s:s,s:N}",
+		"s:K,s:K,s:K,s:i,s:s,s:N}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -268,7 +278,8 @@ static PyObject *heap_status(void)
 		NUMBER(now.collections_in_window), "forced", NUMBER(now.forced),
 		"uncoordinated", NUMBER(now.uncoordinated), "connects",
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
-		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
+		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "freezes",
+		NUMBER(heap.freezes), "frozen", NUMBER(heap.frozen), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
 		now.refused, "snapshots", snapshot_dict());
 #undef NUMBER
@@ -287,7 +298,12 @@ static PyObject *status(PyObject *module, PyObject *unused)
 {
 	PyObject *dict = heap_status();
 
-	if (dict && add(dict, "pools", pool_list()) < 0)
+	if (dict &&
+	    (add(dict, "pools", pool_list()) < 0 ||
+	     add(dict, "enabled", PyBool_FromLong(gcstate_enabled())) < 0 ||
+	     add(dict, "rss_bytes", PyLong_FromUnsignedLongLong(figures_rss())) < 0 ||
+	     add(dict, "put_right", PyLong_FromUnsignedLongLong(heap.put_right)) < 0 ||
+	     pauses_status(dict) < 0))
 		Py_CLEAR(dict);
 	return dict;
 }
@@ -354,9 +370,15 @@ static PyMethodDef methods[] = {
 	 "status()\n--\n\n"
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
-	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`.\n"
+	 "freezes: gc.freeze() run in windows for it; frozen: the objects set aside by that, which\n"
+	 "any full collection takes back."},
 	{"heap_summary", summary_call, METH_O,
 	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
+	{"sites_begin", sites_begin, METH_NOARGS, NULL},
+	{"sites_end", sites_end, METH_NOARGS, NULL},
+	{"on_gc_sites", (PyCFunction)(void (*)(void))sites_on_gc, METH_FASTCALL,
+	 "on_gc_sites(phase, info)\n--\n\nThe sampler of allocation sites."},
 	{"run", run, METH_VARARGS,
 	 "run(call, *args)\n--\n\nCall it as the interpreter would."},
 	{0},

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/python/answer.h"
+#include "client/python/changes.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
@@ -215,7 +216,7 @@ void rest_wait_announced(struct rtgc *r, uint64_t until_ns)
 	struct rtgc_window window;
 
 	while (heap.rtgc == r && rtgc_check(r, until_ns, &window) == RTGC_PREPARE) {
-		uint64_t changes = heap_changes(NULL);
+		uint64_t changes = changes_count(NULL);
 		uint64_t last = until_ns > window.predicted_ns
 					? until_ns - window.predicted_ns
 					: 0;
@@ -225,7 +226,7 @@ void rest_wait_announced(struct rtgc *r, uint64_t until_ns)
 		/* It may have opened before the changes were counted. */
 		if (rtgc_check(r, until_ns, NULL) != RTGC_PREPARE)
 			return;
-		Py_BEGIN_ALLOW_THREADS heap_wait_change(changes, last);
+		Py_BEGIN_ALLOW_THREADS changes_wait(changes, last);
 		Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return;
 	}
 }

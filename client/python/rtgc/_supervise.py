@@ -16,6 +16,7 @@ _COLLECTORS = {"auto": 0, "window": 1, "snapshot": 2}  # enum heap_collector
 FORK_LIMIT = 0.025  # seconds
 _given = None  # what supervise() was called with
 _inherited = None  # a spawned child's: what its parent's heap is called
+_freeze = False  # gc.freeze() in a server's master before it forks
 _program = None  # the program's name, where sys.argv does not tell it
 
 
@@ -30,13 +31,28 @@ def program_name():
     return name.encode("utf-8", "replace")[:48].decode("utf-8", "ignore")
 
 
+def _part_of_memory(text):
+    """Bytes of "80%"."""
+    from . import _memory
+
+    number = text[:-1].strip()
+    if not number.isdecimal() or not 0 < int(number) <= 100:
+        raise ValueError(f"not a share of the memory: {text!r} (1% to 100%)")
+    limit, _ = _memory.limit()
+    if limit is None:
+        raise ValueError(f"{text!r} of what? The memory's size is not known here: give bytes")
+    return limit * int(number) // 100
+
+
 def parse_budget(budget):
-    """Bytes of "512M", "2G", 1000000; 0 for None: counted in objects."""
+    """Bytes of "512M", "2G", "80%", 1000000; 0 for None: counted in objects."""
     if budget is None:
         return 0
     number, factor = budget, 1
     if isinstance(budget, str):
         text = budget.strip().upper()
+        if text.endswith("%"):
+            return _part_of_memory(text)
         if text.endswith("B") and text[:-1]:
             text = text[:-1]
         suffix = text[-1:] if text[-1:] in _UNITS else ""
@@ -138,10 +154,13 @@ def supervise(service=None, budget=None, heap=None, collector=None, fork_limit=N
 
     service: the name of the group it belongs to; default $RTGC_SERVICE, else the program's
     name. heap: its own name; default $RTGC_HEAP, else PROGRAM-PID. budget: what the resident
-    set may reach, in bytes or as "512M", "2G".
+    set may reach, in bytes or as "512M", "2G", or as "80%" of what the control group allows
+    (memory.max, memory.high; version 1: memory.limit_in_bytes), of the machine's memory where
+    there is no limit.
 
     Without a budget the heap is counted in objects, and its budget is CPython's own rule: a
-    quarter of the objects that survived the last full collection, at least 100,000. With one
+    quarter of the objects that survived the last full collection, at least 100,000; that holds in
+    a control group with a limit, too, since cycles up to a share of the limit are no use. With one
     the budget alone decides; when a collection leaves more than that, it moves up with what
     is left, for collecting again would not help.
 
@@ -189,7 +208,7 @@ def inherit(given, program, prefix):
     _inherited, _program = prefix, program
     name = prefix and prefix.encode("utf-8")[:48].decode("utf-8", "ignore")
     try:
-        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}")
+        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}", *given[3:])
     except OSError:
         pass  # no thread, no memory: CPython's own policy, as with no daemon
 
