@@ -39,7 +39,7 @@ ranks_files = \
 EXTRA_DIST += $(ranks_files)
 
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = demo faults together
+BENCHES = demo faults together stress peers
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
@@ -55,6 +55,8 @@ bench: all
 		case $$name in \
 		demo) $(run_demo) --results bench-results/demo --rounds 3 --strict ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
+		stress) $(run_stress) --results bench-results/stress ;; \
+		peers) $(run_peers) --results bench-results/peers ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \
 		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \
 		esac || missed="$$missed $$name"; \
