@@ -9,6 +9,7 @@ Python programs under test: real interpreters in processes of their own.
 A program writes one JSON object a line to its stdout, and reads lines from its stdin.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -149,7 +150,9 @@ class Program:
     def __exit__(self, kind, *_):
         try:
             if kind is not None:
-                os.killpg(self.pid, signal.SIGKILL)  # its children as well
+                # With its children: they hold its stderr.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
                 stderr = self.proc.stderr.read().decode(errors="replace")
                 sys.stderr.write(stderr)
             self.proc.stdin.close()
