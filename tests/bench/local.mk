@@ -30,11 +30,17 @@ demo_tests = \
 TESTS += $(demo_tests)
 EXTRA_DIST += $(demo_tests)
 
+# What the Python module offers against what others have.
+api_files = tests/bench/api/pool.py tests/bench/api/summary.py
+EXTRA_DIST += $(api_files)
+
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = demo faults
+BENCHES = demo faults pool summary
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
+run_pool = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/pool.py --build .
+run_summary = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/summary.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 
 demo: all
@@ -45,6 +51,8 @@ bench: all
 		echo "bench $$name"; \
 		case $$name in \
 		demo) $(run_demo) --results bench-results/demo --rounds 3 --strict ;; \
+		pool) $(run_pool) --results bench-results/pool ;; \
+		summary) $(run_summary) --results bench-results/summary ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
 		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \
 		esac || missed="$$missed $$name"; \
