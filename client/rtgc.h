@@ -54,7 +54,8 @@ enum rtgc_kind {
 	RTGC_MINOR = 0,
 	RTGC_MAJOR = 1,
 	RTGC_SNAPSHOT = 2, /* found by a forked child, freed in small batches */
-	RTGC_FREEZE = 3,   /* nothing is collected: the heap is set aside for good */
+	RTGC_FREEZE =
+		3, /* what is old is set aside until the next major; nothing is freed */
 };
 
 enum rtgc_cause {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/python/collector.h"
 
+#include "client/python/freeze.h"
+#include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/snapshot.h"
 
@@ -13,25 +15,37 @@
 
 uint32_t collector_kinds(void)
 {
-	uint32_t major = 1U << RTGC_MAJOR, snapshots = 1U << RTGC_SNAPSHOT;
+	uint32_t freezes = 1U << RTGC_FREEZE, snapshots = 1U << RTGC_SNAPSHOT | freezes;
+	uint32_t major = 1U << RTGC_MAJOR | freezes;
 	struct snapshot_figures figures;
 
 	if (heap.collector == HEAP_WINDOW || !snapshot_usable())
 		return major;
 	if (heap.collector == HEAP_SNAPSHOT)
 		return snapshots;
+	/* A process whose connections others can take is drained for its pauses. */
+	if (gate_shared())
+		return major;
 	snapshot_figures(&figures);
 	return figures.fork_ns > heap.fork_limit_ns ? major : major | snapshots;
 }
 
-bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window)
+void collector_offer(void)
 {
-	bool begun = snapshot_start(cause, window);
 	uint32_t kinds = collector_kinds();
 
 	if (kinds != heap.kinds)
 		rtgc_offer(heap.rtgc, kinds);
 	heap.kinds = kinds;
+}
+
+bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window)
+{
+	bool begun;
+
+	freeze_undo(); /* all of it is looked at */
+	begun = snapshot_start(cause, window);
+	collector_offer();
 	return begun;
 }
 

@@ -64,6 +64,8 @@ static void read_figures(uint64_t max_age_ns)
 	} else {
 		gcstate_figures(&objects);
 		heap.used = objects.pending;
+		/* (What is frozen is taken back by the next full collection.) */
+		objects.total += heap.frozen;
 		heap.live = objects.total + objects.pending;
 		heap.rule = objects.total / 4;
 		if (heap.rule < HEAP_MIN_OBJECTS)

@@ -11,7 +11,10 @@
 #define TEST_SLOP  64	 /* objects that come and go while the test itself runs */
 #define TEST_SMALL 50000 /* old objects; a full collection takes some milliseconds */
 
+#define FROZEN_AT_START 1000 /* more than any interpreter has set aside by itself */
+
 static struct _gc_runtime_state *gc;
+static PyObject *gc_module;
 
 void gcstate_figures(struct gcstate_figures *ret)
 {
@@ -104,6 +107,60 @@ int gcstate_visit(int (*fn)(PyObject *object, void *userdata), void *userdata)
 	return r ? r : visit_list(&gc->permanent_generation.head, fn, userdata);
 }
 
+/* Calls gc.NAME() and drops what it returns. */
+static int call(PyObject *module, const char *name)
+{
+	PyObject *result = PyObject_CallMethod(module, name, NULL);
+
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+static int collect(PyObject *module, int generation)
+{
+	PyObject *result = PyObject_CallMethod(module, "collect", "i", generation);
+
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+void gcstate_collect_middle(void)
+{
+	if (collect(gc_module, OLDEST - 1) < 0)
+		PyErr_Clear();
+}
+
+static int count_to_limit(PyObject *object, void *userdata)
+{
+	unsigned *n = userdata;
+
+	return ++*n > FROZEN_AT_START;
+}
+
+bool gcstate_holds_frozen(void)
+{
+	unsigned n = 0;
+
+	return visit_list(&gc->permanent_generation.head, count_to_limit, &n) != 0;
+}
+
+bool gcstate_freeze(void)
+{
+	if (call(gc_module, "freeze") < 0) {
+		PyErr_Clear();
+		return false;
+	}
+	gc->long_lived_total = gc->long_lived_pending = 0;
+	return true;
+}
+
+void gcstate_unfreeze(uint64_t total)
+{
+	if (call(gc_module, "unfreeze") < 0)
+		PyErr_Clear();
+	gc->long_lived_total += (Py_ssize_t)total;
+}
+
 /* ---- The self-test ---------------------------------------------------------------- */
 
 static int refuse(const char *what)
@@ -133,15 +190,6 @@ static int add_one(PyObject *object, void *userdata)
 {
 	++*(Py_ssize_t *)userdata;
 	return 0;
-}
-
-/* Calls gc.NAME() and drops what it returns. */
-static int call(PyObject *module, const char *name)
-{
-	PyObject *result = PyObject_CallMethod(module, name, NULL);
-
-	Py_XDECREF(result);
-	return result ? 0 : -1;
 }
 
 static int set_thresholds(PyObject *module, const int threshold[3])
@@ -207,14 +255,6 @@ static Py_ssize_t old_objects(PyObject *module)
 
 	Py_XDECREF(list);
 	return count;
-}
-
-static int collect(PyObject *module, int generation)
-{
-	PyObject *result = PyObject_CallMethod(module, "collect", "i", generation);
-
-	Py_XDECREF(result);
-	return result ? 0 : -1;
 }
 
 static bool is_near(Py_ssize_t a, Py_ssize_t b)
@@ -290,6 +330,9 @@ int gcstate_init(void)
 		r = test_enabled(module);
 	if (r == 0)
 		r = test_figures(module);
-	Py_DECREF(module);
+	if (r == 0 && !gc_module)
+		gc_module = module; /* kept */
+	else
+		Py_DECREF(module);
 	return r;
 }

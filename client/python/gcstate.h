@@ -37,6 +37,13 @@ void gcstate_set_threshold(int threshold);
  * one. */
 void gcstate_reset_count(void);
 
+/* gc.collect(1) */
+void gcstate_collect_middle(void);
+/* gc.freeze(), and the figures begin anew; false: it failed. gc.unfreeze(), with so much to the total. */
+bool gcstate_freeze(void);
+void gcstate_unfreeze(uint64_t total);
+/* Has somebody frozen anything? (CPython 3.12 itself has, a few hundred objects.) */
+bool gcstate_holds_frozen(void);
 /* The counter that is held against the generation's threshold: of the youngest, objects. */
 int gcstate_count(int generation);
 bool gcstate_is_full(

@@ -10,6 +10,7 @@
 #include "client/python/changes.h"
 #include "client/python/collector.h"
 #include "client/python/figures.h"
+#include "client/python/freeze.h"
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
@@ -17,8 +18,6 @@
 #include "client/python/record.h"
 #include "client/python/servers.h"
 #include "client/python/snapshot.h"
-
-#define KINDS (1U << RTGC_MAJOR)
 
 struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
 
@@ -127,7 +126,11 @@ void heap_on_start(int generation)
 {
 	struct rtgc *r = heap.rtgc;
 
-	if (!r || generation != 2 || heap.mine)
+	if (!r || generation != 2)
+		return;
+	/* Who collects everything means everything. */
+	freeze_undo();
+	if (heap.mine)
 		return;
 	snapshot_void("a full collection overtook it");
 	heap.noticed.supervised = atomic_load(&heap.taken);
@@ -189,6 +192,12 @@ void heap_on_stop(int generation, uint64_t collected)
 			heap.waking = true;
 		return;
 	}
+	if (heap.mine && generation == 1) {
+		gcstate_reset_count(); /* of the freeze that runs */
+		return;
+	}
+	if (!atomic_load(&heap.taken))
+		freeze_undo(); /* CPython's own rule counts all of it again */
 	notice_threshold();
 	if (figures_publish(r) == RTGC_CEILING && generation == 1) {
 		if (atomic_load(&heap.taken) && !collector_at_ceiling())
@@ -200,8 +209,7 @@ void heap_on_stop(int generation, uint64_t collected)
 		helper_kick(); /* its last moment may have come nearer */
 }
 
-/* ---- Collections of ours -------------------------------------------------------------
- */
+/* ---- Collections of ours ---- */
 
 bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 {
@@ -254,7 +262,8 @@ bool heap_checkpoint(uint64_t until_ns)
 		return false;
 	case RTGC_MAY:
 	case RTGC_MUST:
-		return heap_collect(RTGC_IN_WINDOW, &window);
+		return window.kind == RTGC_FREEZE ? freeze_run(&window)
+						  : heap_collect(RTGC_IN_WINDOW, &window);
 	default:
 		return false;
 	}
@@ -304,8 +313,7 @@ void heap_collect_soon(void)
 		atomic_store(&heap.soon, false);
 }
 
-/* ---- Life ----------------------------------------------------------------------------
- */
+/* ---- Life ---- */
 
 static int library_error(int error)
 {
@@ -430,6 +438,7 @@ void heap_close(void)
 		if (listen(false) < 0)
 			PyErr_Clear(); /* somebody took it out before us */
 		heap.rtgc = NULL;
+		freeze_undo();
 		atomic_store(&heap.closed, true);
 		/* A daemon thread inside a collection still holds it: leave it to the
 		 * end. */

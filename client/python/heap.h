@@ -76,6 +76,9 @@ struct heap {
 		uint64_t begin_ns;
 	} noticed; /* a collection somebody else runs */
 
+	_Atomic uint64_t frozen; /* objects set aside by a freeze of ours */
+	uint64_t freezes;
+
 	_Atomic uint64_t used, live, budget; /* as published last, in the heap's unit */
 	uint64_t rule; /* what the budget in objects is by CPython's own rule */
 	_Atomic uint64_t looked_ns; /* when */
@@ -83,8 +86,9 @@ struct heap {
 		grown_ns; /* by so much, in so long, since the look before */
 
 	/* The main thread at rest; the selector is borrowed from the call in progress. */
-	_Atomic int rest;   /* enum heap_rest */
-	atomic_bool hooked; /* it comes by our hooks: a program with a loop that waits */
+	_Atomic int rest; /* enum heap_rest */
+	atomic_bool
+		hooked; /* it comes by our hooks, or by checkpoints: there will be a better place */
 	_Atomic uint64_t rest_until; /* HEAP_RESTS_UNTIL */
 	PyObject *selector;	     /* HEAP_RESTS_EPOLL */
 	int wake_fd, wake_epoll; /* what the helper put into that selector; -1: none */

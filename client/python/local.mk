@@ -7,6 +7,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/collector.c client/python/collector.h \
 	client/python/changes.c client/python/changes.h \
 	client/python/figures.c client/python/figures.h \
+	client/python/freeze.c client/python/freeze.h \
 	client/python/gclist.c client/python/gclist.h \
 	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \
@@ -42,6 +43,7 @@ rtgcmod_python = \
 	client/python/rtgc/_gevent.py \
 	client/python/rtgc/_gunicorn.py \
 	client/python/rtgc/_hooks.py \
+	client/python/rtgc/_listen.py \
 	client/python/rtgc/_memory.py \
 	client/python/rtgc/_multiprocessing.py \
 	client/python/rtgc/_rtgc.pyi \
@@ -52,6 +54,7 @@ rtgcmod_python = \
 	client/python/rtgc/_uvloop.py \
 	client/python/rtgc/_web.py \
 	client/python/rtgc/_wsgi.py \
+	client/python/rtgc/gunicorn.py \
 	client/python/rtgc/py.typed
 rtgcmod_DATA = $(rtgcmod_python)
 EXTRA_DIST += $(rtgcmod_python)

@@ -145,6 +145,7 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
+	atomic_store_explicit(&heap.hooked, true, memory_order_relaxed);
 	snapshot_step_between();
 	if (!rtgc_pending(r))
 		Py_RETURN_FALSE;
@@ -263,7 +264,7 @@ static PyObject *heap_status(void)
 #define NUMBER(value) (unsigned long long)(value)
 	return Py_BuildValue(
 		"{s:s,s:O,s:s,s:s,s:K,s:K,s:s,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,"
-		"s:K,s:i,s:s,s:N}",
+		"s:K,s:K,s:K,s:i,s:s,s:N}",
 		"state",
 		supervised ? rtgc_verdict_name(rtgc_check(r, RTGC_NEVER, NULL))
 			   : rtgc_verdict_name(RTGC_ALONE),
@@ -277,7 +278,8 @@ static PyObject *heap_status(void)
 		NUMBER(now.collections_in_window), "forced", NUMBER(now.forced),
 		"uncoordinated", NUMBER(now.uncoordinated), "connects",
 		NUMBER(now.connects), "last_pause_us", NUMBER(now.last_pause_ns / 1000),
-		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "threshold",
+		"max_pause_us", NUMBER(now.max_pause_ns / 1000), "freezes",
+		NUMBER(heap.freezes), "frozen", NUMBER(heap.frozen), "threshold",
 		supervised ? atomic_load(&heap.own) : gcstate_threshold(), "refused",
 		now.refused, "snapshots", snapshot_dict());
 #undef NUMBER
@@ -368,7 +370,9 @@ static PyMethodDef methods[] = {
 	 "status()\n--\n\n"
 	 "What is known of this process's heap, as a dict of plain values.\n\n"
 	 "state: unsupervised, alone (no daemon: CPython's own policy), else the verdict of the\n"
-	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`."},
+	 "moment (run, prepare, may, must, ceiling). used, budget, live: in `unit`.\n"
+	 "freezes: gc.freeze() run in windows for it; frozen: the objects set aside by that, which\n"
+	 "any full collection takes back."},
 	{"heap_summary", summary_call, METH_O,
 	 "heap_summary(untracked)\n--\n\n(objects, bytes, pause_us, rows)."},
 	{"sites_begin", sites_begin, METH_NOARGS, NULL},

@@ -20,11 +20,25 @@ void admit_add(struct admit *a, const struct heap *h)
 	a->heaps++;
 	if (rate <= 0 || period > 1e18)
 		return; /* it stands still: it asks for nothing */
+	a->singles++;
 	a->load += (double)h->span / period;
 	a->longest = nsec_max(a->longest, h->span);
 	a->pause = nsec_max(a->pause, h->predicted);
 	a->drain = nsec_max(a->drain, nsec_sub(h->span, h->predicted));
 	a->shortest = nsec_min(a->shortest, (nsec_t)period);
+}
+
+void admit_add_round(struct admit *a, const struct admit *members)
+{
+	a->heaps += members->heaps;
+	if (members->shortest == NSEC_NEVER)
+		return;
+	a->rounds++;
+	a->load += (double)members->longest / (double)nsec_max(members->shortest, 1);
+	a->longest = nsec_max(a->longest, members->longest);
+	a->pause = nsec_max(a->pause, members->pause);
+	a->drain = nsec_max(a->drain, members->drain);
+	a->shortest = nsec_min(a->shortest, members->shortest);
 }
 
 /* How much of the room is taken on that many slots; 1 is all of it. */
@@ -34,7 +48,9 @@ static double taken(const struct admit *a, unsigned slots)
 
 	if (a->shortest == NSEC_NEVER)
 		return 0;
-	if (slots >= a->heaps)
+	if (a->rounds && slots < a->heaps)
+		slots = 1;
+	if (slots >= a->heaps || (a->rounds == 1 && a->singles == 0))
 		return (double)a->longest / (double)nsec_max(a->shortest, 1) * 0.5;
 	return (a->load / slots + blocking) / ROOM;
 }

@@ -10,7 +10,8 @@
  *	Σ p/T / k  +  2 · longest p / shortest T  <=  that part
  *
  * (the second term: one pause that has just begun, and the longest at the end). With a slot for
- * each heap nobody waits at all.
+ * each heap nobody waits at all. A round of Policy=together is one collection that takes all its slots
+ * at once: it waits until nobody else pauses, and nobody else begins meanwhile, as if there was one slot.
  *
  * Private to daemon/core.
  */
@@ -22,6 +23,7 @@
 
 struct admit {
 	unsigned heaps;
+	unsigned singles, rounds; /* that ask for slots: heaps by themselves, rounds */
 	double load;		  /* Σ p/T: how many slots are in use on average */
 	nsec_t longest, shortest; /* span that a slot is taken, period */
 	nsec_t pause, drain;	  /* the longest of what makes up the span */
@@ -29,6 +31,8 @@ struct admit {
 
 void admit_init(struct admit *a);
 void admit_add(struct admit *a, const struct heap *h);
+/* Those that collect together, added up in an answer of their own, as one that asks with the others. */
+void admit_add_round(struct admit *a, const struct admit *members);
 void admit_answer(const struct admit *a, unsigned slots, struct core_admission *ret);
 
 #endif

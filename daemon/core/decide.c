@@ -26,11 +26,12 @@ nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 
 	if (h->in_snapshots.linked)
 		return nsec_min(start, demand_start_of(&s->snapshots, &h->in_snapshots));
-	if (!h->in_service.linked)
-		return start;
 	/* (Its own deadline is not asked of a node that is load, so it is minded here.) */
-	start = nsec_min(start, demand_start_of(&h->service->demand, &h->in_service));
-	start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
+	if (h->in_service.linked)
+		start = nsec_min(start,
+				 demand_start_of(&h->service->demand, &h->in_service));
+	if (h->in_host.linked)
+		start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
 	if (h->in_rivals.linked)
 		start = nsec_min(start, demand_start_of(&h->service->rivals->demand,
 							&h->in_rivals));
@@ -84,6 +85,8 @@ static void displace(struct supervisor *s, struct heap *h)
 	if (h->service->rivals)
 		demand_remove(&h->service->rivals->demand, &h->in_rivals);
 	demand_remove(&s->snapshots, &h->in_snapshots);
+	if (h->service->config.policy == POLICY_TOGETHER)
+		round_place(s, h);
 }
 
 /* Puts what h demands, or holds, where those see it that share its slots. */
@@ -104,16 +107,21 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 	if (heap_snapshots(h)) {
 		if (!h->in_snapshots.linked)
 			displace(s, h);
-		demand_set(&s->snapshots, &h->in_snapshots, latest, h->span, h->work,
+		demand_set(&s->snapshots, &h->in_snapshots, latest, h->span, h->work, 1,
 			   role);
 		return;
 	}
 	demand_remove(&s->snapshots, &h->in_snapshots);
-	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, role);
-	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, role);
+	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, 1,
+		   role);
+	if (h->service->config.policy == POLICY_TOGETHER) {
+		round_place(s, h);
+		return;
+	}
+	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, 1, role);
 	if (h->service->rivals)
 		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
-			   h->work, role);
+			   h->work, 1, role);
 }
 
 /* From here on it is let through even over the limit. */
@@ -343,7 +351,8 @@ void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 
 void decide_service(struct supervisor *s, struct service *service, nsec_t now)
 {
-	demand_resize(&service->demand, service->config.max_concurrent);
+	demand_resize(&service->demand, service_width(&service->config));
+	service->first = NULL;
 	list_for_each (l, &service->heaps)
 		decide_heap(s, list_entry(l, struct heap, siblings), now);
 }
@@ -389,7 +398,7 @@ static struct heap *most_pressing(const struct supervisor *s)
 		    (service->config.policy == POLICY_TOGETHER &&
 		     !round_fits(s, service)))
 			continue;
-		if (!best || h->in_host.deadline < best->in_host.deadline)
+		if (!best || h->in_service.deadline < best->in_service.deadline)
 			best = h;
 	}
 	return best;

@@ -11,6 +11,7 @@
 
 struct summary { /* of a run of nodes, in order of deadline */
 	uint32_t count, free;
+	uint64_t widths;
 	int64_t sum, longest, slack, latest;
 };
 
@@ -26,6 +27,7 @@ static struct summary of_node(const struct demand_node *n)
 	return (struct summary){
 		.count = 1,
 		.free = n->role == DEMAND_FREE,
+		.widths = n->width,
 		.sum = n->share,
 		.longest = n->work,
 		.slack = n->role == DEMAND_LOAD ? NONE : n->deadline - n->share,
@@ -37,7 +39,7 @@ static struct summary of_tree(const struct demand_node *n)
 {
 	if (!n)
 		return empty;
-	return (struct summary){n->count,   n->free,  n->sum,
+	return (struct summary){n->count,   n->free,  n->widths, n->sum,
 				n->longest, n->slack, n->latest};
 }
 
@@ -46,6 +48,7 @@ static struct summary join(struct summary a, struct summary b)
 	return (struct summary){
 		.count = a.count + b.count,
 		.free = a.free + b.free,
+		.widths = a.widths + b.widths,
 		.sum = a.sum + b.sum,
 		.longest = a.longest > b.longest ? a.longest : b.longest,
 		.slack = least(a.slack, b.slack == NONE ? NONE : b.slack - a.sum),
@@ -59,6 +62,7 @@ static void refresh(struct demand_node *n)
 
 	n->count = s.count;
 	n->free = s.free;
+	n->widths = s.widths;
 	n->sum = s.sum;
 	n->longest = s.longest;
 	n->slack = s.slack;
@@ -164,13 +168,15 @@ static int64_t clip(nsec_t span)
 	return span < (nsec_t)SPAN_MAX ? (int64_t)span : SPAN_MAX;
 }
 
-static int64_t share_of(const struct demand *d, int64_t work)
+static int64_t share_of(const struct demand *d, const struct demand_node *n)
 {
-	return (work + d->slots - 1) / d->slots;
+	if (n->width >= d->slots)
+		return n->work;
+	return (n->work * n->width + d->slots - 1) / d->slots;
 }
 
 void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t span,
-		nsec_t work, enum demand_role role)
+		nsec_t work, unsigned width, enum demand_role role)
 {
 	nsec_t deadline = nsec_add(latest, (nsec_t)clip(span));
 	int64_t when = deadline < (nsec_t)DEADLINE_MAX ? (int64_t)deadline : DEADLINE_MAX;
@@ -180,14 +186,15 @@ void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t s
 		return;
 	}
 	if (n->linked && n->deadline == when && n->span == clip(span) &&
-	    n->work == clip(work) && n->role == role)
+	    n->work == clip(work) && n->width == width && n->role == role)
 		return;
 	if (n->linked && n->deadline != when)
 		demand_remove(d, n);
 	n->deadline = when;
 	n->span = clip(span);
 	n->work = clip(work);
-	n->share = share_of(d, n->work);
+	n->width = width;
+	n->share = share_of(d, n);
 	n->role = role;
 	if (n->linked) {
 		refresh_up(n);
@@ -203,7 +210,7 @@ static void resize(struct demand *d, struct demand_node *n)
 		return;
 	resize(d, n->left);
 	resize(d, n->right);
-	n->share = share_of(d, n->work);
+	n->share = share_of(d, n);
 	refresh(n);
 }
 
@@ -229,6 +236,15 @@ struct demand_node *demand_first(const struct demand *d)
 	}
 }
 
+struct demand_node *demand_earliest(const struct demand *d)
+{
+	struct demand_node *n = d->root;
+
+	while (n && n->left)
+		n = n->left;
+	return n;
+}
+
 /* The node and all behind it. */
 static struct summary from(const struct demand_node *node)
 {
@@ -248,7 +264,7 @@ static nsec_t start_by(const struct demand *d, struct summary s, struct summary 
 
 	if (s.latest == NONE)
 		return NSEC_NEVER;
-	if (all.count > d->slots) {
+	if (all.count > 1 && all.widths > d->slots) {
 		int64_t others = all.longest - all.longest / d->slots;
 
 		start = least(start, s.slack - before.sum - others);
@@ -265,6 +281,7 @@ nsec_t demand_start_by(const struct demand *d)
 		return NSEC_NEVER;
 	s = from(first);
 	before.count -= s.count;
+	before.widths -= s.widths;
 	before.sum -= s.sum;
 	before.slack = before.latest = NONE;
 	return start_by(d, s, before);

@@ -34,8 +34,11 @@ struct demand_node {
 	bool linked;
 	enum demand_role role;
 	uint32_t priority;
-	uint32_t count, free;		     /* of the subtree */
-	int64_t deadline, span, work, share; /* share: work divided by the slots */
+	uint32_t count, free; /* of the subtree */
+	uint64_t widths;
+	unsigned width; /* how many slots it takes at once */
+	int64_t deadline, span, work,
+		share; /* share: of the slots, as long as they work */
 	/* Of the subtree. slack: min of deadline - sum of shares up to it, loads left out. */
 	int64_t sum, longest, slack, latest;
 };
@@ -49,10 +52,11 @@ void demand_init(struct demand *d, unsigned slots);
 /*
  * Adds the node, or moves it. latest: the latest start if it were alone; NSEC_NEVER takes it out.
  * span: how long it is expected to hold a slot; work (>= span): how long those behind it must allow
- * for, as predictions are exceeded now and then.
+ * for, as predictions are exceeded now and then. width: how many slots it takes at once (all, where
+ * there are fewer).
  */
 void demand_set(struct demand *d, struct demand_node *node, nsec_t latest, nsec_t span,
-		nsec_t work, enum demand_role role);
+		nsec_t work, unsigned width, enum demand_role role);
 void demand_remove(struct demand *d, struct demand_node *node);
 /* Takes another number of slots: O(n log n). */
 void demand_resize(struct demand *d, unsigned slots);
@@ -63,6 +67,8 @@ struct demand_node *demand_first(const struct demand *d);
  * waiting or holds a slot before it goes first. NSEC_NEVER: there is none; 0: too late already.
  */
 nsec_t demand_start_by(const struct demand *d);
+/* The node with the earliest deadline, whatever its role, or NULL. */
+struct demand_node *demand_earliest(const struct demand *d);
 /* By when this one must start, given all with later deadlines. */
 nsec_t demand_start_of(const struct demand *d, const struct demand_node *node);
 

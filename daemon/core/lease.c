@@ -50,7 +50,8 @@ static void take_slot(struct supervisor *s, struct heap *h)
 	list_append(&s->holders, &h->holding);
 }
 
-static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at)
+static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at,
+			nsec_t now)
 {
 	struct service *service = h->service;
 
@@ -60,13 +61,16 @@ static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nse
 	h->paused = kind != WIRE_SNAPSHOT;
 	if (!h->paused)
 		return;
+	contention_change(&s->contention, 1, now);
+	h->run_area = contention_area(&s->contention, now);
+	h->run_seen = now;
 	if (++service->paused_now > service->paused_max)
 		service->paused_max = service->paused_now;
 	if (++s->paused_now > s->paused_max)
 		s->paused_max = s->paused_now;
 }
 
-static void run_ended(struct supervisor *s, struct heap *h)
+static void run_ended(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	if (!h->running)
 		return;
@@ -74,6 +78,7 @@ static void run_ended(struct supervisor *s, struct heap *h)
 	if (!h->paused)
 		return;
 	h->paused = false;
+	contention_change(&s->contention, -1, now);
 	h->service->paused_now--;
 	s->paused_now--;
 }
@@ -118,6 +123,13 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 		l->state == LEASE_OPEN && reason == REASON_EXPIRED ? l->closes : 0;
 	h->last_overran = reason == REASON_OVERRUN;
 	*l = (struct lease){.state = LEASE_NONE};
+}
+
+/* It does not end what its round was for. */
+static void drop_out(const struct heap *h)
+{
+	if (h->service->config.policy == POLICY_TOGETHER)
+		h->service->dropped_out++;
 }
 
 static void retry_later(struct heap *h, nsec_t now)
@@ -252,7 +264,7 @@ static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
 	h->retries = 0;
-	run_started(s, h, h->lease.kind, begin);
+	run_started(s, h, h->lease.kind, begin, now);
 	decide_record(s, h, REASON_BEGAN, 0, now);
 	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
@@ -291,7 +303,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 		/* Counted at its end; a window that waits for the same thing is moot. */
 		if (begin->kind != WIRE_MINOR && h->lease.state != LEASE_NONE)
 			lease_revoke(s, h, REASON_MOOT, now);
-		run_started(s, h, begin->kind, at);
+		run_started(s, h, begin->kind, at, now);
 		return 0;
 	}
 	if (h->lease.state == LEASE_OPEN && h->lease.id == begin->window &&
@@ -361,11 +373,11 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
 	if (in_window && mine) {
-		run_ended(s, h);
+		run_ended(s, h, now);
 		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
 	} else if (h->lease.state != LEASE_IN_USE) {
 		/* (What is told after the fact does not end a collection under way.) */
-		run_ended(s, h);
+		run_ended(s, h, now);
 		if (end->kind != WIRE_MINOR)
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
@@ -382,14 +394,14 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	if (h->lease.state == LEASE_NONE)
 		return;
 	if (h->lease.state == LEASE_IN_USE)
-		run_ended(s, h);
+		run_ended(s, h, now);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		h->declined++;
 	if (reason == REASON_EXPIRED)
 		h->expired++;
-	if (h->service->config.policy == POLICY_TOGETHER && reason != REASON_MOOT)
-		h->service->dropped_out++;
+	if (reason != REASON_MOOT)
+		drop_out(h);
 	/* It had its chance: if it wants another one, it waits from then on. */
 	h->wanting_since = NSEC_NEVER;
 	if (reason != REASON_MOOT)
@@ -399,9 +411,11 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	run_ended(s, h);
-	if (h->lease.state != LEASE_NONE)
-		finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
+	run_ended(s, h, now);
+	if (h->lease.state == LEASE_NONE)
+		return;
+	drop_out(h);
+	finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
 }
 
 nsec_t lease_deadline(const struct heap *h)
@@ -442,8 +456,9 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		h->overruns++;
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
-		run_ended(s, h);
+		run_ended(s, h, now);
 		h->silent = true;
+		drop_out(h);
 		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;
 	}

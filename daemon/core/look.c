@@ -5,13 +5,25 @@
 #include "daemon/core/admit.h"
 #include "daemon/core/state.h"
 
+static void admit_members(struct admit *host, const struct service *service)
+{
+	bool together = service->config.policy == POLICY_TOGETHER;
+	struct admit round;
+
+	admit_init(&round);
+	list_for_each (l, &service->heaps)
+		admit_add(together ? &round : host, list_entry(l, struct heap, siblings));
+	if (together)
+		admit_add_round(host, &round);
+}
+
 void supervisor_status(const struct supervisor *s, struct core_status *ret)
 {
 	struct admit admit;
 
 	admit_init(&admit);
-	list_for_each (l, &s->heaps)
-		admit_add(&admit, list_entry(l, struct heap, all));
+	list_for_each (l, &s->services)
+		admit_members(&admit, list_entry(l, struct service, all));
 	*ret = (struct core_status){
 		.heaps = (unsigned)s->n_heaps,
 		.services = s->n_services,
@@ -72,6 +84,9 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.pause_p50 = histogram_quantile(&h->pauses, 500),
 		.pause_p99 = histogram_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
+		.predictions = h->accuracy.pauses,
+		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
+		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
 		.yield_last = h->yield_last,
 		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
 		.reason = h->reason,
@@ -244,6 +259,11 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			.would_wait = service->would_wait,
 			.dropped_out = service->dropped_out,
 			.wait_p99 = histogram_quantile(&service->waits, 990),
+			.predictions = service->accuracy.pauses,
+			.prediction_coverage_permille =
+				accuracy_coverage_permille(&service->accuracy),
+			.over_prediction_p50_permille =
+				accuracy_over_p50_permille(&service->accuracy),
 			.utilization_permille =
 				(unsigned)((double)service->busy / slots * 1000),
 		};

@@ -16,6 +16,38 @@ static bool takes_part(const struct heap *h, nsec_t now)
 	       heap_worth_from(h) <= now;
 }
 
+static void withdraw(struct supervisor *s, struct heap *h)
+{
+	demand_remove(&s->demand, &h->in_host);
+	if (h->service->rivals)
+		demand_remove(&h->service->rivals->demand, &h->in_rivals);
+}
+
+void round_place(struct supervisor *s, struct heap *h)
+{
+	struct service *service = h->service;
+	const struct demand *d = &service->demand;
+	const struct demand_node *node = demand_earliest(d);
+	struct heap *first = node ? list_entry(node, struct heap, in_service) : NULL;
+	nsec_t latest, span, work;
+
+	if (h != first)
+		withdraw(s, h);
+	if (service->first && service->first != first)
+		withdraw(s, service->first);
+	service->first = first;
+	if (!first)
+		return;
+	span = (nsec_t)node->span;
+	latest = nsec_sub((nsec_t)node->deadline, span);
+	work = (nsec_t)d->root->longest;
+	demand_set(&s->demand, &first->in_host, latest, span, work, service->n_heaps,
+		   node->role);
+	if (service->rivals)
+		demand_set(&service->rivals->demand, &first->in_rivals, latest, span,
+			   work, service->n_heaps, node->role);
+}
+
 bool round_fits(const struct supervisor *s, const struct service *service)
 {
 	/* A round that is larger than the host gets it for itself. */

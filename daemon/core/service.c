@@ -2,6 +2,7 @@
 #include "daemon/core/service.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ int service_new(const struct core_service_config *config, const char *name, uint
 	service->since = now;
 	service->config = *config;
 	name_copy(service->config.name, sizeof(service->config.name), name);
-	demand_init(&service->demand, config->max_concurrent);
+	demand_init(&service->demand, service_width(config));
 	*ret = service;
 	return 0;
 }
@@ -50,6 +51,12 @@ struct service *service_free(struct service *service)
 	}
 	free(service);
 	return NULL;
+}
+
+unsigned service_width(const struct core_service_config *config)
+{
+	/* In a round nobody waits for anybody. */
+	return config->policy == POLICY_TOGETHER ? UINT_MAX : config->max_concurrent;
 }
 
 void service_drained_in(struct service *service, nsec_t took)

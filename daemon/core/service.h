@@ -4,6 +4,8 @@
 #define RTGCD_CORE_SERVICE_H
 
 #include "client/wire/list.h"
+#include "daemon/core/accuracy.h"
+#include "daemon/core/contention.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/supervisor.h"
@@ -20,6 +22,7 @@ struct service {
 	struct rivals *rivals; /* NULL: it has none */
 	struct list among_rivals;
 	struct demand demand;
+	struct heap *first; /* Policy=together: who stands for all in the host's demand */
 	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;
 	uint32_t uid;
@@ -33,13 +36,17 @@ struct service {
 		would_wait; /* Policy=observe: windows that another policy had held back */
 	uint64_t dropped_out;	/* Policy=together: members that missed their round */
 	struct histogram waits; /* from wanting to begin */
-	nsec_t drain_typical;	/* announce to open, an upper estimate; 0: not known */
-	nsec_t since, busy;	/* utilisation: slot time used since then */
+	struct contention *contention; /* of the host */
+	struct accuracy accuracy;      /* of the pauses predicted for its heaps */
+	nsec_t drain_typical; /* announce to open, an upper estimate; 0: not known */
+	nsec_t since, busy;   /* utilisation: slot time used since then */
 };
 
 int service_new(const struct core_service_config *config, const char *name, uint32_t uid,
 		nsec_t now, struct service **ret);
 struct service *service_free(struct service *service);
+/* For how many of its heaps at once the demand is worked out. */
+unsigned service_width(const struct core_service_config *config);
 /* Learns how long draining takes. */
 void service_drained_in(struct service *service, nsec_t took);
 

@@ -12,6 +12,7 @@
 #ifndef RTGCD_CORE_STATE_H
 #define RTGCD_CORE_STATE_H
 
+#include "daemon/core/contention.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
 #include "daemon/core/rivals.h"
@@ -49,6 +50,7 @@ struct supervisor {
 
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
+	struct contention contention; /* of those pauses */
 	uint64_t window_seq;
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
 
@@ -95,6 +97,11 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now);
 void direct_flush(struct supervisor *s);
 
 /* ---- round.c ---- */
+/*
+ * Those who pause together do not wait for each other: in the demand that others share, whichever of
+ * them must start first stands for all, and takes as many slots as they are. h's node has changed.
+ */
+void round_place(struct supervisor *s, struct heap *h);
 /* May the service's round start now, within the limits? */
 bool round_fits(const struct supervisor *s, const struct service *service);
 /* One window for all members that have something to free. */

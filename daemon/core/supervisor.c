@@ -147,6 +147,7 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	s->n_configs = config->n_services;
 	s->defaults = config->defaults;
 	s->max_concurrent = config->max_concurrent;
+	s->contention.limit = config->max_concurrent;
 	s->pool.total_bytes = (double)config->memory_budget;
 	s->any_rivals = false;
 	for (size_t i = 0; i < s->n_configs; i++)
@@ -289,6 +290,7 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 		service_free(service);
 		return r;
 	}
+	service->contention = &s->contention;
 	list_append(&s->services, &service->all);
 	service->hash_next = *service_bucket(s, uid, name);
 	*service_bucket(s, uid, name) = service;

@@ -176,7 +176,7 @@ static void frozen(struct heap *h, const struct wire_end *end, uint64_t used)
 	struct yield *y = &h->yield;
 
 	if (end->used <= used / 2) {
-		y->frozen = true;
+
 		y->freezes += y->freezes < DOUBLINGS_MAX;
 	} else {
 		y->useless = true;
@@ -197,7 +197,6 @@ static void looked_at_whole(struct heap *h, const struct wire_end *end, uint64_t
 	y->base_allocated = h->report.allocated;
 	y->base_live = end->live;
 	y->base_rss = h->report.rss_bytes;
-	y->frozen = false;
 }
 
 static void collected(struct heap *h, const struct wire_end *end, uint64_t used,
@@ -205,21 +204,20 @@ static void collected(struct heap *h, const struct wire_end *end, uint64_t used,
 {
 	double walked = (double)end->live + (double)end->freed;
 	struct yield *y = &h->yield;
-	/* The program's own collections pass over what is frozen. */
-	bool partial = y->frozen && end->cause == WIRE_UNCOORDINATED;
 
 	y->per_s = (float)((double)end->freed * (double)NSEC_PER_SEC /
 			   (double)nsec_max(pause, 1));
 	if (walked <= 0)
 		return; /* it tells no figures */
+	if (end->kind == WIRE_SNAPSHOT && end->freed == 0 && end->used > used / 2)
+		return; /* it came to nothing */
 	if ((double)end->freed * 1000 >= walked * h->service->config.min_yield_permille) {
 		y->empty = y->freezes = 0;
 		y->useless = false;
-	} else if (!partial) {
+	} else {
 		y->empty += y->empty < UINT8_MAX;
 	}
-	if (!partial)
-		looked_at_whole(h, end, used, begin);
+	looked_at_whole(h, end, used, begin);
 }
 
 void yield_learn(struct heap *h, const struct wire_end *end, nsec_t begin, nsec_t pause)

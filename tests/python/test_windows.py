@@ -86,7 +86,7 @@ APP = """
 
 @pytest.fixture(scope="module")
 def daemon():
-    with harness.Daemon(config="[Service:web]\nMaxConcurrent=1\n") as d:
+    with harness.Daemon(config="[Service:web]\nMaxConcurrent=1\nMinYield=0%\n") as d:
         yield d
 
 

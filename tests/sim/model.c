@@ -190,12 +190,13 @@ static void end(struct sim *sim, struct sim_heap *h)
 	sim->gc_time += sim->now - h->began;
 	h->collecting = false;
 	h->at = sim->now;
-	h->used = 0;
+	if (h->kind != WIRE_FREEZE || !h->spec.freezes_in_vain)
+		h->used = 0;
 	e.end = (struct wire_end){.window = h->in_use,
 				  .begin = h->began,
 				  .end = sim->now,
 				  .freed = (uint64_t)freed,
-				  .used = 0,
+				  .used = (uint64_t)h->used,
 				  .live = (uint64_t)(h->live + h->trash),
 				  .kind = h->kind,
 				  .cause = h->in_use ? WIRE_IN_WINDOW : WIRE_FORCED};

@@ -30,6 +30,7 @@ struct sim_heap_spec {
 	unsigned service;
 	uint32_t caps;
 	uint8_t kinds; /* besides majors */
+	bool freezes_in_vain;
 	uint64_t
 		budget; /* units; 0: the daemon's share, a quarter of live until it says */
 	double rate;	/* units a second */

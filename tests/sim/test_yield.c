@@ -116,6 +116,25 @@ static void without_freezes_the_budget_is_raised_instead(void **state)
 	finish(sim);
 }
 
+static void freezes_that_do_not_help_are_not_repeated(void **state)
+{
+	struct sim *sim = malloc(sizeof(*sim));
+	struct sim_heap *h = start(sim, 1 << WIRE_FREEZE);
+
+	h->spec.freezes_in_vain = true;
+	run_on(sim, 60 * MINUTE);
+	assert_int_equal(h->collections[WIRE_FREEZE], 1);
+	assert_in_range(h->collections[WIRE_MAJOR], 4, 12);
+	/* Until there was garbage in between. */
+	h->spec.garbage = 1;
+	run_on(sim, 20 * MINUTE);
+	assert_int_equal(h->collections[WIRE_FREEZE], 1);
+	h->spec.garbage = 0;
+	run_on(sim, 20 * MINUTE);
+	assert_int_equal(h->collections[WIRE_FREEZE], 2);
+	finish(sim);
+}
+
 static void a_changed_rate_is_reason_to_look_again(void **state)
 {
 	struct sim *sim = malloc(sizeof(*sim));
@@ -179,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_live_heap_is_frozen_and_garbage_is_still_found),
 		cmocka_unit_test(without_freezes_the_budget_is_raised_instead),
+		cmocka_unit_test(freezes_that_do_not_help_are_not_repeated),
 		cmocka_unit_test(a_changed_rate_is_reason_to_look_again),
 		cmocka_unit_test(heaps_with_garbage_are_left_alone),
 		cmocka_unit_test(min_yield_of_nothing_switches_it_off),

@@ -136,6 +136,47 @@ static void ranks_collect_together(void **state)
 	assert_null(world_find(w, ACTION_OPEN, 1));
 }
 
+/* Four that pause for as long as 200 units take, on two slots: as far ahead as for one of them. */
+static void ranks_do_not_make_room_for_each_other(void **state)
+{
+	struct world *w = *state;
+	const struct action *open;
+
+	for (uint64_t heap = 1; heap <= 4; heap++)
+		world_join(w, heap, "ranks", QUIET);
+	for (unsigned round = 0; round < 4; round++) {
+		open = world_fill_until(w, 4, 500, ACTION_OPEN, 20 * SEC);
+		for (uint64_t heap = 1; round > 0 && heap <= 4; heap++)
+			assert_true(world_heap(w, heap).used >= 850);
+		world_until(w, open->window.opens + 400 * MS);
+		for (uint64_t heap = 1; heap <= 4; heap++) {
+			uint64_t window = world_find(w, ACTION_OPEN, heap)->window.window;
+
+			w->now -= 400 * MS;
+			world_begin(w, heap, window, WIRE_IN_WINDOW);
+			w->now += 400 * MS;
+			world_end(w, heap, window, WIRE_IN_WINDOW, 400 * MS);
+		}
+		world_forget(w);
+	}
+	assert_int_equal(world_status(w).over_limit, 0);
+}
+
+/* One that shares the host with a round is early enough for it: it may have to wait for all of it. */
+static void others_make_room_for_a_round(void **state)
+{
+	struct world *w = *state;
+	nsec_t now, pause;
+
+	for (uint64_t heap = 1; heap <= 5; heap++)
+		world_join(w, heap, heap < 5 ? "ranks" : "alone", 0);
+	world_fill_until(w, 5, 50, ACTION_OPEN, 30 * SEC);
+	now = w->now;
+	pause = world_heap(w, 1).predicted[WIRE_MAJOR];
+	for (uint64_t heap = 1; heap <= 5; heap++)
+		assert_true(now + pause <= world_heap(w, heap).latest_start + 60 * MS);
+}
+
 static void round_waits_for_the_host(void **state)
 {
 	struct world *w = *state;
@@ -261,6 +302,8 @@ int main(void)
 		T(rivals_never_pause_together),
 		T(rivals_start_early_enough_for_each_other),
 		T(ranks_collect_together),
+		T(ranks_do_not_make_room_for_each_other),
+		T(others_make_room_for_a_round),
 		T(round_waits_for_the_host),
 		T(observed_services_are_let_go),
 		T(idle_policy_takes_any_idleness),

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of the core that stand alone: histogram, prediction, placement, timers,
+/* The parts of the core that stand alone: histogram, placement, timers,
  * reasons. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/admit.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
-#include "daemon/core/predict.h"
 #include "daemon/core/reason.h"
 #include "daemon/core/timers.h"
 #include "tests/unit/world.h"
@@ -63,52 +63,6 @@ static void histogram_edges(void **state)
 	histogram_add(&h, NSEC_NEVER);
 	assert_true(histogram_quantile(&h, 1000) == NSEC_NEVER);
 	assert_int_equal(h.count, 2);
-}
-
-/* ---- Prediction ---- */
-
-static void predicts_high_before_it_knows(void **state)
-{
-	struct predict p = {.count = 0};
-
-	assert_true(predict_pause(&p, WIRE_OBJECTS, 1000000) >= 200 * MS);
-	assert_true(predict_pause(&p, WIRE_OBJECTS, 0) >= MS);
-	assert_true(predict_pause(&p, WIRE_OBJECTS, UINT64_MAX) <= 60 * SEC);
-}
-
-static void scales_with_the_size_driver(void **state)
-{
-	struct predict p = {.count = 0};
-	nsec_t small, big;
-
-	for (int i = 0; i < 20; i++)
-		predict_learn(&p, 500000, 100 * MS);
-	small = predict_pause(&p, WIRE_OBJECTS, 500000);
-	big = predict_pause(&p, WIRE_OBJECTS, 1000000);
-	assert_in_range(small, 100 * MS, 150 * MS);
-	assert_in_range(big, 2 * small - MS, 2 * small + MS);
-}
-
-static void noisy_pauses_are_covered(void **state)
-{
-	struct predict p = {.count = 0};
-	unsigned inside = 0, n = 2000;
-	double over = 0;
-
-	random_state = 7;
-	for (unsigned i = 0; i < n + 20; i++) {
-		/* 100 ns an object, give or take a fifth. */
-		nsec_t pause = (nsec_t)(1e6 * (80 + (double)(next_random() % 40)));
-		nsec_t predicted = predict_pause(&p, WIRE_OBJECTS, 1000000);
-
-		if (i >= 20) {
-			inside += pause <= predicted;
-			over += (double)predicted / (double)pause;
-		}
-		predict_learn(&p, 1000000, pause);
-	}
-	assert_true(inside >= n * 99 / 100);
-	assert_true(over / n <= 1.5);
 }
 
 /* ---- Demand ---- */
@@ -167,7 +121,7 @@ static void one_slot_demand_is_exact(void **state)
 					       1 + next_random() % 30};
 			order[i] = i;
 			demand_set(&d, &nodes[i], jobs[i].latest, jobs[i].span,
-				   jobs[i].span, DEMAND_FREE);
+				   jobs[i].span, 1, DEMAND_FREE);
 		}
 		start = demand_start_by(&d);
 		assert_true(any_order_feasible(jobs, order, 0, n, start));
@@ -187,7 +141,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 {
 	int64_t start = INT64_MAX, sum = 0, longest = 0, latest = INT64_MAX,
 		done = INT64_MIN;
-	unsigned count = 0;
+	unsigned count = 0, widths = 0, width;
 
 	for (;;) {
 		const struct demand_node *next = NULL;
@@ -201,7 +155,9 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 			break;
 		done = next->deadline;
 		count++;
-		sum += (next->work + slots - 1) / slots;
+		width = next->width < slots ? next->width : slots;
+		widths += next->width;
+		sum += (next->work * width + slots - 1) / slots;
 		longest = next->work > longest ? next->work : longest;
 		if (next->role == DEMAND_LOAD || next->deadline < from)
 			continue;
@@ -213,7 +169,7 @@ static nsec_t plain_start(const struct demand_node *nodes, unsigned slots, int64
 	if (latest == INT64_MAX)
 		return NSEC_NEVER;
 	start -= longest - longest / slots;
-	if (count <= slots || start > latest)
+	if (count <= 1 || widths <= slots || start > latest)
 		start = latest;
 	return start > 0 ? (nsec_t)start : 0;
 }
@@ -238,6 +194,7 @@ static void demand_follows_every_change(void **state)
 			else
 				demand_set(&d, n, deadline > span ? deadline - span : 0,
 					   span, span + next_random() % 500,
+					   1 + (unsigned)next_random() % 5,
 					   (enum demand_role)(next_random() % 3));
 			if (round % 20)
 				continue;
@@ -265,9 +222,9 @@ static void absurd_demands_do_not_overflow(void **state)
 	demand_init(&d, 3);
 	for (int i = 0; i < 1000; i++)
 		demand_set(&d, &nodes[i], NSEC_NEVER - 1, NSEC_NEVER, NSEC_NEVER,
-			   DEMAND_FREE);
+			   UINT32_MAX, DEMAND_FREE);
 	assert_true(demand_start_by(&d) > 1000000 * SEC);
-	demand_set(&d, &nodes[0], 0, NSEC_NEVER, NSEC_NEVER, DEMAND_FREE);
+	demand_set(&d, &nodes[0], 0, NSEC_NEVER, NSEC_NEVER, 1, DEMAND_FREE);
 	assert_int_equal(demand_start_by(&d), 0);
 	for (int i = 0; i < 1000; i++)
 		demand_remove(&d, &nodes[i]);
@@ -327,14 +284,44 @@ static void every_reason_has_its_own_key_and_a_sentence(void **state)
 	assert_string_equal(reason_key(REASON_COUNT), "unknown");
 }
 
+/* A round takes all slots of the host: others wait for it as if there was one. By itself it waits for nobody. */
+static void rounds_are_admitted_as_one_collection(void **state)
+{
+	struct admit round = {.heaps = 4,
+			      .singles = 4,
+			      .load = 0.6,
+			      .longest = 3 * SEC / 2,
+			      .shortest = 10 * SEC};
+	struct admit others = {.heaps = 2,
+			       .singles = 2,
+			       .load = 0.3,
+			       .longest = 3 * SEC / 2,
+			       .shortest = 10 * SEC};
+	struct admit host;
+	struct core_admission answer;
+
+	admit_init(&host);
+	admit_add_round(&host, &round);
+	admit_answer(&host, 2, &answer);
+	assert_true(answer.schedulable);
+	assert_int_equal(answer.heaps, 4);
+	admit_answer(&others, 2, &answer);
+	assert_true(answer.schedulable);
+	host = others;
+	admit_add_round(&host, &round);
+	admit_answer(&host, 2, &answer);
+	assert_false(answer.schedulable);
+	assert_int_equal(answer.needs_concurrent, 6);
+	admit_answer(&host, 6, &answer);
+	assert_true(answer.schedulable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rounds_are_admitted_as_one_collection),
 		cmocka_unit_test(quantiles_are_close_to_the_sorted_ones),
 		cmocka_unit_test(histogram_edges),
-		cmocka_unit_test(predicts_high_before_it_knows),
-		cmocka_unit_test(scales_with_the_size_driver),
-		cmocka_unit_test(noisy_pauses_are_covered),
 		cmocka_unit_test(one_slot_demand_is_exact),
 		cmocka_unit_test(demand_follows_every_change),
 		cmocka_unit_test(absurd_demands_do_not_overflow),

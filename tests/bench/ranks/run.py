@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT
+"""Ranks in lockstep, as in data-parallel training: CPython's own policy against Policy=together.
+
+make bench BENCH=together   interleaved rounds, medians, held against the goals
+
+A step is hit when a full collection of any rank falls into it, by that rank's own record of its
+pauses and of its steps; it is slow when it took the job more than twice as long as usual. The program
+of the ranks is the same in both runs; under rtgcd it is started by python3 -m rtgc.
+"""
+
+import argparse
+import bisect
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent.parent
+sys.path[:0] = [str(TESTS), str(HERE.parent / "demo")]
+
+import check_pauses  # noqa: E402
+from hub import Hub  # noqa: E402
+from processes import Failure, Process, wait_until  # noqa: E402
+
+RUNS = ("default", "together")
+RECORDER = HERE.parent / "demo" / "recorder"
+CONFIG = "[Service:ranks]\nPolicy=together\n"
+STEPS_NOT_COUNTED = 20  # until all have started to work
+COLUMNS = (
+    ("run", 10), ("steps", 7), ("hit", 6), ("slow", 6), ("lost", 8), ("total", 8), ("step p50", 10), ("p99", 8), ("max", 8),
+    ("collections", 13), ("longest", 9), ("dropped out", 13), ("forced", 8), ("over limit", 12),
+)
+UNITS = ("", "", "", "", "s", "s", "ms", "ms", "ms", "", "ms", "", "", "")
+COUNTS = ("dropped_out", "forced", "over_limit")
+KEYS = ("steps", "hit", "slow", "lost_s", "total_s", "step_p50_ms", "step_p99_ms", "step_max_ms", "collections",
+        "longest_pause_ms", *COUNTS)
+
+
+@dataclasses.dataclass
+class Measured:
+    figures: dict
+    released: list  # time.monotonic_ns(): the end of each step of the job
+    pauses: list
+    ranks: dict  # process id -> rank
+    ends: dict  # process id -> the end of each step as that rank saw it
+
+
+def quantile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def hit_steps(ends, pauses):
+    """The steps [end of the one before, end) of its own that a pause of that rank touches."""
+    hit = set()
+    for pause in pauses:
+        mine = ends[pause.pid]
+        step = bisect.bisect_right(mine, pause.begin_ns)
+        while 0 < step < len(mine) and mine[step - 1] < pause.end_ns:
+            hit.add(step)
+            step += 1
+    return hit
+
+
+def figures_of(measured, counts):
+    released, pauses = measured.released, measured.pauses
+    length = [(end - begin) / 1e6 for begin, end in zip(released, released[1:])]
+    usual = statistics.median(length)
+    slow = [one for one in length if one > 2 * usual]
+    return {
+        "steps": len(length),
+        "hit": len(hit_steps(measured.ends, pauses)),
+        "slow": len(slow),
+        # What the slow steps took beyond a usual one.
+        "lost_s": sum(one - usual for one in slow) / 1e3,
+        "total_s": (released[-1] - released[0]) / 1e9,
+        "step_p50_ms": usual,
+        "step_p99_ms": quantile(length, 0.99),
+        "step_max_ms": max(length),
+        "collections": len(pauses),
+        "longest_pause_ms": check_pauses.longest_ms(pauses),
+        **counts,
+    }
+
+
+def run_ranks(args, where, env, launcher, count):
+    """The steps' ends, which process was which, and what count() counted meanwhile."""
+    path, first, last = str(where / "hub"), STEPS_NOT_COUNTED, STEPS_NOT_COUNTED + args.steps
+    # At the end of the first step and of one more than the last they wait to be counted.
+    hub = Hub(path, args.ranks, hold=(first, last + 1))
+    ranks, counts = [], []
+    try:
+        for rank in range(args.ranks):
+            ranks.append(Process(f"rank{rank}", [
+                sys.executable, *launcher, str(HERE / "rank.py"), path, str(rank),
+                str(last + 1), str(args.samples), str(args.work),
+                str(where / f"rank{rank}.steps"),
+            ], str(where / f"rank{rank}.log"), env))
+        for step in (first, last + 1):
+            wait_until(hub.held.is_set, f"the ranks have made {step} steps", args.timeout, *ranks)
+            counts.append(count())
+            hub.go()
+        for rank in ranks:
+            if rank.wait(args.timeout) != 0:
+                rank.fail("has not ended well")
+    finally:
+        for rank in ranks:
+            rank.stop()
+        hub.close()
+    counted = {key: counts[1][key] - counts[0][key] for key in counts[0]}
+    return hub.released[first - 1:last], {rank.pid: i for i, rank in enumerate(ranks)}, counted
+
+
+def under_rtgcd(args, where, env):
+    import harness  # of a build folder that main() has named
+
+    with harness.Daemon(config=CONFIG) as daemon:
+        ours = daemon.env()
+        env = {**env, "RTGC_SOCKET": ours["RTGC_SOCKET"]}
+
+        def count():
+            service, = daemon.services()
+            heaps = daemon.heaps()
+            if len(heaps) != args.ranks or service["name"] != "ranks":
+                raise Failure(f"{len(heaps)} ranks are supervised in the end, not {args.ranks}")
+            return {key: service[key] for key in COUNTS}
+
+        return run_ranks(args, where, env, ("-m", "rtgc", "--service", "ranks"), count)
+
+
+def measure(run, args, where):
+    build = args.build.resolve()
+    env = {"RECORD_DIR": str(where), "PYTHONDONTWRITEBYTECODE": "1",
+           "PYTHONPATH": os.pathsep.join((str(RECORDER), str(build / "client/python/stage"))),
+           "LD_LIBRARY_PATH": str(build / ".libs")}
+    if run == "default":
+        released, ranks, counts = run_ranks(args, where, env, (), dict)
+        counts = dict.fromkeys(COUNTS)
+    else:
+        released, ranks, counts = under_rtgcd(args, where, env)
+    ends = {}
+    for pid, rank in ranks.items():
+        lines = (where / f"rank{rank}.steps").read_text().split()
+        ends[pid] = [int(line) for line in lines][STEPS_NOT_COUNTED - 1:-1]
+    pauses = check_pauses.full(check_pauses.read_records(where), released[0], released[-1])
+    measured = Measured({}, released, pauses, ranks, ends)
+    measured.figures = figures_of(measured, counts)
+    return measured
+
+
+# ---- What is made of it ----------------------------------------------------------------------
+
+
+def median(rounds):
+    def middle(key):
+        values = [one.figures[key] for one in rounds]
+        if None in values:
+            return None
+        return max(values) if key in ("forced", "over_limit") else statistics.median(values)
+
+    return {key: middle(key) for key in KEYS}
+
+
+def table(runs):
+    def row(cells):
+        return "".join(str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
+                       for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS))).rstrip()
+
+    lines = [row(name for name, _ in COLUMNS), row(UNITS)]
+    lines.append("-" * max(map(len, lines)))
+    for name, figures in runs.items():
+        cells = [f"{figures[key]:.{2 if key.endswith('_s') else 1}f}" if key.endswith(("_s", "_ms"))
+                 else "-" if figures[key] is None else f"{figures[key]:g}" for key in KEYS]
+        lines.append(row([name, *cells]))
+    return "\n".join(lines)
+
+
+def checks(runs, rounds):
+    def check(name, value, limit, passed):
+        return {"name": name, "value": round(value, 4), "limit": limit, "pass": passed}
+
+    default, ours = runs["default"], runs["together"]
+    fewer = default["hit"] / max(ours["hit"], 1)
+    slow = default["slow"] / max(ours["slow"], 1)
+    total = ours["total_s"] / default["total_s"]
+    least = min(one.figures["collections"] for one in rounds["together"])
+    return [
+        check("steps hit, default / together, at least", fewer, 3, fewer >= 3),
+        check("slow steps, default / together, at least", slow, 3, slow >= 3),
+        check("total time, together / default, less than", total, 1, total < 1),
+        check("forced, together, at most", ours["forced"], 0, ours["forced"] == 0),
+        check("full collections in each round, together, at least", least, 1, least >= 1),
+    ]
+
+
+def document(args, runs, rounds, found):
+    return {
+        "runs": runs,
+        "checks": found,
+        "passed": all(check["pass"] for check in found),
+        "rounds": [{run: rounds[run][i].figures for run in RUNS} for i in range(args.rounds)],
+        "parameters": {key: getattr(args, key) for key in ("ranks", "steps", "samples", "work")},
+        "machine": {"cpus": len(os.sched_getaffinity(0)), "kernel": platform.release(),
+                    "python": platform.python_version(), "load_average": os.getloadavg()},
+    }
+
+
+def all_rounds(args, directory):
+    """Interleaved, so that an unrest of the machine meets both runs alike."""
+    rounds = {run: [] for run in RUNS}
+    for number in range(args.rounds):
+        for run in RUNS:
+            print(f"round {number + 1} of {args.rounds}: {run}", file=sys.stderr, flush=True)
+            where = directory / "runs" / f"{run}-{number + 1}"
+            where.mkdir(parents=True)
+            rounds[run].append(measure(run, args, where))
+    return rounds
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="the build folder")
+    parser.add_argument("--results", type=pathlib.Path, required=True, help="where they go")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--strict", action="store_true", help="status 1 when a goal is missed")
+    parser.add_argument("--ranks", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--samples", type=int, default=600_000, help="live objects a rank")
+    parser.add_argument("--work", type=int, default=1500, help="walks of the batch a step")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds for one run")
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    os.environ["RTGC_SRCDIR"] = str(TESTS.parent)
+    os.environ["RTGC_BUILDDIR"] = str(args.build.resolve())
+    directory = args.results.resolve()
+    shutil.rmtree(directory / "runs", ignore_errors=True)
+    rounds = all_rounds(args, directory)
+    runs = {run: median(measured) for run, measured in rounds.items()}
+    found = checks(runs, rounds)
+    goals = "\n".join(f"{'ok    ' if check['pass'] else 'MISSED'}  {check['name']} {check['limit']:g}: "
+                      f"{check['value']:g}" for check in found)
+    print(table(runs) + "\n\n" + goals)
+    (directory / "table.txt").write_text(table(runs) + "\n\n" + goals + "\n")
+    result = document(args, runs, rounds, found)
+    (directory / "together.json").write_text(json.dumps(result, indent=2) + "\n")
+    import timeline  # imports matplotlib, which takes a second
+
+    timeline.draw(rounds["default"][0], rounds["together"][0], directory / "timeline.png")
+    print("\nWritten:", *(directory / name for name in ("together.json", "table.txt", "timeline.png")),
+          sep="\n  ")
+    return 1 if args.strict and not result["passed"] else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        sys.exit(f"together: {failure}")
