@@ -18,12 +18,14 @@ libdaemon_la_SOURCES = \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_files.c daemon/config_files.h \
+	daemon/config_show.c daemon/config_show.h \
 	daemon/control.c daemon/control.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \
 	daemon/guard.c daemon/guard.h \
 	daemon/haproxy.c daemon/haproxy.h \
 	daemon/hot.c daemon/hot.h \
+	daemon/keep.c daemon/keep.h \
 	daemon/listener.c daemon/listener.h \
 	daemon/log.c daemon/log.h \
 	daemon/loop.c daemon/loop.h \
@@ -33,7 +35,10 @@ libdaemon_la_SOURCES = \
 	daemon/peer.c daemon/peer.h \
 	daemon/session.c daemon/session.h \
 	daemon/session_queue.c daemon/session_queue.h \
+	daemon/session_restore.c \
+	daemon/session_window.c \
 	daemon/sessions.c \
+	daemon/state.c daemon/state.h \
 	daemon/table.c daemon/table.h \
 	daemon/trace.c daemon/trace.h \
 	daemon/varlink.c daemon/varlink.h \
