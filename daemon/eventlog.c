@@ -23,6 +23,7 @@ struct line { /* a kind of line */
 static const struct eventlog_field join_fields[] = {
 	EVENT(U32, "uid", join.uid),
 	EVENT(I32, "pid", join.pid),
+	EVENT(LATER, "former", join.former),
 	EVENT(U16, "version_min", join.hello.version_min),
 	EVENT(U16, "version_max", join.hello.version_max),
 	EVENT(U32, "caps", join.hello.caps),

@@ -320,6 +320,10 @@ static uint64_t look_at_snapshot(uint64_t now)
 		return RTGC_NEVER;
 	if (!snapshot_waits() || heap.critical)
 		return now + SNAPSHOT_REST_NS;
+	if (atomic_load(&heap.in_loop)) {
+		wake_loop();
+		return now + SNAPSHOT_REST_NS;
+	}
 	if (atomic_load(&heap.rest) == HEAP_RESTS_EPOLL && !heap.in_flight) {
 		wake_main();
 		return now + GRACE_NS;

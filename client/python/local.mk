@@ -43,6 +43,7 @@ rtgcmod_python = \
 	client/python/rtgc/_gevent.py \
 	client/python/rtgc/_gunicorn.py \
 	client/python/rtgc/_hooks.py \
+	client/python/rtgc/_listen.py \
 	client/python/rtgc/_memory.py \
 	client/python/rtgc/_multiprocessing.py \
 	client/python/rtgc/_rtgc.pyi \
@@ -53,6 +54,7 @@ rtgcmod_python = \
 	client/python/rtgc/_uvloop.py \
 	client/python/rtgc/_web.py \
 	client/python/rtgc/_wsgi.py \
+	client/python/rtgc/gunicorn.py \
 	client/python/rtgc/py.typed
 rtgcmod_DATA = $(rtgcmod_python)
 EXTRA_DIST += $(rtgcmod_python)

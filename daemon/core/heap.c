@@ -68,6 +68,21 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	return 0;
 }
 
+void heap_hello(const struct heap *h, struct wire_hello *ret)
+{
+	*ret = (struct wire_hello){
+		.version_min = WIRE_VERSION_MIN,
+		.version_max = WIRE_VERSION_MAX,
+		.caps = h->caps,
+		.unit = h->unit,
+		.kinds = h->kinds,
+		.budget = h->own_budget,
+	};
+	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
+	memcpy(ret->heap, h->name, sizeof(ret->heap));
+	memcpy(ret->runtime, h->runtime, sizeof(ret->runtime));
+}
+
 struct heap *heap_free(struct heap *h)
 {
 	if (h) {

@@ -12,6 +12,7 @@
 #include "daemon/core/budget.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
+#include "daemon/core/memory.h"
 #include "daemon/core/predict.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
@@ -41,12 +42,6 @@ struct lease {
 	nsec_t announced, opens_by, opens, closes, predicted, begin;
 	nsec_t run;	    /* of a snapshot, predicted */
 	enum reason reason; /* why it was granted */
-};
-
-struct rate {		   /* units a second */
-	double slow, fast; /* smoothed; over the last sample */
-	nsec_t at;	   /* of the last sample; 0: none yet */
-	uint64_t allocated;
 };
 
 struct heap {
@@ -120,6 +115,10 @@ struct heap {
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);
 struct heap *heap_free(struct heap *h);
+/* What it said, or would say today. */
+void heap_hello(const struct heap *h, struct wire_hello *ret);
+/* It is what former was, by a new connection: memory.c. */
+void heap_inherit(struct heap *h, const struct heap *former);
 
 /* The budget in force, in the heap's unit; 0: none. */
 uint64_t heap_budget(const struct heap *h);

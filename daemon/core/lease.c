@@ -314,6 +314,29 @@ void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t 
 	h->wanting_since = wait;
 }
 
+void lease_restore(struct supervisor *s, struct heap *h, const struct core_held *held,
+		   nsec_t now)
+{
+	struct lease *l = &h->lease;
+
+	h->next = held->kind == WIRE_MINOR ? WIRE_MAJOR : held->kind;
+	start(s, h, REASON_ADOPTED, now);
+	l->state = LEASE_OPEN;
+	l->id = held->id;
+	l->run = held->run;
+	l->must = held->must;
+	l->over_limit = held->over_limit;
+	l->announced = held->announced;
+	l->opens = held->opens;
+	l->closes = held->closes;
+	l->predicted = held->predicted;
+	decide_record(s, h, REASON_ADOPTED, 0, now);
+	if (held->hold == CORE_HOLDS_IN_USE)
+		put_in_use(s, h, held->begin, now);
+	else
+		timers_arm(&s->timers, &h->timer, l->closes);
+}
+
 int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
 		nsec_t now)
 {

@@ -12,6 +12,7 @@ libcore_la_SOURCES = \
 	daemon/core/histogram.c daemon/core/histogram.h \
 	daemon/core/lease.c \
 	daemon/core/look.c \
+	daemon/core/memory.c daemon/core/memory.h \
 	daemon/core/predict.c daemon/core/predict.h \
 	daemon/core/rivals.c daemon/core/rivals.h \
 	daemon/core/reason.c daemon/core/reason.h \

@@ -166,20 +166,10 @@ static void add_join(struct core_snapshot *ret, const struct heap *h)
 
 	join->uid = h->service->uid;
 	join->pid = h->pid;
-	join->hello = (struct wire_hello){
-		.version_min = WIRE_VERSION_MIN,
-		.version_max = WIRE_VERSION_MAX,
-		.caps = h->caps,
-		.unit = h->unit,
-		.kinds = h->kinds,
-		.budget = h->own_budget,
-		.prev_window = in_use ? h->lease.id : 0,
-		.prev_closes = in_use ? h->lease.closes : 0,
-		.prev_kind = in_use ? h->lease.kind : 0,
-	};
-	memcpy(join->hello.service, h->service->config.name, WIRE_NAME_MAX);
-	memcpy(join->hello.heap, h->name, WIRE_NAME_MAX);
-	memcpy(join->hello.runtime, h->runtime, WIRE_RUNTIME_MAX);
+	heap_hello(h, &join->hello);
+	join->hello.prev_window = in_use ? h->lease.id : 0;
+	join->hello.prev_closes = in_use ? h->lease.closes : 0;
+	join->hello.prev_kind = in_use ? h->lease.kind : 0;
 }
 
 /* Figures older than the JOIN would be dropped: these are of now, at the present rate. */

@@ -319,6 +319,14 @@ static void give_up_former(struct supervisor *s, const struct heap *h, uint64_t 
 	}
 }
 
+static void inherit(const struct supervisor *s, struct heap *h, uint64_t former)
+{
+	const struct heap *f = supervisor_find_heap(s, former);
+
+	if (f && f->lost && f->service == h->service)
+		heap_inherit(h, f);
+}
+
 static int join(struct supervisor *s, const struct event *event, nsec_t now)
 {
 	const struct wire_hello *hello = &event->join.hello;
@@ -350,6 +358,7 @@ static int join(struct supervisor *s, const struct event *event, nsec_t now)
 	list_append(&service->heaps, &h->siblings);
 	h->hash_next = s->buckets[h->id % s->n_buckets];
 	s->buckets[h->id % s->n_buckets] = h;
+	inherit(s, h, event->join.former);
 	if (hello->prev_window) {
 		give_up_former(s, h, hello->prev_window, now);
 		lease_adopt(s, h, hello->prev_window, hello->prev_kind,

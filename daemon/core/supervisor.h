@@ -94,6 +94,8 @@ enum event_type {
 struct event_join {
 	uint32_t uid;
 	int32_t pid;
+	uint64_t
+		former; /* it is this heap, which was lost, by a new connection; 0: it is new */
 	struct wire_hello hello;
 };
 

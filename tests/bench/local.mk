@@ -20,9 +20,11 @@ demo_files = \
 	tests/bench/demo/measure.py \
 	tests/bench/demo/plot.py \
 	tests/bench/demo/processes.py \
+	tests/bench/demo/progress.py \
 	tests/bench/demo/report.py \
 	tests/bench/demo/run.py
 EXTRA_DIST += $(demo_files)
+EXTRA_DIST += tests/bench/gunicorn/run.py tests/bench/gunicorn/settings.py tests/bench/gunicorn/shop.py
 demo_tests = \
 	tests/bench/test_check_pauses.py \
 	tests/bench/test_demo.py \
@@ -39,10 +41,11 @@ ranks_files = \
 EXTRA_DIST += $(ranks_files)
 
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = demo faults together
+BENCHES = demo faults gunicorn together
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
+run_gunicorn = $(PYTHON) -B $(srcdir)/tests/bench/gunicorn/run.py --build .
 run_together = $(PYTHON) -B $(srcdir)/tests/bench/ranks/run.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 
@@ -54,6 +57,7 @@ bench: all
 		echo "bench $$name"; \
 		case $$name in \
 		demo) $(run_demo) --results bench-results/demo --rounds 3 --strict ;; \
+		gunicorn) $(run_gunicorn) --results bench-results/gunicorn ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \
 		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \

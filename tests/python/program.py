@@ -9,9 +9,11 @@ Python programs under test: real interpreters in processes of their own.
 A program writes one JSON object a line to its stdout, and reads lines from its stdin.
 """
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -114,7 +116,7 @@ class Program:
         self.pending = b""
         self.proc = subprocess.Popen(
             [PYTHON, *launcher, self.path, *arguments], env=env, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
     @property
     def pid(self):
@@ -148,7 +150,9 @@ class Program:
     def __exit__(self, kind, *_):
         try:
             if kind is not None:
-                self.proc.kill()
+                # With its children: they hold its stderr.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
                 stderr = self.proc.stderr.read().decode(errors="replace")
                 sys.stderr.write(stderr)
             self.proc.stdin.close()

@@ -16,6 +16,7 @@ _COLLECTORS = {"auto": 0, "window": 1, "snapshot": 2}  # enum heap_collector
 FORK_LIMIT = 0.025  # seconds
 _given = None  # what supervise() was called with
 _inherited = None  # a spawned child's: what its parent's heap is called
+_freeze = False  # gc.freeze() in a server's master before it forks
 _program = None  # the program's name, where sys.argv does not tell it
 
 
@@ -207,7 +208,7 @@ def inherit(given, program, prefix):
     _inherited, _program = prefix, program
     name = prefix and prefix.encode("utf-8")[:48].decode("utf-8", "ignore")
     try:
-        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}")
+        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}", *given[3:])
     except OSError:
         pass  # no thread, no memory: CPython's own policy, as with no daemon
 
