@@ -38,12 +38,18 @@ ranks_files = \
 	tests/bench/ranks/timeline.py
 EXTRA_DIST += $(ranks_files)
 
+# Memory shared between heaps.
+EXTRA_DIST += \
+	tests/bench/budgets/app.py \
+	tests/bench/budgets/run.py
+
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = demo faults together
+BENCHES = demo faults together budgets
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
 run_together = $(PYTHON) -B $(srcdir)/tests/bench/ranks/run.py --build .
+run_budgets = $(PYTHON) -B $(srcdir)/tests/bench/budgets/run.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 
 demo: all
@@ -56,6 +62,7 @@ bench: all
 		demo) $(run_demo) --results bench-results/demo --rounds 3 --strict ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \
+		budgets) $(run_budgets) --results bench-results/budgets --rounds 3 --strict ;; \
 		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \
 		esac || missed="$$missed $$name"; \
 	done; \
