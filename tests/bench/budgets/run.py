@@ -82,7 +82,7 @@ def config_of(run, live, room):
     """live: bytes that live in each service; room: bytes beyond that for all."""
     total = sum(live.values())
     if run == "root":
-        return f"[Daemon]\nMemoryBudget={total + room}\n"
+        return f"[Daemon]\nMemoryBudget={int(total + room)}\n"
     share = {name: room / len(live) if run == "equal" else room * size / total for name, size in live.items()}
     return "".join(f"[Service:{name}]\nBudget={int(live[name] + share[name])}\n" for name in live)
 
@@ -213,8 +213,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--strict", action="store_true", help="status 1 when a goal is missed")
     parser.add_argument("--room", type=float, default=0.25, help="of what lives")
-    parser.add_argument("--warm-up", type=float, default=4, help="seconds")
-    parser.add_argument("--work", type=float, default=12, help="seconds")
+    parser.add_argument("--warm-up", type=float, default=6, help="seconds")
+    parser.add_argument("--work", type=float, default=10, help="seconds")
     return parser.parse_args()
 
 
