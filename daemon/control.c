@@ -123,15 +123,26 @@ static void get_status(struct varlink_call *call, json_t *parameters, void *user
 			  "advice", advice));
 }
 
+/* How good the predictions were: null before there was one. */
+static json_t *show_accuracy(unsigned predictions, unsigned coverage, unsigned over)
+{
+	return json_pack("{s:o, s:o, s:o}", "predictions", amount(predictions),
+			 "prediction_coverage_permille",
+			 predictions ? amount(coverage) : json_null(),
+			 "over_prediction_p50_permille",
+			 predictions ? amount(over) : json_null());
+}
+
 /* ---- services ---------------------------------------------------------------------------------- */
 
 static json_t *show_service(const struct core_service *s)
 {
 	const struct core_admission *a = &s->admission;
 	char advice[ADVICE_MAX];
+	json_t *object;
 
 	advice_write(a, s->policy, s->max_concurrent, advice);
-	return json_pack(
+	object = json_pack(
 		"{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
 		" s:o, s:b, s:o, s:s}",
 		"name", s->name, "uid", amount(s->uid), "policy",
@@ -144,6 +155,10 @@ static json_t *show_service(const struct core_service *s)
 		"utilization_permille", amount(s->utilization_permille), "load_permille",
 		amount(a->load_permille), "schedulable", a->schedulable,
 		"needs_concurrent", amount(a->needs_concurrent), "advice", advice);
+	json_object_update_new(
+		object, show_accuracy(s->predictions, s->prediction_coverage_permille,
+				      s->over_prediction_p50_permille));
+	return object;
 }
 
 /* They are counted: `after` is how many have been looked at. */
@@ -226,6 +241,9 @@ static json_t *show_heap(const struct core_heap *h, nsec_t now)
 			span(h->pause_max), "yield_last", amount(h->yield_last),
 			"yield_per_s", amount(h->yield_per_s), "reason",
 			reason_key(h->reason)));
+	json_object_update_new(
+		object, show_accuracy(h->predictions, h->prediction_coverage_permille,
+				      h->over_prediction_p50_permille));
 	return object;
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/control.h"
 #include "daemon/drain.h"
 #include "daemon/hot.h"
+#include "daemon/keep.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -39,6 +40,8 @@ struct daemon {
 	struct asks *asks;
 	struct trace *trace;
 	struct control control;
+	struct notify_fds fds;
+	struct keep *keep; /* NULL: without a manager */
 	struct bound runtime_bound, control_bound;
 	struct listener *runtime_listener, *control_listener;
 };
@@ -217,9 +220,9 @@ static int listen_one(struct daemon *d, int fd, const char *option, const char *
 
 static int listen_both(struct daemon *d)
 {
-	int runtime, control, r;
+	int runtime = d->fds.runtime, control = d->fds.control, r;
 
-	notify_sockets(&runtime, &control);
+	d->fds.runtime = d->fds.control = -1; /* they are the listeners' */
 	r = listen_one(d, runtime, "--socket", "runtime.sock", d->options.socket,
 		       SOCK_SEQPACKET, &d->runtime_bound, on_client,
 		       &d->runtime_listener);
@@ -274,6 +277,29 @@ static int make_core(struct daemon *d)
 	return r;
 }
 
+static int take_state(struct daemon *d, uint64_t *epoch)
+{
+	int fd = d->fds.state;
+
+	d->fds.state = -1;
+	return keep_new(d->core, fd, epoch, &d->keep);
+}
+
+/* What a former run has left. */
+static void restore(struct daemon *d)
+{
+	unsigned heaps, windows;
+
+	if (!d->keep)
+		return;
+	keep_restore(d->keep, d->hot, &heaps, &windows);
+	hot_keep(d->hot, d->keep);
+	if (heaps > 0)
+		log_info("restored",
+			 "restored: %u heaps, %u of them with a window in force", heaps,
+			 windows);
+}
+
 static int make_edges(struct daemon *d)
 {
 	const struct hot_hooks hooks = {
@@ -284,12 +310,15 @@ static int make_edges(struct daemon *d)
 		.userdata = d,
 	};
 	const struct group *group = getgrnam(GROUP);
-	int r;
+	uint64_t epoch = clock_epoch();
+	int r = notify_manager() ? take_state(d, &epoch) : 0;
 
+	if (r < 0)
+		return r;
 	d->control = (struct control){
 		.loop = d->loop,
 		.core = d->core,
-		.epoch = clock_epoch(),
+		.epoch = epoch,
 		.started = loop_now(d->loop),
 		.reload_ok = true,
 		.reload = reload,
@@ -327,9 +356,12 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret)
 		return -ENOMEM;
 	d->options = *options;
 	raise_limit();
+	notify_fds(&d->fds);
 	r = make_core(d);
 	if (r == 0)
 		r = make_edges(d);
+	if (r == 0)
+		restore(d);
 	if (r == 0)
 		r = watch_signals(d);
 	if (r == 0)
@@ -361,6 +393,17 @@ int daemon_run(struct daemon *d)
 	return r;
 }
 
+/* Those that nobody has taken. */
+static void close_fds(const struct notify_fds *fds)
+{
+	if (fds->runtime >= 0)
+		close(fds->runtime);
+	if (fds->control >= 0)
+		close(fds->control);
+	if (fds->state >= 0)
+		close(fds->state);
+}
+
 struct daemon *daemon_free(struct daemon *d)
 {
 	if (!d)
@@ -372,7 +415,11 @@ struct daemon *daemon_free(struct daemon *d)
 	bind_remove(&d->control_bound);
 	varlink_free(d->varlink);
 	trace_free(d->trace);
+	if (d->hot)
+		hot_keep(d->hot, NULL); /* what is in force stays so for the next run */
 	hot_free(d->hot);
+	keep_free(d->keep);
+	close_fds(&d->fds);
 	asks_free(d->asks);
 	drain_free(d->drain);
 	supervisor_free(d->core);

@@ -23,6 +23,7 @@ struct line { /* a kind of line */
 static const struct eventlog_field join_fields[] = {
 	EVENT(U32, "uid", join.uid),
 	EVENT(I32, "pid", join.pid),
+	EVENT(LATER, "former", join.former),
 	EVENT(U16, "version_min", join.hello.version_min),
 	EVENT(U16, "version_max", join.hello.version_max),
 	EVENT(U32, "caps", join.hello.caps),
@@ -67,11 +68,17 @@ static const struct eventlog_field begin_fields[] = {
 	{0},
 };
 static const struct eventlog_field end_fields[] = {
-	EVENT(AMOUNT, "window", end.window), EVENT(INSTANT, "begin_ns", end.begin),
-	EVENT(INSTANT, "end_ns", end.end),   EVENT(AMOUNT, "freed", end.freed),
-	EVENT(AMOUNT, "used", end.used),     EVENT(AMOUNT, "live", end.live),
-	EVENT(KIND, "kind", end.kind),	     EVENT(CAUSE, "cause", end.cause),
-	EVENT(AMOUNT, "stop_ns", end.stop),  {0},
+	EVENT(AMOUNT, "window", end.window),
+	EVENT(INSTANT, "begin_ns", end.begin),
+	EVENT(INSTANT, "end_ns", end.end),
+	EVENT(AMOUNT, "freed", end.freed),
+	EVENT(AMOUNT, "used", end.used),
+	EVENT(AMOUNT, "live", end.live),
+	EVENT(KIND, "kind", end.kind),
+	EVENT(CAUSE, "cause", end.cause),
+	EVENT(FLAG, "failed", end.failed),
+	EVENT(AMOUNT, "stop_ns", end.stop),
+	{0},
 };
 static const struct eventlog_field decline_fields[] = {
 	EVENT(AMOUNT, "window", decline.window),

@@ -9,6 +9,7 @@
 enum eventlog_field_type {
 	EVENTLOG_NOTHING,
 	EVENTLOG_AMOUNT,  /* uint64_t; beyond JSON's own range a string of digits */
+	EVENTLOG_LATER,	  /* an amount that logs of earlier versions do not have: 0 */
 	EVENTLOG_INSTANT, /* nsec_t; null: NSEC_NEVER */
 	EVENTLOG_U32,
 	EVENTLOG_I32,

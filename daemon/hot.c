@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/clock.h"
+#include "daemon/keep.h"
 #include "daemon/session.h"
 
 /* How long after a window a server that was drained for it may still be kept drained. */
@@ -18,6 +19,7 @@ struct hot {
 	struct hot_hooks hooks;
 	const struct hot_recorder *recorder; /* NULL: nobody listens */
 	void *recorder_userdata;
+	struct keep *keep; /* NULL: nothing is kept over a restart */
 	struct loop_timer timer;
 	struct histogram latency;
 	struct list todo; /* sessions */
@@ -25,6 +27,12 @@ struct hot {
 };
 
 static void carry_out(struct hot *hot, const struct action *a);
+
+static void keep(struct hot *hot, struct session *s)
+{
+	if (hot->keep)
+		keep_heap(hot->keep, s);
+}
 
 /* ---- telling the core ------------------------------------------------------------------- */
 
@@ -96,17 +104,27 @@ static bool same_heap(const struct hot *hot, const struct session *s,
 	       strcmp(heap.service, hello->service) == 0;
 }
 
+/* The one behind after that the heap was by a connection it has lost; NULL: it is new. */
+static struct session *find_former(const struct hot *hot, const struct session *s,
+				   const struct wire_hello *hello,
+				   const struct session *after)
+{
+	struct session *former = sessions_find_lost(hot->sessions, s, after);
+
+	while (former && !same_heap(hot, former, hello))
+		former = sessions_find_lost(hot->sessions, s, former);
+	return former;
+}
+
 /* A heap that came back by a new connection is not kept waiting for under the old one. */
 static void forget_former(struct hot *hot, struct session *s,
-			  const struct wire_hello *hello)
+			  const struct wire_hello *hello, struct session *former)
 {
-	struct session *former = NULL, *next;
+	while (former) {
+		struct session *next = find_former(hot, s, hello, former);
 
-	next = sessions_find_lost(hot->sessions, s, NULL);
-	while ((former = next)) {
-		next = sessions_find_lost(hot->sessions, s, former);
-		if (same_heap(hot, former, hello))
-			session_leave(former);
+		session_leave(former);
+		former = next;
 	}
 }
 
@@ -117,6 +135,7 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 		.type = EVENT_JOIN,
 		.join = {.uid = s->peer.uid, .pid = s->peer.pid, .hello = *h},
 	};
+	struct session *former;
 	int r;
 
 	if (h->version_min > WIRE_VERSION_MAX || h->version_max < WIRE_VERSION_MIN) {
@@ -127,9 +146,11 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 		return;
 	}
 	session_name(s, h);
+	former = find_former(hot, s, h, NULL);
 	r = session_join(s, h->caps);
 	if (r == 0) {
 		event.heap = session_heap(s);
+		event.join.former = former ? session_heap(former) : 0;
 		event.join.hello.caps = s->caps;
 		r = handle(hot, &event);
 		if (r < 0)
@@ -140,10 +161,11 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 			      "%s", strerror(-r));
 		return;
 	}
+	keep(hot, s);
 	/* WELCOME goes before whatever the core has to say to the heap. */
 	session_welcome(s);
 	empty_queue(hot);
-	forget_former(hot, s, h);
+	forget_former(hot, s, h, former);
 }
 
 /* What the application says of itself, by page or by frame, is told once. */
@@ -214,6 +236,8 @@ static void over(struct hot *hot, struct session *s)
 		.heap = session_heap(s),
 	};
 
+	if (s->left && hot->keep)
+		keep_forget(hot->keep, s);
 	hot->hooks.answer(hot->hooks.userdata, session_heap(s), NULL);
 	s->lost = s->left = s->look = false;
 	tell(hot, &event);
@@ -286,6 +310,7 @@ static void event(struct hot *hot, struct session *s, const struct wire_frame *f
 		break;
 	}
 	r = tell(hot, &e);
+	keep(hot, s);
 	if (r != 0)
 		refuse(hot, s, frame, r);
 }
@@ -343,48 +368,6 @@ void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *fram
 
 /* ---- carrying out what was decided ------------------------------------------------------- */
 
-static void direct(struct session *s, const struct action *a)
-{
-	struct wire_frame frame = {.type = WIRE_DIRECTIVE, .directive = a->directive};
-
-	if (s->place.page)
-		page_slot_direct(page_slot(&s->place), &a->directive);
-	else
-		session_send(s, &frame);
-}
-
-static void announce(struct session *s, const struct action *a)
-{
-	struct wire_frame frame = {.type = WIRE_ANNOUNCE, .announce = a->announce};
-
-	s->opens_by = a->announce.opens_by;
-	if (s->place.page)
-		page_slot_announce(page_slot(&s->place), &a->announce);
-	session_send(s, &frame);
-}
-
-static void open_window(struct hot *hot, struct session *s, const struct action *a)
-{
-	struct wire_frame frame = {.type = WIRE_WINDOW, .window = a->window};
-
-	s->closes = a->window.closes;
-	if (s->place.page)
-		page_slot_open(page_slot(&s->place), &a->window);
-	session_send(s, &frame);
-	hot->hooks.renew(hot->hooks.userdata, a->window.window,
-			 nsec_add(s->closes, LEASE_MARGIN));
-}
-
-static void close_window(struct session *s, const struct action *a)
-{
-	struct wire_frame frame = {.type = WIRE_REVOKE, .revoke = a->revoke};
-
-	if (s->place.page)
-		page_slot_close(page_slot(&s->place));
-	if (a->type == ACTION_REVOKE)
-		session_send(s, &frame);
-}
-
 static void carry_out(struct hot *hot, const struct action *a)
 {
 	struct session *s = sessions_find(hot->sessions, a->heap);
@@ -395,17 +378,21 @@ static void carry_out(struct hot *hot, const struct action *a)
 		return;
 	switch (a->type) {
 	case ACTION_DIRECT:
-		direct(s, a);
+		session_direct(s, &a->directive);
 		break;
 	case ACTION_ANNOUNCE:
-		announce(s, a);
+		session_announce(s, &a->announce);
 		break;
 	case ACTION_OPEN:
-		open_window(hot, s, a);
+		keep(hot, s); /* before anybody can pause in it */
+		session_open(s, &a->window);
+		hot->hooks.renew(hot->hooks.userdata, a->window.window,
+				 nsec_add(s->closes, LEASE_MARGIN));
 		break;
 	case ACTION_REVOKE:
 	case ACTION_CLOSE:
-		close_window(s, a);
+		session_close(s, &a->revoke, a->type == ACTION_REVOKE);
+		keep(hot, s);
 		break;
 	case ACTION_DRAIN:
 		hot->hooks.drain(hot->hooks.userdata, a->heap, a->revoke.window,
@@ -489,6 +476,22 @@ void hot_record(struct hot *hot, const struct hot_recorder *recorder, void *user
 {
 	hot->recorder = recorder;
 	hot->recorder_userdata = userdata;
+}
+
+void hot_keep(struct hot *hot, struct keep *keep)
+{
+	hot->keep = keep;
+}
+
+int hot_restore(struct hot *hot, struct session *s, const struct core_memory *memory)
+{
+	int r = supervisor_restore(hot->core, session_heap(s), memory,
+				   loop_now(hot->loop));
+
+	if (r < 0)
+		session_unrestore(s);
+	hot_settle(hot);
+	return r;
 }
 
 const struct histogram *hot_latency(const struct hot *hot)

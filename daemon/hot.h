@@ -12,6 +12,9 @@
 
 struct hot;
 struct session;
+struct core_memory;
+struct keep;
+struct session;
 struct sessions;
 
 /* What the hot path needs done by others. None of these may call back at once. */
@@ -39,6 +42,10 @@ struct hot *hot_free(struct hot *hot);
 struct sessions *hot_sessions(struct hot *hot);
 /* NULL: nobody wants to know, and it costs nothing. */
 void hot_record(struct hot *hot, const struct hot_recorder *recorder, void *userdata);
+/* NULL: nothing is kept over a restart. */
+void hot_keep(struct hot *hot, struct keep *keep);
+/* The heap of a former run that this session of session_restore() is for. -ENOMEM: neither is. */
+int hot_restore(struct hot *hot, struct session *s, const struct core_memory *memory);
 /* From the arrival of what led to a decision until everybody concerned was told. */
 const struct histogram *hot_latency(const struct hot *hot);
 

@@ -24,6 +24,7 @@ libdaemon_la_SOURCES = \
 	daemon/guard.c daemon/guard.h \
 	daemon/haproxy.c daemon/haproxy.h \
 	daemon/hot.c daemon/hot.h \
+	daemon/keep.c daemon/keep.h \
 	daemon/listener.c daemon/listener.h \
 	daemon/log.c daemon/log.h \
 	daemon/loop.c daemon/loop.h \
@@ -33,7 +34,10 @@ libdaemon_la_SOURCES = \
 	daemon/peer.c daemon/peer.h \
 	daemon/session.c daemon/session.h \
 	daemon/session_queue.c daemon/session_queue.h \
+	daemon/session_restore.c \
+	daemon/session_window.c \
 	daemon/sessions.c \
+	daemon/state.c daemon/state.h \
 	daemon/table.c daemon/table.h \
 	daemon/trace.c daemon/trace.h \
 	daemon/varlink.c daemon/varlink.h \

@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -49,7 +49,7 @@ int notify_new(struct loop *loop, struct notify **ret)
 		return -ENOMEM;
 	n->loop = loop;
 	n->heaps = n->told_heaps = UINT_MAX; /* nothing was told yet */
-	n->wanted = getenv("NOTIFY_SOCKET") != NULL;
+	n->wanted = notify_manager();
 	r = loop_timer_init(loop, &n->watchdog, keep_alive, n);
 	if (r == 0)
 		r = loop_timer_init(loop, &n->status, tell_status, n);
@@ -96,29 +96,48 @@ void notify_status(struct notify *n, unsigned heaps, unsigned services)
 	loop_timer_set(&n->status, nsec_add(n->told_at, NSEC_PER_SEC));
 }
 
-/* ---- sockets that were handed over ----------------------------------------------------------------- */
+/* ---- what is handed over ---------------------------------------------------------------------------- */
 
-/* The types tell them apart: the names could only say the same, or be wrong. */
-static void take(int fd, int *ret_runtime, int *ret_control)
+#define STATE_NAME "state"
+
+/* The types tell sockets apart: the names could only say the same, or be wrong. */
+static void take(int fd, const char *name, struct notify_fds *ret)
 {
 	int *place = NULL;
 
 	if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
-		place = ret_runtime;
+		place = &ret->runtime;
 	else if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
-		place = ret_control;
-	if (!place || *place >= 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		place = &ret->control;
+	else if (name && strcmp(name, STATE_NAME) == 0)
+		place = &ret->state;
+	if (!place || *place >= 0 ||
+	    (place != &ret->state && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)) {
 		close(fd);
 		return;
 	}
 	*place = fd;
 }
 
-void notify_sockets(int *ret_runtime, int *ret_control)
+void notify_fds(struct notify_fds *ret)
 {
-	int n = sd_listen_fds(1);
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
 
-	*ret_runtime = *ret_control = -1;
-	for (int i = 0; i < n; i++)
-		take(SD_LISTEN_FDS_START + i, ret_runtime, ret_control);
+	*ret = (struct notify_fds){.runtime = -1, .control = -1, .state = -1};
+	for (int i = 0; i < n; i++) {
+		take(SD_LISTEN_FDS_START + i, names[i], ret);
+		free(names[i]);
+	}
+	free(names);
+}
+
+void notify_keep(int fd)
+{
+	sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" STATE_NAME, &fd, 1);
+}
+
+bool notify_manager(void)
+{
+	return getenv("NOTIFY_SOCKET") != NULL;
 }

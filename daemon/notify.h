@@ -3,6 +3,8 @@
 #ifndef RTGCD_NOTIFY_H
 #define RTGCD_NOTIFY_H
 
+#include <stdbool.h>
+
 #include "daemon/loop.h"
 
 struct notify;
@@ -15,10 +17,16 @@ void notify_reloading(struct notify *n);
 /* STATUS=, when it is another one, and once a second at most. */
 void notify_status(struct notify *n, unsigned heaps, unsigned services);
 
-/*
- * The sockets that the manager has handed over, non-blocking, told apart by their types;
- * -1: not among them.
- */
-void notify_sockets(int *ret_runtime, int *ret_control);
+/* What the manager has handed over; -1: not among it. */
+struct notify_fds {
+	int runtime, control; /* non-blocking, told apart by their types */
+	int state;	      /* what a former run had notify_keep() */
+};
+
+void notify_fds(struct notify_fds *ret);
+/* The manager keeps fd over a restart, a crash too. */
+void notify_keep(int fd);
+/* Is there a manager that could? */
+bool notify_manager(void);
 
 #endif

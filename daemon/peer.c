@@ -2,8 +2,11 @@
 #include "daemon/peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -52,6 +55,52 @@ int peer_init(int fd, struct peer *ret)
 		.pid = cred.pid,
 		.pidfd = pidfd,
 	};
+	return 0;
+}
+
+/* The twenty-second field of /proc/PID/stat; the second is a name in brackets, of any bytes. */
+uint64_t peer_birth(int32_t pid)
+{
+	char path[32], text[1024], *at;
+	uint64_t birth = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (at)
+		birth = strtoull(at, NULL, 10);
+	return birth;
+}
+
+int peer_find(uint32_t uid, int32_t pid, uint64_t birth, struct peer *ret)
+{
+	struct peer peer = {.uid = uid, .gid = UINT32_MAX, .pid = pid};
+
+	peer.pidfd = -1;
+	if (pid <= 0) { /* it cannot be seen from here, but it may live */
+		*ret = peer;
+		return 0;
+	}
+	peer.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (peer.pidfd < 0)
+		return -errno;
+	/* Only now: the pid stands for this process as long as it lives. */
+	if (peer_birth(pid) != birth || peer_dead(&peer)) {
+		peer_deinit(&peer);
+		return -ESRCH;
+	}
+	*ret = peer;
 	return 0;
 }
 

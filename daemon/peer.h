@@ -18,6 +18,13 @@ struct peer {
 
 /* -ESRCH: the process has died already. */
 int peer_init(int fd, struct peer *ret);
+/*
+ * When the process was born, in the kernel's count: with the pid it names one process, also when
+ * the pid is used again. 0: it cannot be known.
+ */
+uint64_t peer_birth(int32_t pid);
+/* The living process of that pid and birth, without a pidfd if pid is 0. -ESRCH: there is none. */
+int peer_find(uint32_t uid, int32_t pid, uint64_t birth, struct peer *ret);
 void peer_deinit(struct peer *peer);
 /* false also when it cannot be known. */
 bool peer_dead(const struct peer *peer);

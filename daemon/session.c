@@ -19,7 +19,6 @@
 
 #define RECEIVES_A_WAKEUP 16
 #define RECEIVES_AT_DEATH 512 /* more than a socket holds at its default size */
-#define FORGET		  (30 * NSEC_PER_SEC)
 
 /* ---- the end of a connection ------------------------------------------------------------ */
 
@@ -103,7 +102,7 @@ static void session_lost(struct session *s)
 	/* The line is not given to another heap while this process may still look at it. */
 	if (s->place.page)
 		page_slot_close(page_slot(&s->place));
-	loop_timer_set(&s->timer, nsec_add(nsec_max(now, s->closes), FORGET));
+	loop_timer_set(&s->timer, nsec_add(nsec_max(now, s->closes), SESSION_FORGET));
 	s->lost = true;
 	hot_todo(s->all->hot, s);
 }

@@ -24,6 +24,7 @@
 #include "daemon/peer.h"
 #include "daemon/table.h"
 
+struct core_memory;
 struct hot;
 struct session;
 
@@ -54,7 +55,9 @@ struct session {
 	struct loop_timer timer; /* HELLO is late; what is lost is forgotten */
 	bool hung_up;		 /* the peer has shut down its side */
 	uint32_t caps, serial;
-	uint64_t name; /* a hash of what HELLO called the service and the heap */
+	uint32_t kept;	/* its record in what is kept over a restart; 0: none */
+	uint64_t birth; /* of its process: peer_birth() */
+	uint64_t name;	/* a hash of what HELLO called the service and the heap */
 	uint32_t
 		mark; /* enum page_mark and what belongs to it, as last told to the core */
 	nsec_t idle_until, deadline;
@@ -81,6 +84,7 @@ struct sessions {
 
 #define SESSION_HEARTBEAT (200 * NSEC_PER_MSEC)
 #define SESSION_STALE	  (800 * NSEC_PER_MSEC)
+#define SESSION_FORGET	  (30 * NSEC_PER_SEC) /* so long a lost one may come back */
 
 int sessions_new(struct loop *loop, struct hot *hot, uint64_t epoch,
 		 struct sessions **ret);
@@ -114,10 +118,23 @@ void session_name(struct session *s, const struct wire_hello *hello);
  * -ENOMEM.
  */
 int session_join(struct session *s, uint32_t caps);
+/*
+ * One that a former run had, as a lost one. It is the session of a living process, or -ESRCH. What
+ * has not come back after 30 s is forgotten.
+ */
+int session_restore(struct sessions *all, const struct core_memory *memory,
+		    uint64_t birth, uint32_t kept, struct session **ret);
+void session_unrestore(struct session *s);
 /* Undoes session_join(): the core has no room for it. */
 void session_part(struct session *s);
 /* Numbers the frame and sends it, or queues it. May lose the session. */
 void session_send(struct session *s, struct wire_frame *frame);
+/* What the core has decided of its window: session_window.c. */
+void session_direct(struct session *s, const struct wire_directive *directive);
+void session_announce(struct session *s, const struct wire_announce *announce);
+void session_open(struct session *s, const struct wire_window *window);
+/* tell: it did not know yet. */
+void session_close(struct session *s, const struct wire_revoke *revoke, bool tell);
 /* The answer to HELLO, with the pages. */
 void session_welcome(struct session *s);
 /* Answers with ERROR. The connection is closed unless keep. */

@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 SRCDIR = os.environ.get("RTGC_SRCDIR", os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -87,6 +88,63 @@ class Varlink:
         return reply["parameters"]
 
 
+class Manager:
+    """What a service manager does for a daemon that restarts: keeps descriptors for it."""
+
+    def __init__(self, folder):
+        self.path = os.path.join(folder, "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+        self.kept = {}
+        self.lock = threading.Lock()
+        # Unread, a dozen messages would hold the daemon up.
+        self.ended, self.end = os.pipe()
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self):
+        while self.ended not in select.select([self.socket, self.ended], [], [])[0]:
+            self.drain()
+
+    def drain(self):
+        """Takes what the daemon has sent until now."""
+        with self.lock:
+            self._drain()
+
+    def _drain(self):
+        while True:
+            try:
+                text, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
+            except BlockingIOError:
+                return
+            said = dict(line.split("=", 1) for line in text.decode().splitlines())
+            if "FDSTORE" in said:
+                # A high number, so that 3 and what follows are free in the child.
+                for fd in fds:
+                    self.replace(said["FDNAME"], fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 300))
+            for fd in fds:
+                os.close(fd)
+
+    def fd(self, name):
+        self.drain()
+        return self.kept[name]
+
+    def replace(self, name, fd):
+        if name in self.kept:
+            os.close(self.kept[name])
+        self.kept[name] = fd
+
+    def close(self):
+        os.close(self.end)
+        self.reader.join()
+        os.close(self.ended)
+        self.drain()
+        self.socket.close()
+        for fd in self.kept.values():
+            os.close(fd)
+
+
 class Daemon:
     """
     A real rtgcd in a temporary directory of its own; a context manager. At the end of the
@@ -97,9 +155,10 @@ class Daemon:
     activate  True: the sockets are bound here and passed as LISTEN_FDS; False: the daemon
               binds them (start() then waits until it answers)
     environ   more environment variables
+    manager   True: the test keeps descriptors for it over a restart
     """
 
-    def __init__(self, config="", args=(), activate=True, environ=None):
+    def __init__(self, config="", args=(), activate=True, environ=None, manager=False):
         self.dir = tempfile.mkdtemp(prefix="rtgcd-test-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.socket = os.path.join(self.dir, "runtime.sock")
@@ -113,6 +172,7 @@ class Daemon:
         self.proc = None
         self.write_config(config)
         self._bound = []
+        self.manager = Manager(self.dir) if manager else None
         if activate:
             self._bind()
         try:
@@ -151,14 +211,22 @@ class Daemon:
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")}
         env.update(self.environ)
         command = self.command()
+        passed = []
         if self.activate:
-            a, b = self._bound
-            env.update(LISTEN_FDS="2", LISTEN_FDNAMES="runtime:control")
-            move = f'exec 3<&{a} 4<&{b} {a}<&- {b}<&-; LISTEN_PID=$$ exec "$@"'
+            fds = dict(zip(("runtime", "control"), self._bound))
+            if self.manager:
+                self.manager.drain()
+                fds.update(self.manager.kept)
+                env["NOTIFY_SOCKET"] = self.manager.path
+            passed = list(fds.values())
+            env.update(LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=":".join(fds))
+            opened = " ".join(f"{i}<&{fd}" for i, fd in enumerate(passed, 3))
+            closed = " ".join(f"{fd}<&-" for fd in passed)
+            move = f'exec {opened} {closed}; LISTEN_PID=$$ exec "$@"'
             command = ["/bin/bash", "-c", move, "bash", *command]
         with open(self.log_file, "ab") as log:
             self.proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                         env=env, pass_fds=self._bound)
+                                         env=env, pass_fds=passed)
         self.killed = False
         if self.activate:
             self.call("GetStatus")
@@ -220,6 +288,8 @@ class Daemon:
         for fd in self._bound:
             os.close(fd)
         self._bound = []
+        if self.manager:
+            self.manager.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # ---- looking ---------------------------------------------------------------------

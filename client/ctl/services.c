@@ -26,6 +26,7 @@ static const struct column columns[] = {
 	{.title = "OVER", .right = true},
 	{.title = "WOULDWAIT", .rank = 8, .right = true},
 	{.title = "DROPPED", .rank = 7, .right = true},
+	{.title = "INSIDE", .rank = 9, .right = true},
 };
 
 static bool fits(const json_t *service)
@@ -63,6 +64,18 @@ static void put_trouble(struct table *table, const json_t *service, const char *
 {
 	table_cell(table, field_int(service, key, 0) > 0 ? TONE_BAD : TONE_PLAIN, "%s",
 		   field_count(service, key).text);
+}
+
+/* Of the pauses that were predicted: the share that ended in time. */
+static void put_coverage(struct table *table, const json_t *service)
+{
+	int64_t permille = field_int(service, "prediction_coverage_permille", -1);
+
+	if (permille < 0)
+		table_cell(table, TONE_PLAIN, "-");
+	else
+		table_cell(table, permille < 950 ? TONE_WARN : TONE_PLAIN, "%lld.%lld%%",
+			   (long long)permille / 10, (long long)permille % 10);
 }
 
 /* Only services of that policy count it. */
@@ -104,6 +117,7 @@ static void put_row(struct table *table, const json_t *service)
 	put_trouble(table, service, "over_limit");
 	put_of_policy(table, service, "would_wait", "observe");
 	put_of_policy(table, service, "dropped_out", "together");
+	put_coverage(table, service);
 }
 
 /* Advice is a sentence: below the table, where it has room; not for those that do nothing. */

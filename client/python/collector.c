@@ -2,6 +2,7 @@
 #include "client/python/collector.h"
 
 #include "client/python/freeze.h"
+#include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/snapshot.h"
 
@@ -22,22 +23,29 @@ uint32_t collector_kinds(void)
 		return major;
 	if (heap.collector == HEAP_SNAPSHOT)
 		return snapshots;
+	/* A process whose connections others can take is drained for its pauses. */
+	if (gate_shared())
+		return major;
 	snapshot_figures(&figures);
 	return figures.fork_ns > heap.fork_limit_ns ? major : major | snapshots;
 }
 
-bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window)
+void collector_offer(void)
 {
-	uint32_t kinds;
-	bool begun;
-
-	freeze_undo(); /* all of it is looked at */
-	begun = snapshot_start(cause, window);
-	kinds = collector_kinds();
+	uint32_t kinds = collector_kinds();
 
 	if (kinds != heap.kinds)
 		rtgc_offer(heap.rtgc, kinds);
 	heap.kinds = kinds;
+}
+
+bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window)
+{
+	bool begun;
+
+	freeze_undo(); /* all of it is looked at */
+	begun = snapshot_start(cause, window);
+	collector_offer();
 	return begun;
 }
 

@@ -13,6 +13,8 @@
  * snapshots out the first time that they are asked for.
  */
 uint32_t collector_kinds(void);
+/* Tells the daemon, if that has changed. */
+void collector_offer(void);
 /*
  * Begins a snapshot; false: nothing was done. Where forking has turned out to take too long, or to
  * fail, the daemon is told to give windows for other kinds.

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "client/python/collector.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
 #include "client/python/rest.h"
+#include "client/python/snapshot.h"
 
 #define SLOP_NS 100000000ULL /* a window may open that late */
 
@@ -160,6 +162,16 @@ static bool is_calm(int epoll)
 	return false;
 }
 
+/* The garbage of a snapshot is freed bit by bit. True: at once again, nothing else is to do. */
+static bool free_some(int epoll)
+{
+	if (heap.in_flight || anything_ready(epoll)) {
+		snapshot_step_between();
+		return false; /* the helper wakes the loop again */
+	}
+	return snapshot_step(RTGC_NEVER);
+}
+
 /* In the loop's thread, between two pieces of work. True: once more in the next turn. */
 static PyObject *turn(PyObject *module, PyObject *argument)
 {
@@ -169,6 +181,8 @@ static PyObject *turn(PyObject *module, PyObject *argument)
 
 	if (epoll == -1 && PyErr_Occurred())
 		return NULL;
+	if (r && snapshot_due() && !heap.critical)
+		return PyBool_FromLong(free_some((int)epoll));
 	if (!r || !rtgc_pending(r) || !in_force(rtgc_check(r, RTGC_NEVER, &window))) {
 		calm = false;
 		Py_RETURN_FALSE;
@@ -198,6 +212,8 @@ static PyObject *share(PyObject *module, PyObject *argument)
 		errno = -error;
 		return PyErr_SetFromErrno(PyExc_OSError);
 	}
+	if (heap.rtgc)
+		collector_offer(); /* it can be drained from now on */
 	return none();
 }
 

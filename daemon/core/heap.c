@@ -28,6 +28,9 @@
  */
 #define WORK_PAUSES 2
 
+/* After so many pauses the usual one is known. */
+#define KNOWN_WELL 4
+
 /* Below this share of the budget a collection frees too little to be worth any pause. */
 #define WORTH_SHARE 4
 
@@ -65,6 +68,21 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	return 0;
 }
 
+void heap_hello(const struct heap *h, struct wire_hello *ret)
+{
+	*ret = (struct wire_hello){
+		.version_min = WIRE_VERSION_MIN,
+		.version_max = WIRE_VERSION_MAX,
+		.caps = h->caps,
+		.unit = h->unit,
+		.kinds = h->kinds,
+		.budget = h->own_budget,
+	};
+	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
+	memcpy(ret->heap, h->name, sizeof(ret->heap));
+	memcpy(ret->runtime, h->runtime, sizeof(ret->runtime));
+}
+
 struct heap *heap_free(struct heap *h)
 {
 	if (h) {
@@ -73,6 +91,9 @@ struct heap *heap_free(struct heap *h)
 		list_unlink(&h->waiting);
 		list_unlink(&h->holding);
 		list_unlink(&h->directing);
+		for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
+			free(h->predict[kind]);
+		free(h->runs);
 		free(h->decisions);
 	}
 	free(h);
@@ -165,16 +186,6 @@ bool heap_waits_for_quiet(const struct heap *h)
 	return h->service->config.drain != DRAIN_EXTERNAL && (h->caps & WIRE_CAP_QUIET);
 }
 
-nsec_t heap_predict(const struct heap *h, unsigned kind)
-{
-	if (kind == WIRE_SNAPSHOT)
-		return predict_stop(&h->predict[kind], h->unit, h->report.rss_bytes,
-				    h->report.live);
-	/* Setting a heap aside walks nothing. */
-	return predict_pause(&h->predict[kind], h->unit,
-			     kind == WIRE_FREEZE ? 0 : h->report.live);
-}
-
 nsec_t heap_lead(const struct heap *h)
 {
 	/* A round is not announced either: its windows open at one instant. */
@@ -198,6 +209,29 @@ static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 	return ns < (double)(INT64_MAX / 2) ? (nsec_t)ns : NSEC_NEVER;
 }
 
+/* A pause of that length, were it alone, among as many as it is to meet. */
+static nsec_t slowed(const struct heap *h, nsec_t pause)
+{
+	const struct contention *c = h->service->contention;
+	double others = c->running - (h->paused ? 1 : 0);
+	/* What it met before, as far as the limit allows it still; those that run now do. */
+	double met = h->met < (float)c->limit ? (double)h->met : c->limit;
+
+	if (met < 1 + others)
+		met = 1 + others;
+	return (nsec_t)((double)pause * contention_slow(c, met));
+}
+
+nsec_t heap_predict(const struct heap *h, unsigned kind)
+{
+	if (kind == WIRE_SNAPSHOT)
+		return predict_stop(h->predict[kind], h->unit, h->report.rss_bytes,
+				    h->report.live);
+	/* Setting a heap aside walks nothing. */
+	return slowed(h, predict_pause(h->predict[kind], h->unit,
+				       kind == WIRE_FREEZE ? 0 : h->report.live));
+}
+
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
@@ -208,12 +242,12 @@ void heap_estimate(struct heap *h, nsec_t now)
 	lead = heap_lead(h);
 	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
 	h->predicted = heap_predict(h, h->next);
-	h->run = h->next == WIRE_SNAPSHOT ? predict_run(&h->runs, h->unit, h->report.live)
+	h->run = h->next == WIRE_SNAPSHOT ? predict_run(h->runs, h->unit, h->report.live)
 					  : 0;
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = predict_typical(&h->predict[h->next], h->unit, walked);
+	typical = slowed(h, predict_typical(h->predict[h->next], h->unit, walked));
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
 	if (h->run)
 		h->span = h->work = h->run;
@@ -246,23 +280,76 @@ nsec_t heap_worth_from(const struct heap *h)
 	return nsec_add(h->report.at, time_to_allocate(h, enough - h->report.used));
 }
 
-void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
+/* Of its window, if it has one; else what would be predicted now. */
+static nsec_t predicted_for(const struct heap *h, const struct wire_end *end)
 {
-	nsec_t begin = nsec_min(end->begin, now), finish = nsec_min(end->end, now);
-	nsec_t pause = nsec_sub(finish, begin);
+	if (end->cause == WIRE_IN_WINDOW && h->lease.state != LEASE_NONE &&
+	    h->lease.id == end->window)
+		return h->lease.predicted;
+	return heap_predict(h, end->kind);
+}
 
-	if (end->kind == WIRE_SNAPSHOT)
-		predict_learn(&h->runs, end->live + end->freed, pause);
-	if (end->stop)
-		pause = nsec_min(pause, end->stop);
+/* How many pauses there were at once meanwhile; learns what they cost each other. */
+static double learn_contention(struct heap *h, uint64_t walked, const struct predict *p,
+			       nsec_t pause, nsec_t now)
+{
+	struct contention *c = h->service->contention;
+	double met = 1;
+	nsec_t usual;
+
+	if (h->paused)
+		met = contention_met(c, h->run_area, nsec_sub(now, h->run_seen), now);
+	/* Only of pauses that are known well, and long enough to be told from the least one. */
+	usual = p && p->count >= KNOWN_WELL ? predict_typical(p, h->unit, walked) : 0;
+	if (usual > 2 * NSEC_PER_MSEC)
+		contention_learn(c, met, (double)pause / (double)usual);
+	h->met = h->met < (float)met ? (float)met : h->met - (h->met - (float)met) / 8;
+	return met;
+}
+
+/* (Out of memory: the next one is guessed once more.) */
+static void learn(struct predict **p, uint64_t walked, uint64_t left, nsec_t span,
+		  bool inside)
+{
+	if (!*p)
+		*p = calloc(1, sizeof(**p));
+	if (*p)
+		predict_learn(*p, walked, left, span, inside);
+}
+
+static void learn_pause(struct heap *h, const struct wire_end *end, uint64_t walked,
+			nsec_t pause, nsec_t now)
+{
+	nsec_t predicted = predicted_for(h, end);
+	double met = learn_contention(h, walked, h->predict[end->kind], pause, now);
+
 	if (end->kind != WIRE_MINOR) {
 		histogram_add(&h->pauses, pause);
 		h->last_pause = pause;
 	}
-	/* What it walked: what was live before, which is what is left and what was freed.
-	 */
-	predict_learn(&h->predict[end->kind],
-		      end->kind == WIRE_FREEZE ? 0 : end->live + end->freed, pause);
+	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT) {
+		accuracy_add(&h->accuracy, predicted, pause);
+		accuracy_add(&h->service->accuracy, predicted, pause);
+	}
+	learn(&h->predict[end->kind], walked, end->live,
+	      (nsec_t)((double)pause / contention_slow(h->service->contention, met)),
+	      pause <= predicted);
+}
+
+void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
+{
+	nsec_t begin = nsec_min(end->begin, now), finish = nsec_min(end->end, now);
+	nsec_t pause = nsec_sub(finish, begin);
+	/* What was live before, which is what is left and what was freed. A freeze walks nothing. */
+	uint64_t walked = end->kind == WIRE_FREEZE		? 0
+			  : end->live > UINT64_MAX - end->freed ? UINT64_MAX
+								: end->live + end->freed;
+
+	if (end->kind == WIRE_SNAPSHOT)
+		learn(&h->runs, walked, end->live, pause, true);
+	if (end->stop)
+		pause = nsec_min(pause, end->stop);
+	learn_pause(h, end, walked, pause, now);
 	yield_learn(h, end, begin, pause);
 	budget_learn(h, end, pause);
 	h->collections[end->kind]++;

@@ -8,9 +8,11 @@
 #define RTGCD_CORE_HEAP_H
 
 #include "client/wire/list.h"
+#include "daemon/core/accuracy.h"
 #include "daemon/core/budget.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
+#include "daemon/core/memory.h"
 #include "daemon/core/predict.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
@@ -38,12 +40,6 @@ struct lease {
 	nsec_t announced, opens_by, opens, closes, predicted, begin;
 	nsec_t run;	    /* of a snapshot, predicted */
 	enum reason reason; /* why it was granted */
-};
-
-struct rate {		   /* units a second */
-	double slow, fast; /* smoothed; over the last sample */
-	nsec_t at;	   /* of the last sample; 0: none yet */
-	uint64_t allocated;
 };
 
 struct heap {
@@ -99,14 +95,19 @@ struct heap {
 	bool running; /* a collection, in a window or not */
 	bool paused;  /* and the program is stopped for it: it is no snapshot */
 	nsec_t run_begin;
+	nsec_t run_seen; /* when that was heard of, and contention_area() of that instant */
+	double run_area;
+	float met; /* pauses at once that its own have met: rises at once, falls slowly */
 
 	uint64_t collections[WIRE_KINDS];
 	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
 	uint64_t yield_last;
 	nsec_t last_pause;
 	struct histogram pauses;
-	struct predict predict[WIRE_KINDS]; /* of pauses */
-	struct predict runs; /* of snapshots, which are longer than their stops */
+	struct predict
+		*predict[WIRE_KINDS]; /* of pauses; NULL: none of that kind has run */
+	struct predict *runs;	  /* of snapshots, which are longer than their stops */
+	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
 	struct yield yield;
 	enum reason reason;
 	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
@@ -115,6 +116,10 @@ struct heap {
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);
 struct heap *heap_free(struct heap *h);
+/* What it said, or would say today. */
+void heap_hello(const struct heap *h, struct wire_hello *ret);
+/* It is what former was, by a new connection: memory.c. */
+void heap_inherit(struct heap *h, const struct heap *former);
 
 /* The budget in force, in the heap's unit; 0: none. */
 uint64_t heap_budget(const struct heap *h);
@@ -129,6 +134,8 @@ uint64_t heap_used_at(const struct heap *h, nsec_t now);
  * span from what is known.
  */
 void heap_estimate(struct heap *h, nsec_t now);
+/* How long a collection of that kind is expected to take, among those that run now. */
+nsec_t heap_predict(const struct heap *h, unsigned kind);
 /* From when on so much is used that a collection is worth a pause at all. */
 nsec_t heap_worth_from(const struct heap *h);
 /* A collection took [begin, end): learn from it. */

@@ -50,7 +50,8 @@ static void take_slot(struct supervisor *s, struct heap *h)
 	list_append(&s->holders, &h->holding);
 }
 
-static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at)
+static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at,
+			nsec_t now)
 {
 	struct service *service = h->service;
 
@@ -60,13 +61,16 @@ static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nse
 	h->paused = kind != WIRE_SNAPSHOT;
 	if (!h->paused)
 		return;
+	contention_change(&s->contention, 1, now);
+	h->run_area = contention_area(&s->contention, now);
+	h->run_seen = now;
 	if (++service->paused_now > service->paused_max)
 		service->paused_max = service->paused_now;
 	if (++s->paused_now > s->paused_max)
 		s->paused_max = s->paused_now;
 }
 
-static void run_ended(struct supervisor *s, struct heap *h)
+static void run_ended(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	if (!h->running)
 		return;
@@ -74,6 +78,7 @@ static void run_ended(struct supervisor *s, struct heap *h)
 	if (!h->paused)
 		return;
 	h->paused = false;
+	contention_change(&s->contention, -1, now);
 	h->service->paused_now--;
 	s->paused_now--;
 }
@@ -259,7 +264,7 @@ static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
 	h->retries = 0;
-	run_started(s, h, h->lease.kind, begin);
+	run_started(s, h, h->lease.kind, begin, now);
 	decide_record(s, h, REASON_BEGAN, 0, now);
 	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
@@ -285,6 +290,29 @@ void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t 
 	h->wanting_since = wait;
 }
 
+void lease_restore(struct supervisor *s, struct heap *h, const struct core_held *held,
+		   nsec_t now)
+{
+	struct lease *l = &h->lease;
+
+	h->next = held->kind == WIRE_MINOR ? WIRE_MAJOR : held->kind;
+	start(s, h, REASON_ADOPTED, now);
+	l->state = LEASE_OPEN;
+	l->id = held->id;
+	l->run = held->run;
+	l->must = held->must;
+	l->over_limit = held->over_limit;
+	l->announced = held->announced;
+	l->opens = held->opens;
+	l->closes = held->closes;
+	l->predicted = held->predicted;
+	decide_record(s, h, REASON_ADOPTED, 0, now);
+	if (held->hold == CORE_HOLDS_IN_USE)
+		put_in_use(s, h, held->begin, now);
+	else
+		timers_arm(&s->timers, &h->timer, l->closes);
+}
+
 int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
 		nsec_t now)
 {
@@ -298,7 +326,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 		/* Counted at its end; a window that waits for the same thing is moot. */
 		if (begin->kind != WIRE_MINOR && h->lease.state != LEASE_NONE)
 			lease_revoke(s, h, REASON_MOOT, now);
-		run_started(s, h, begin->kind, at);
+		run_started(s, h, begin->kind, at, now);
 		return 0;
 	}
 	if (h->lease.state == LEASE_OPEN && h->lease.id == begin->window &&
@@ -368,11 +396,11 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
 	if (in_window && mine) {
-		run_ended(s, h);
+		run_ended(s, h, now);
 		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
 	} else if (h->lease.state != LEASE_IN_USE) {
 		/* (What is told after the fact does not end a collection under way.) */
-		run_ended(s, h);
+		run_ended(s, h, now);
 		if (end->kind != WIRE_MINOR)
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
@@ -389,7 +417,7 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	if (h->lease.state == LEASE_NONE)
 		return;
 	if (h->lease.state == LEASE_IN_USE)
-		run_ended(s, h);
+		run_ended(s, h, now);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		h->declined++;
@@ -406,7 +434,7 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	run_ended(s, h);
+	run_ended(s, h, now);
 	if (h->lease.state == LEASE_NONE)
 		return;
 	drop_out(h);
@@ -451,7 +479,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		h->overruns++;
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
-		run_ended(s, h);
+		run_ended(s, h, now);
 		h->silent = true;
 		drop_out(h);
 		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
+	daemon/core/accuracy.c daemon/core/accuracy.h \
 	daemon/core/admit.c daemon/core/admit.h \
 	daemon/core/budget.c daemon/core/budget.h \
+	daemon/core/contention.c daemon/core/contention.h \
 	daemon/core/decide.c \
 	daemon/core/demand.c daemon/core/demand.h \
 	daemon/core/direct.c \
@@ -10,6 +12,7 @@ libcore_la_SOURCES = \
 	daemon/core/histogram.c daemon/core/histogram.h \
 	daemon/core/lease.c \
 	daemon/core/look.c \
+	daemon/core/memory.c daemon/core/memory.h \
 	daemon/core/predict.c daemon/core/predict.h \
 	daemon/core/rivals.c daemon/core/rivals.h \
 	daemon/core/reason.c daemon/core/reason.h \
@@ -19,4 +22,4 @@ libcore_la_SOURCES = \
 	daemon/core/supervisor.c daemon/core/supervisor.h \
 	daemon/core/timers.c daemon/core/timers.h \
 	daemon/core/yield.c daemon/core/yield.h
-libcore_la_LIBADD = libwire.la
+libcore_la_LIBADD = libwire.la -lm

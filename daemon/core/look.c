@@ -84,6 +84,9 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.pause_p50 = histogram_quantile(&h->pauses, 500),
 		.pause_p99 = histogram_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
+		.predictions = h->accuracy.pauses,
+		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
+		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
 		.yield_last = h->yield_last,
 		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
 		.reason = h->reason,
@@ -163,20 +166,10 @@ static void add_join(struct core_snapshot *ret, const struct heap *h)
 
 	join->uid = h->service->uid;
 	join->pid = h->pid;
-	join->hello = (struct wire_hello){
-		.version_min = WIRE_VERSION_MIN,
-		.version_max = WIRE_VERSION_MAX,
-		.caps = h->caps,
-		.unit = h->unit,
-		.kinds = h->kinds,
-		.budget = h->own_budget,
-		.prev_window = in_use ? h->lease.id : 0,
-		.prev_closes = in_use ? h->lease.closes : 0,
-		.prev_kind = in_use ? h->lease.kind : 0,
-	};
-	memcpy(join->hello.service, h->service->config.name, WIRE_NAME_MAX);
-	memcpy(join->hello.heap, h->name, WIRE_NAME_MAX);
-	memcpy(join->hello.runtime, h->runtime, WIRE_RUNTIME_MAX);
+	heap_hello(h, &join->hello);
+	join->hello.prev_window = in_use ? h->lease.id : 0;
+	join->hello.prev_closes = in_use ? h->lease.closes : 0;
+	join->hello.prev_kind = in_use ? h->lease.kind : 0;
 }
 
 /* Figures older than the JOIN would be dropped: these are of now, at the present rate. */
@@ -256,6 +249,11 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			.would_wait = service->would_wait,
 			.dropped_out = service->dropped_out,
 			.wait_p99 = histogram_quantile(&service->waits, 990),
+			.predictions = service->accuracy.pauses,
+			.prediction_coverage_permille =
+				accuracy_coverage_permille(&service->accuracy),
+			.over_prediction_p50_permille =
+				accuracy_over_p50_permille(&service->accuracy),
 			.utilization_permille =
 				(unsigned)((double)service->busy / slots * 1000),
 		};

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/core/predict.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "client/wire/wire.h"
 
 /*
@@ -22,83 +25,200 @@
 #define PAUSE_MIN NSEC_PER_MSEC
 #define PAUSE_MAX (60 * NSEC_PER_SEC)
 
-static double size_of(uint64_t live)
+static const struct shape {
+	double spare; /* what a spare unit costs besides being walked */
+	bool faster;  /* size grows as its power of 1.5 */
+} shapes[] = {{0, false}, {0.5, false}, {1, false}, {2, false}, {0, true}};
+#define SHAPES (sizeof(shapes) / sizeof(*shapes))
+/* Under another shape the costs must agree so much better. */
+#define SHAPE_BETTER 0.95
+
+#define MARGIN_FIRST 0.08F
+#define MARGIN_STEP  0.03F
+#define MARGIN_MIN   -0.1F
+#define MARGIN_MAX   1.0F
+
+/* ---- Samples: the upper half of a float but its sign, to save memory -------------------------- */
+
+static uint16_t pack(double value)
 {
-	return (double)live > LIVE_FLOOR ? (double)live : LIVE_FLOOR;
+	float f = value > 0 ? (float)value : 0;
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	return (uint16_t)((bits + (UINT32_C(1) << 14)) >> 15);
 }
 
-void predict_learn(struct predict *p, uint64_t live, nsec_t pause)
+static double unpack(uint16_t packed)
 {
-	p->cost[p->count % PREDICT_SAMPLES] = (float)((double)pause / size_of(live));
-	p->count++;
+	uint32_t bits = (uint32_t)packed << 15;
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
 }
 
-/*
- * The greatest of the last sixteen is an upper quantile by itself once there are many;
- * while there are few, the next one may well be worse, so the margin is wider.
- */
-static double cost_upper(const struct predict *p)
-{
-	uint32_t n = p->count < PREDICT_SAMPLES ? p->count : PREDICT_SAMPLES;
-	double max = 0;
+/* ---- The model ------------------------------------------------------------------------------ */
 
-	for (uint32_t i = 0; i < n; i++)
-		if (p->cost[i] > max)
-			max = p->cost[i];
-	return max * (n < 4 ? 1.5 : 1.15);
+static double spare_of(const struct predict *p, uint64_t live)
+{
+	return p->count && live > p->least ? (double)(live - p->least) : 0;
 }
 
-static double cost_median(const struct predict *p)
+static double size_of(double live, double spare, unsigned shape)
 {
-	uint32_t n = p->count < PREDICT_SAMPLES ? p->count : PREDICT_SAMPLES;
-	float sorted[PREDICT_SAMPLES];
+	double size = live > LIVE_FLOOR ? live : LIVE_FLOOR;
 
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t j = i;
+	size += shapes[shape].spare * spare;
+	return shapes[shape].faster ? size * sqrt(size) : size;
+}
 
-		for (; j > 0 && sorted[j - 1] > p->cost[i]; j--)
-			sorted[j] = sorted[j - 1];
-		sorted[j] = p->cost[i];
+static unsigned samples(const struct predict *p)
+{
+	return p->count < PREDICT_SAMPLES ? p->count : PREDICT_SAMPLES;
+}
+
+static void sort(double *values, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		double value = values[i];
+		unsigned j = i;
+
+		for (; j > 0 && values[j - 1] > value; j--)
+			values[j] = values[j - 1];
+		values[j] = value;
 	}
-	return sorted[n / 2];
 }
 
-static nsec_t pause_at(double cost, uint64_t live)
+/* Costs under that shape, sorted. Returns by how much the upper half lies above the median. */
+static double costs(const struct predict *p, unsigned shape, double *ret)
 {
-	double ns = cost * size_of(live);
+	unsigned n = samples(p);
+	double sum = 0, median;
+
+	for (unsigned i = 0; i < n; i++)
+		ret[i] =
+			unpack(p->ring[i].pause) /
+			size_of(unpack(p->ring[i].live), unpack(p->ring[i].spare), shape);
+	sort(ret, n);
+	median = ret[n / 2];
+	if (median <= 0)
+		return 0;
+	for (unsigned i = n / 2 + 1; i < n; i++)
+		sum += (ret[i] / median - 1) * (ret[i] / median - 1);
+	return sqrt(sum / n);
+}
+
+/* While there are few, the next one may well be worse than all. */
+static double few(unsigned n)
+{
+	return n < 4 ? 1.5 : n < 8 ? 1.25 : 1;
+}
+
+static void fit(struct predict *p)
+{
+	unsigned n = samples(p);
+	double cost[PREDICT_SAMPLES], top;
+	double best = costs(p, p->shape, cost) * SHAPE_BETTER;
+
+	for (unsigned shape = 0; shape < SHAPES; shape++) {
+		double differ = costs(p, shape, cost);
+
+		if (differ < best) {
+			best = differ;
+			p->shape = (uint8_t)shape;
+		}
+	}
+	costs(p, p->shape, cost);
+	top = n > 8 ? sqrt(cost[n - 1] * cost[n - 2]) : cost[n - 1];
+	p->typical = (float)cost[n / 2];
+	p->upper = (float)(top * exp(p->margin) * few(n));
+}
+
+static void steer(struct predict *p, bool inside)
+{
+	if (p->count == 0)
+		p->margin = MARGIN_FIRST;
+	if (p->count < 8)
+		return; /* who was outside so early says nothing of the margin */
+	p->margin += inside ? -MARGIN_STEP * (float)PREDICT_OUTSIDE
+			    : MARGIN_STEP * (float)(1 - PREDICT_OUTSIDE);
+	p->margin = (float)fmin(fmax(p->margin, MARGIN_MIN), MARGIN_MAX);
+}
+
+static void note_left(struct predict *p, uint64_t left)
+{
+	if (p->count == 0)
+		p->least = p->least_so = left;
+	if (p->count % PREDICT_SAMPLES == 0 && p->count > 0) {
+		p->least = p->least_so;
+		p->least_so = left;
+	}
+	p->least_so = nsec_min(p->least_so, left);
+	p->least = nsec_min(p->least, p->least_so);
+}
+
+void predict_learn(struct predict *p, uint64_t walked, uint64_t left, nsec_t pause,
+		   bool inside)
+{
+	steer(p, inside);
+	p->ring[p->count % PREDICT_SAMPLES] = (struct predict_sample){
+		.live = pack((double)walked),
+		.spare = pack(spare_of(p, walked)),
+		.pause = pack((double)pause),
+	};
+	note_left(p, left);
+	p->count++;
+	fit(p);
+}
+
+static nsec_t pause_at(const struct predict *p, double cost, uint64_t live)
+{
+	double ns = cost * size_of((double)live, spare_of(p, live), p->shape);
 
 	if (ns >= (double)PAUSE_MAX)
 		return PAUSE_MAX;
 	return nsec_max((nsec_t)ns, PAUSE_MIN);
 }
 
-static double guess(unsigned unit)
+/* Nothing is known: so much a unit. */
+static nsec_t guess(double cost, uint64_t live)
+{
+	static const struct predict nothing;
+
+	return pause_at(&nothing, cost, live);
+}
+
+static double first_guess(unsigned unit)
 {
 	return unit == WIRE_OBJECTS ? GUESS_NS_PER_OBJECT : GUESS_NS_PER_BYTE;
 }
 
 nsec_t predict_pause(const struct predict *p, unsigned unit, uint64_t live)
 {
-	return pause_at(p->count ? cost_upper(p) : guess(unit), live);
+	return p && p->count ? pause_at(p, p->upper, live)
+			     : guess(first_guess(unit), live);
 }
 
 nsec_t predict_typical(const struct predict *p, unsigned unit, uint64_t live)
 {
-	return pause_at(p->count ? cost_median(p) : guess(unit), live);
+	return p && p->count ? pause_at(p, p->typical, live)
+			     : guess(first_guess(unit), live);
 }
 
 nsec_t predict_stop(const struct predict *p, unsigned unit, uint64_t rss_bytes,
 		    uint64_t live)
 {
-	if (p->count == 0 && rss_bytes)
-		return pause_at(GUESS_STOP_NS_PER_KIB, rss_bytes / 1024);
+	if ((!p || p->count == 0) && rss_bytes)
+		return guess(GUESS_STOP_NS_PER_KIB, rss_bytes / 1024);
 	return predict_pause(p, unit, live);
 }
 
 nsec_t predict_run(const struct predict *p, unsigned unit, uint64_t live)
 {
-	double first =
-		unit == WIRE_OBJECTS ? GUESS_RUN_NS_PER_OBJECT : GUESS_RUN_NS_PER_BYTE;
-
-	return pause_at(p->count ? cost_upper(p) : first, live);
+	if (p && p->count)
+		return pause_at(p, p->upper, live);
+	return guess(
+		unit == WIRE_OBJECTS ? GUESS_RUN_NS_PER_OBJECT : GUESS_RUN_NS_PER_BYTE,
+		live);
 }

@@ -4,6 +4,8 @@
 #define RTGCD_CORE_SERVICE_H
 
 #include "client/wire/list.h"
+#include "daemon/core/accuracy.h"
+#include "daemon/core/contention.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
 #include "daemon/core/supervisor.h"
@@ -34,8 +36,10 @@ struct service {
 		would_wait; /* Policy=observe: windows that another policy had held back */
 	uint64_t dropped_out;	/* Policy=together: members that missed their round */
 	struct histogram waits; /* from wanting to begin */
-	nsec_t drain_typical;	/* announce to open, an upper estimate; 0: not known */
-	nsec_t since, busy;	/* utilisation: slot time used since then */
+	struct contention *contention; /* of the host */
+	struct accuracy accuracy;      /* of the pauses predicted for its heaps */
+	nsec_t drain_typical; /* announce to open, an upper estimate; 0: not known */
+	nsec_t since, busy;   /* utilisation: slot time used since then */
 };
 
 int service_new(const struct core_service_config *config, const char *name, uint32_t uid,

@@ -8,12 +8,15 @@
  *   lease.c       the life of a window: announced, open, in use, over
  *   round.c       Policy=together: one window for all members
  *   look.c        what the control socket shows
+ *   memory.c      what outlives the daemon
  */
 #ifndef RTGCD_CORE_STATE_H
 #define RTGCD_CORE_STATE_H
 
+#include "daemon/core/contention.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
+#include "daemon/core/memory.h"
 #include "daemon/core/rivals.h"
 #include "daemon/core/service.h"
 
@@ -49,6 +52,7 @@ struct supervisor {
 
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
+	struct contention contention; /* of those pauses */
 	uint64_t window_seq;
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
 
@@ -130,6 +134,9 @@ void lease_drop(struct supervisor *s, struct heap *h, nsec_t now);
 /* It came back with a window that a former connection, or a former daemon, had opened. */
 void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t kind,
 		 nsec_t closes, nsec_t now);
+/* A former daemon had opened it. */
+void lease_restore(struct supervisor *s, struct heap *h, const struct core_held *held,
+		   nsec_t now);
 /* h's timer has fired and it holds a window. */
 void lease_due(struct supervisor *s, struct heap *h, nsec_t now);
 nsec_t lease_deadline(const struct heap *h);

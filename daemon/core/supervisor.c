@@ -147,6 +147,7 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	s->n_configs = config->n_services;
 	s->defaults = config->defaults;
 	s->max_concurrent = config->max_concurrent;
+	s->contention.limit = config->max_concurrent;
 	s->pool.total_bytes = (double)config->memory_budget;
 	s->any_rivals = false;
 	for (size_t i = 0; i < s->n_configs; i++)
@@ -289,6 +290,7 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 		service_free(service);
 		return r;
 	}
+	service->contention = &s->contention;
 	list_append(&s->services, &service->all);
 	service->hash_next = *service_bucket(s, uid, name);
 	*service_bucket(s, uid, name) = service;
@@ -314,6 +316,14 @@ static void give_up_former(struct supervisor *s, const struct heap *h, uint64_t 
 			decide_heap(s, former, now);
 		}
 	}
+}
+
+static void inherit(const struct supervisor *s, struct heap *h, uint64_t former)
+{
+	const struct heap *f = supervisor_find_heap(s, former);
+
+	if (f && f->lost && f->service == h->service)
+		heap_inherit(h, f);
 }
 
 static int join(struct supervisor *s, const struct event *event, nsec_t now)
@@ -347,6 +357,7 @@ static int join(struct supervisor *s, const struct event *event, nsec_t now)
 	list_append(&service->heaps, &h->siblings);
 	h->hash_next = s->buckets[h->id % s->n_buckets];
 	s->buckets[h->id % s->n_buckets] = h;
+	inherit(s, h, event->join.former);
 	if (hello->prev_window) {
 		give_up_former(s, h, hello->prev_window, now);
 		lease_adopt(s, h, hello->prev_window, hello->prev_kind,

@@ -93,6 +93,8 @@ enum event_type {
 struct event_join {
 	uint32_t uid;
 	int32_t pid;
+	uint64_t
+		former; /* it is this heap, which was lost, by a new connection; 0: it is new */
 	struct wire_hello hello;
 };
 
@@ -203,6 +205,8 @@ struct core_service {
 	uint64_t would_wait;  /* Policy=observe: windows it would have held back */
 	uint64_t dropped_out; /* Policy=together: members that missed their round */
 	nsec_t wait_p99;      /* from wanting to begin */
+	/* As in core_heap, of all pauses of its heaps. */
+	unsigned predictions, prediction_coverage_permille, over_prediction_p50_permille;
 	unsigned utilization_permille; /* of its slots, measured */
 	struct core_admission admission;
 };
@@ -240,9 +244,12 @@ struct core_heap {
 	uint64_t collections[WIRE_KINDS];
 	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
 	nsec_t last_pause, pause_p50, pause_p99, pause_max;
-	uint64_t yield_last;  /* freed by the last major, in units */
-	uint64_t yield_per_s; /* for each second of its pause */
-	enum reason reason;   /* of the last decision */
+	unsigned predictions;		       /* pauses that were predicted, and came */
+	unsigned prediction_coverage_permille; /* of them ended inside; 0 without any */
+	unsigned over_prediction_p50_permille; /* predicted / actual; 0 without any */
+	uint64_t yield_last;		       /* freed by the last major, in units */
+	uint64_t yield_per_s;		       /* for each second of its pause */
+	enum reason reason;		       /* of the last decision */
 };
 
 struct core_window {

@@ -20,15 +20,21 @@ demo_files = \
 	tests/bench/demo/measure.py \
 	tests/bench/demo/plot.py \
 	tests/bench/demo/processes.py \
+	tests/bench/demo/progress.py \
 	tests/bench/demo/report.py \
 	tests/bench/demo/run.py
 EXTRA_DIST += $(demo_files)
+EXTRA_DIST += tests/bench/gunicorn/run.py tests/bench/gunicorn/settings.py tests/bench/gunicorn/shop.py
 demo_tests = \
 	tests/bench/test_check_pauses.py \
 	tests/bench/test_demo.py \
 	tests/bench/test_faults.py
 TESTS += $(demo_tests)
 EXTRA_DIST += $(demo_tests)
+
+# What the Python module offers against what others have.
+api_files = tests/bench/api/pool.py tests/bench/api/summary.py
+EXTRA_DIST += $(api_files)
 
 # Ranks in lockstep.
 ranks_files = \
@@ -44,12 +50,15 @@ EXTRA_DIST += \
 	tests/bench/budgets/run.py
 
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = demo faults together budgets
+BENCHES = budgets demo faults gunicorn pool summary together
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
+run_gunicorn = $(PYTHON) -B $(srcdir)/tests/bench/gunicorn/run.py --build .
 run_together = $(PYTHON) -B $(srcdir)/tests/bench/ranks/run.py --build .
 run_budgets = $(PYTHON) -B $(srcdir)/tests/bench/budgets/run.py --build .
+run_pool = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/pool.py --build .
+run_summary = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/summary.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 
 demo: all
@@ -60,10 +69,18 @@ bench: all
 		echo "bench $$name"; \
 		case $$name in \
 		demo) $(run_demo) --results bench-results/demo --rounds 3 --strict ;; \
+		pool) $(run_pool) --results bench-results/pool ;; \
+		summary) $(run_summary) --results bench-results/summary ;; \
+		gunicorn) $(run_gunicorn) --results bench-results/gunicorn ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \
 		budgets) $(run_budgets) --results bench-results/budgets --rounds 3 --strict ;; \
+		stress) $(run_stress) --results bench-results/stress ;; \
+		peers) $(run_peers) --results bench-results/peers ;; \
 		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \
 		esac || missed="$$missed $$name"; \
 	done; \
 	if test -n "$$missed"; then echo "make bench: not passed:$$missed" >&2; exit 1; fi
+
+# What tests/python/local.mk defines.
+BENCHES += stress peers

@@ -7,6 +7,7 @@ daemon_tests = \
 	tests/daemon/test_drain.py \
 	tests/daemon/test_frames.py \
 	tests/daemon/test_policies.py \
+	tests/daemon/test_restart.py \
 	tests/daemon/test_start.py \
 	tests/daemon/test_trace.py \
 	tests/daemon/test_windows.py
@@ -25,3 +26,9 @@ TESTS += tests/daemon/test_advice
 tests_daemon_test_advice_SOURCES = tests/daemon/test_advice.c
 tests_daemon_test_advice_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_daemon_test_advice_LDADD = libdaemon.la $(CMOCKA_LIBS)
+
+# Many heaps in one process, over the library.
+check_PROGRAMS += tests/daemon/swarm
+tests_daemon_swarm_SOURCES = tests/daemon/swarm.c
+tests_daemon_swarm_LDFLAGS = $(AM_LDFLAGS) -no-install
+tests_daemon_swarm_LDADD = libruntime.la

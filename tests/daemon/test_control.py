@@ -92,6 +92,9 @@ def test_replies_are_as_described(d):
     assert windows[0]["heap_name"] == "a" and windows[0]["closes_in_us"] > 0 >= windows[0]["opens_in_us"]
     assert explained["decisions"][-1]["holder"] == "a"
     assert status["pid"] == d.pid and status["mode"] == "normal" and status["epoch"] > 0
+    for shown in heaps[0], services[0]:
+        assert shown["predictions"] == 0 and shown["prediction_coverage_permille"] is None \
+            and shown["over_prediction_p50_permille"] is None
     assert services[0]["policy"] == "stagger" and services[0]["uid"] == os.getuid()
 
 

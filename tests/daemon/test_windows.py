@@ -225,7 +225,12 @@ def test_forced_and_uncoordinated_are_counted():
         c.sync()
         status = d.call("GetStatus")
         assert (status["forced"], status["uncoordinated"]) == (1, 1)
-        assert heap(d, c)["collections"]["major"] == 2
+        shown = heap(d, c)
+        assert shown["collections"]["major"] == 2
+        # Short pauses under a first, high guess: inside, and far over-predicted.
+        for about in shown, d.services()[0]:
+            assert about["predictions"] == 2 and about["prediction_coverage_permille"] == 1000
+            assert about["over_prediction_p50_permille"] > 1000
 
 
 # ---- pages ---------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ Python programs under test: real interpreters in processes of their own.
 A program writes one JSON object a line to its stdout, and reads lines from its stdin.
 """
 
+import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -104,7 +106,7 @@ class Program:
     """A program as a context manager: at the end it must have exited with `status`."""
 
     def __init__(self, source, env, arguments=(), launcher=("-m", "rtgc"), status=0,
-                 prelude=True, stderr=""):
+                 prelude=True, stderr="", python=PYTHON):
         self.dir = tempfile.TemporaryDirectory(prefix="rtgc-test-")
         self.path = os.path.join(self.dir.name, "app.py")
         with open(self.path, "w", encoding="utf-8") as file:
@@ -113,8 +115,8 @@ class Program:
         self.expected_stderr = stderr
         self.pending = b""
         self.proc = subprocess.Popen(
-            [PYTHON, *launcher, self.path, *arguments], env=env, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            [python, *launcher, self.path, *arguments], env=env, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
     @property
     def pid(self):
@@ -148,7 +150,9 @@ class Program:
     def __exit__(self, kind, *_):
         try:
             if kind is not None:
-                self.proc.kill()
+                # With its children: they hold its stderr.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
                 stderr = self.proc.stderr.read().decode(errors="replace")
                 sys.stderr.write(stderr)
             self.proc.stdin.close()
@@ -159,7 +163,8 @@ class Program:
                 raise AssertionError("the program does not end") from None
             if kind is None:
                 stderr = self.proc.stderr.read().decode(errors="replace")
-                if (status, stderr) != (self.status, self.expected_stderr):
+                wrong = self.expected_stderr not in (None, stderr)
+                if status != self.status or wrong:
                     raise AssertionError(f"the program ended with {status}:\n{stderr}")
         finally:
             self.proc.kill()

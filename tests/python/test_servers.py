@@ -243,3 +243,59 @@ say(spans=spans, full=full, sent=sorted(set(sent)), status=rtgc.status())
         assert said["sent"] == ["done", "lifespan"]
         assert said["status"]["forced"] == 0
         assert overlaps(said["spans"], said["full"]) == []
+
+
+def test_websockets(daemon):
+    """A websocket that waits for its client is not in flight: windows are used meanwhile, and
+    none while a message is worked on."""
+    with Program(MIDDLEWARE + """
+import asyncio
+spans = []
+async def app(scope, receive, send):
+    while (await receive())["type"] != "websocket.disconnect":
+        begin = time.monotonic_ns()
+        await asyncio.sleep(0.02)
+        grow(2000, keep)
+        spans.append([begin, time.monotonic_ns()])
+async def receive():
+    await asyncio.sleep(0.01)
+    over = rtgc.status()["collections_in_window"] >= 3
+    return {"type": "websocket.disconnect" if over else "websocket.receive"}
+asyncio.run(rtgc.asgi(app)({"type": "websocket"}, receive, None))
+say(spans=spans, full=full, status=rtgc.status())
+""", environment(daemon.env()), launcher=()) as p:
+        said = p.next()
+        assert said["status"]["forced"] == 0
+        assert overlaps(said["spans"], said["full"]) == []
+
+
+def test_answers_while_draining(daemon):
+    """Of a process whose connections others can take: the client is asked to come back on another
+    one; not by HTTP/2, which has no such header."""
+    with Program(MIDDLEWARE + """
+import asyncio, socket
+from rtgc import _rtgc
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+    await send({"type": "http.response.body"})
+wrapped = rtgc.asgi(app)
+async def answer(version):
+    sent = []
+    async def send(message):
+        sent.append(message)
+    await wrapped({"type": "http", "http_version": version}, None, send)
+    return [[name.decode() for name, _ in sent[0]["headers"]], len(sent)]
+async def main():
+    first = await answer("1.1")
+    rtgc.share(socket.create_server(("127.0.0.1", 0)))
+    _rtgc.request_begin()
+    fill(keep)
+    while not rtgc.status()["window"]:
+        trickle(keep)
+        await asyncio.sleep(0.005)
+    say(first=first, then=await answer("1.1"), http2=await answer("2"))
+    _rtgc.request_end()
+asyncio.run(main())
+""", environment(daemon.env()), launcher=()) as p:
+        assert p.next() == {"first": [["a"], 2], "then": [["a", "connection"], 2],
+                            "http2": [["a"], 2]}

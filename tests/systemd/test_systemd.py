@@ -130,11 +130,60 @@ def test_reload(box):
     assert main_pid(box) == pid
 
 
+class Keeper:
+    """A process with heaps that have collected once, through whatever happens to the daemon."""
+
+    def __init__(self, box, heaps):
+        self.box = box
+        self.heaps = heaps
+
+    def __enter__(self):
+        self.proc = self.box.spawn("swarm", "svc", str(self.heaps), "1000000", "0", "5000")
+        self.box.wait(lambda: self.ask("status") == self.heaps, "its heaps are supervised")
+        self.ask("record")
+        self.box.wait(self.collected, "its collections were counted")
+        return self
+
+    def ask(self, what):
+        """How many of its heaps are supervised."""
+        self.proc.stdin.write(what + "\n")
+        self.proc.stdin.flush()
+        return int(self.proc.stdout.readline().split()[1])
+
+    def collected(self):
+        """The ids of its heaps, once all are there and known to have collected."""
+        heaps = self.box.ctl("heaps")["heaps"]
+        ids = [h["id"] for h in heaps if h["collections"]["major"] == 1 and h["state"] != "lost"]
+        return ids if len(ids) == len(heaps) == self.heaps else None
+
+    def __exit__(self, *_):
+        self.proc.communicate()
+
+
+def ends_and_comes_back(box, end, heaps=1):
+    """The heaps, what was counted and what was learned are there again."""
+    with Keeper(box, heaps) as keeper:
+        pid, before, status = main_pid(box), keeper.collected(), box.ctl("status")
+        end()
+        restarted(box, pid)
+        assert box.ctl("status")["uncoordinated"] == status["uncoordinated"] == heaps
+        ids = box.wait(keeper.collected, "the heaps are back")
+        assert min(ids) > max(before)
+        assert box.ctl("status")["epoch"] > status["epoch"]
+
+
+def test_restart(box):
+    box.systemctl("start", "rtgcd.service")
+    ends_and_comes_back(box, lambda: box.systemctl("restart", "rtgcd.service"), heaps=1000)
+    # A stop is another matter: nothing is kept.
+    box.systemctl("stop", "rtgcd.service")
+    box.systemctl("start", "rtgcd.service")
+    assert box.ctl("status")["uncoordinated"] == 0
+
+
 def test_crash(box):
     box.systemctl("start", "rtgcd.service")
-    pid = main_pid(box)
-    box.systemctl("kill", "--kill-whom=main", "-s", "SEGV", "rtgcd.service")
-    restarted(box, pid)
+    ends_and_comes_back(box, lambda: box.systemctl("kill", "--kill-whom=main", "-s", "SEGV", "rtgcd.service"))
     assert box.show("rtgcd.service", "NRestarts") == "1"
     assert box.show("rtgcd.service", "Result") == "success"
 
@@ -144,10 +193,8 @@ def test_watchdog(box):
               "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
     box.systemctl("daemon-reload")
     box.systemctl("start", "rtgcd.service")
-    pid = main_pid(box)
     after = box.journal_mark()
-    box.systemctl("kill", "--kill-whom=main", "-s", "STOP", "rtgcd.service")
-    restarted(box, pid)
+    ends_and_comes_back(box, lambda: box.systemctl("kill", "--kill-whom=main", "-s", "STOP", "rtgcd.service"))
     assert any("Watchdog timeout" in e["MESSAGE"] for e in box.journal("UNIT=rtgcd.service", after=after))
 
 

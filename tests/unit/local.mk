@@ -32,6 +32,14 @@ tests_unit_test_parts_SOURCES = tests/unit/test_parts.c tests/unit/world.h
 tests_unit_test_parts_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_parts_LDADD = libcore.la $(CMOCKA_LIBS) -lm
 
+check_PROGRAMS += tests/unit/test_predict
+TESTS += tests/unit/test_predict
+tests_unit_test_predict_SOURCES = tests/unit/test_predict.c tests/unit/world.h
+tests_unit_test_predict_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_predict_LDADD = libcore.la $(CMOCKA_LIBS) -lm
+EXTRA_DIST += tests/traces/record.py tests/traces/steady.csv tests/traces/growing.csv \
+	tests/traces/bursts.csv
+
 check_PROGRAMS += tests/unit/test_core_random
 TESTS += tests/unit/test_core_random
 tests_unit_test_core_random_SOURCES = tests/unit/test_core_random.c tests/unit/world.h

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of the core that stand alone: histogram, prediction, placement, timers,
+/* The parts of the core that stand alone: histogram, placement, timers,
  * reasons. */
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 #include "daemon/core/admit.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
-#include "daemon/core/predict.h"
 #include "daemon/core/reason.h"
 #include "daemon/core/timers.h"
 #include "tests/unit/world.h"
@@ -64,52 +63,6 @@ static void histogram_edges(void **state)
 	histogram_add(&h, NSEC_NEVER);
 	assert_true(histogram_quantile(&h, 1000) == NSEC_NEVER);
 	assert_int_equal(h.count, 2);
-}
-
-/* ---- Prediction ---- */
-
-static void predicts_high_before_it_knows(void **state)
-{
-	struct predict p = {.count = 0};
-
-	assert_true(predict_pause(&p, WIRE_OBJECTS, 1000000) >= 200 * MS);
-	assert_true(predict_pause(&p, WIRE_OBJECTS, 0) >= MS);
-	assert_true(predict_pause(&p, WIRE_OBJECTS, UINT64_MAX) <= 60 * SEC);
-}
-
-static void scales_with_the_size_driver(void **state)
-{
-	struct predict p = {.count = 0};
-	nsec_t small, big;
-
-	for (int i = 0; i < 20; i++)
-		predict_learn(&p, 500000, 100 * MS);
-	small = predict_pause(&p, WIRE_OBJECTS, 500000);
-	big = predict_pause(&p, WIRE_OBJECTS, 1000000);
-	assert_in_range(small, 100 * MS, 150 * MS);
-	assert_in_range(big, 2 * small - MS, 2 * small + MS);
-}
-
-static void noisy_pauses_are_covered(void **state)
-{
-	struct predict p = {.count = 0};
-	unsigned inside = 0, n = 2000;
-	double over = 0;
-
-	random_state = 7;
-	for (unsigned i = 0; i < n + 20; i++) {
-		/* 100 ns an object, give or take a fifth. */
-		nsec_t pause = (nsec_t)(1e6 * (80 + (double)(next_random() % 40)));
-		nsec_t predicted = predict_pause(&p, WIRE_OBJECTS, 1000000);
-
-		if (i >= 20) {
-			inside += pause <= predicted;
-			over += (double)predicted / (double)pause;
-		}
-		predict_learn(&p, 1000000, pause);
-	}
-	assert_true(inside >= n * 99 / 100);
-	assert_true(over / n <= 1.5);
 }
 
 /* ---- Demand ---- */
@@ -369,9 +322,6 @@ int main(void)
 		cmocka_unit_test(rounds_are_admitted_as_one_collection),
 		cmocka_unit_test(quantiles_are_close_to_the_sorted_ones),
 		cmocka_unit_test(histogram_edges),
-		cmocka_unit_test(predicts_high_before_it_knows),
-		cmocka_unit_test(scales_with_the_size_driver),
-		cmocka_unit_test(noisy_pauses_are_covered),
 		cmocka_unit_test(one_slot_demand_is_exact),
 		cmocka_unit_test(demand_follows_every_change),
 		cmocka_unit_test(absurd_demands_do_not_overflow),

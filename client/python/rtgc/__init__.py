@@ -34,14 +34,14 @@ else:
     __version__ = _rtgc.version
     __all__ = [
         "Pool", "advise", "allocation_sites", "asgi", "checkpoint", "critical", "freeze_after",
-        "heap_summary", "slack", "status", "supervise", "wsgi",
+        "heap_summary", "share", "slack", "status", "supervise", "wsgi",
     ]
 
     def __getattr__(name):
         # Late, so that python3 -m rtgc imports nothing before it has set sys.path right.
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import _advise, _freeze, _sites, _summary, _supervise, _web
+        from . import _advise, _freeze, _listen, _sites, _summary, _supervise, _web
 
         globals().update(
             advise=_advise.advise,
@@ -49,6 +49,7 @@ else:
             freeze_after=_freeze.freeze_after,
             heap_summary=_summary.heap_summary,
             critical=_supervise.critical,
+            share=_listen.share,
             supervise=_supervise.supervise,
             asgi=_web.asgi,
             wsgi=_web.wsgi,

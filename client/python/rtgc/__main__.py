@@ -35,6 +35,7 @@ of rtgcd. With no daemon it runs as if rtgc were not there.
   --service NAME   the group it belongs to (default: $RTGC_SERVICE, else the program's name)
   --heap NAME      its own name (default: $RTGC_HEAP, else PROGRAM-PID)
   --budget BYTES   what the resident set may reach: 512M, 2G (default: CPython's own rule)
+  --freeze         gc.freeze() in gunicorn's master before it forks, for --preload
   --collector WAY  window, snapshot or auto (default: $RTGC_COLLECTOR, else auto)
 """
 # How long a program waits for the daemon's answer before it starts: first without asking
@@ -59,6 +60,10 @@ def parse(arguments):
         if name == "--version":
             print("rtgc", rtgc.__version__)
             sys.exit(0)
+        if name == "--freeze" and not equals:
+            if rtgc._refused is None:
+                _supervise._freeze = True
+            continue
         if name[:2] != "--" or name[2:] not in options:
             complain(f"unknown option {name}\n" + USAGE.rstrip())
             sys.exit(2)

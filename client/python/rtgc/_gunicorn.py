@@ -5,17 +5,16 @@ the connections to the others, answers what it has taken, and collects then."""
 import functools
 import gc
 
-from . import _hooks, _rtgc, _wsgi
+from . import _hooks, _rtgc, _supervise, _wsgi
 
-freeze = False  # gc.freeze() in the master before the first worker is forked
 _frozen = False
 
 
-def before_fork():
-    """In the master, before a worker is forked: what the application has loaded by now is set
-    aside for good, if that was asked for. Its pages stay shared with the workers."""
+def freeze_once():
+    """In the master, before a worker is forked: what has been loaded by now is set aside for good.
+    The workers' collectors leave it alone, and its pages stay shared."""
     global _frozen
-    if freeze and not _frozen:
+    if not _frozen:
         _frozen = True
         gc.collect()
         gc.freeze()
@@ -24,7 +23,8 @@ def before_fork():
 def _arbiter(module):
     def make(spawn_worker):
         def wrapper(self):
-            before_fork()
+            if _supervise._freeze:
+                freeze_once()
             return spawn_worker(self)
 
         return wrapper

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
 """What is done for a program's packages when it imports them, and not before."""
 
-import contextlib
 import importlib
 import sys
-import warnings
 
 from . import _rtgc
 
 # Module of a package -> ours that looks after it: its function arrived(module).
 _HOOKS = {
     "aiohttp.web_app": "_aiohttp",
+    "asyncio.base_events": "_listen",
     "gevent.hub": "_gevent",
+    "gevent.pywsgi": "_wsgi",
     "gunicorn.arbiter": "_gunicorn",
     "gunicorn.workers.base": "_gunicorn",
     "gunicorn.workers.base_async": "_gunicorn",
@@ -31,9 +31,8 @@ def _arrived(module):
     try:
         importlib.import_module("." + _HOOKS[name], __package__).arrived(module)
     except Exception as error:  # another version of it: the program must run all the same
-        warnings.warn(
-            f"rtgc does not know this {name}: {error!r}; its requests are not seen",
-            RuntimeWarning, stacklevel=2)
+        print(f"rtgc: this {name} is another one: {error!r}: what it serves is not seen",
+              file=sys.stderr, flush=True)
 
 
 def _find(name, path, target):
@@ -98,5 +97,7 @@ def wrap(owner, name, make):
 def share(sockets):
     """Listening sockets that other processes accept from as well."""
     for sock in sockets:
-        with contextlib.suppress(OSError):  # closed meanwhile: no gate to shut
+        try:
             _rtgc.share(sock)
+        except OSError:
+            pass  # closed meanwhile, or one too many: it stays as it is

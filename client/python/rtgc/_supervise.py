@@ -3,6 +3,7 @@
 
 import atexit
 import functools
+import gc
 import os
 import select
 import selectors
@@ -16,6 +17,7 @@ _COLLECTORS = {"auto": 0, "window": 1, "snapshot": 2}  # enum heap_collector
 FORK_LIMIT = 0.025  # seconds
 _given = None  # what supervise() was called with
 _inherited = None  # a spawned child's: what its parent's heap is called
+_freeze = False  # gc.freeze() in a server's master before it forks
 _program = None  # the program's name, where sys.argv does not tell it
 
 
@@ -136,7 +138,17 @@ def _install():
     _hooks.install()
 
 
+def _refuse_second():
+    """Two copies of this module would each take the other's threshold for the program's."""
+    for callback in gc.callbacks:
+        module = getattr(callback, "__self__", None)
+        name, file = getattr(module, "__name__", None), getattr(module, "__file__", None)
+        if name == _rtgc.__name__ and file != _rtgc.__file__:
+            raise RuntimeError("another copy of the module rtgc supervises this process")
+
+
 def _open(given):
+    _refuse_second()
     program = program_name()
     _rtgc.open(
         service=given[0] or os.environ.get("RTGC_SERVICE") or program,
@@ -207,7 +219,7 @@ def inherit(given, program, prefix):
     _inherited, _program = prefix, program
     name = prefix and prefix.encode("utf-8")[:48].decode("utf-8", "ignore")
     try:
-        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}")
+        supervise(given[0], given[1] or None, name and f"{name}-{os.getpid()}", *given[3:])
     except OSError:
         pass  # no thread, no memory: CPython's own policy, as with no daemon
 

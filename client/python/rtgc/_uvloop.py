@@ -4,7 +4,7 @@ or open is it called upon, between two turns of the loop; otherwise nothing is a
 
 import functools
 
-from . import _hooks, _rtgc
+from . import _hooks, _listen, _rtgc
 
 
 def arrived(module):
@@ -25,3 +25,4 @@ def arrived(module):
         return run_forever
 
     _hooks.wrap(module.Loop, "run_forever", make)
+    _hooks.wrap(module.Loop, "create_server", _listen._create_server)

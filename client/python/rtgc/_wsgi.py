@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Servers that answer in threads of their own: wsgiref (Django's too) and werkzeug (Flask's)."""
+"""Servers that answer in threads or greenlets of their own: wsgiref (Django's too), werkzeug
+(Flask's), gevent.pywsgi."""
 
 from . import _hooks, _rtgc
 
@@ -17,8 +18,14 @@ def in_flight(function):
     return wrapper
 
 
+# Module -> the class and the method of it that serve a request.
+_SERVE = {
+    "gevent.pywsgi": ("WSGIHandler", "run_application"),
+    "werkzeug.serving": ("WSGIRequestHandler", "run_wsgi"),
+    "wsgiref.handlers": ("BaseHandler", "run"),
+}
+
+
 def arrived(module):
-    if module.__name__ == "wsgiref.handlers":
-        _hooks.wrap(module.BaseHandler, "run", in_flight)
-    else:
-        _hooks.wrap(module.WSGIRequestHandler, "run_wsgi", in_flight)
+    owner, method = _SERVE[module.__name__]
+    _hooks.wrap(getattr(module, owner), method, in_flight)

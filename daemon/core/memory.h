@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is worth keeping when the daemon ends: of one heap, and of all. Plain data without
+ * pointers; the edge carries it to the next run. There the heap is one that was lost: its window
+ * holds its slot, and when its process comes back it finds what was learned of it.
+ */
+#ifndef RTGCD_CORE_MEMORY_H
+#define RTGCD_CORE_MEMORY_H
+
+#include "daemon/core/accuracy.h"
+#include "daemon/core/histogram.h"
+#include "daemon/core/predict.h"
+#include "daemon/core/supervisor.h"
+#include "daemon/core/yield.h"
+
+struct core_learned { /* of a heap */
+	uint64_t collections[WIRE_KINDS];
+	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint64_t yield_last;
+	nsec_t last_pause;
+	struct histogram pauses;
+	struct predict predict[WIRE_KINDS], runs;
+	struct accuracy accuracy;
+	float met;
+	struct yield yield;
+	struct rate {		   /* of allocation, in units a second */
+		double slow, fast; /* smoothed; over the last sample */
+		nsec_t at;	   /* of the last sample; 0: none yet */
+		uint64_t allocated;
+	} rate;
+};
+
+struct core_held { /* its window, if its process may pause in it */
+	enum core_hold {
+		CORE_HOLDS_NOTHING,
+		CORE_HOLDS_OPEN,
+		CORE_HOLDS_IN_USE,
+	} hold;
+	uint8_t kind;
+	bool must, over_limit;
+	uint64_t id;
+	nsec_t announced, opens, closes, predicted, run, begin;
+};
+
+struct core_tally { /* of its service; all of it only grows */
+	uint64_t windows, forced, over_limit, would_wait, dropped_out;
+	uint32_t paused_max;
+};
+
+struct core_memory {
+	uint32_t uid;
+	int32_t pid;
+	struct wire_hello hello; /* as it would be said today */
+	struct core_learned learned;
+	struct core_held held;
+	struct core_tally tally;
+};
+
+struct core_counters { /* of all heaps */
+	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
+	uint32_t paused_max;
+	float slowing; /* of pauses by each other: contention.h */
+	uint32_t slowing_evidence;
+};
+
+/* false: there is no such heap. */
+bool supervisor_memory(const struct supervisor *s, uint64_t heap,
+		       struct core_memory *ret);
+/*
+ * The heap of a former run, under a new id, as one that was lost. -ENOMEM. (Like an event: its
+ * actions are to be taken off the queue.)
+ */
+int supervisor_restore(struct supervisor *s, uint64_t heap,
+		       const struct core_memory *memory, nsec_t now);
+void supervisor_counters(const struct supervisor *s, struct core_counters *ret);
+/* To be called before anything has happened. */
+void supervisor_restore_counters(struct supervisor *s,
+				 const struct core_counters *counters);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * swarm SERVICE HEAPS BUDGET RATE PAUSE_US: that many heaps in one process, each filling its
+ * budget of objects at that rate a second and collecting when it may, in pauses that only pass
+ * the time. Writes "pause HEAP CAUSE BEGIN END" for each, and answers on its standard input:
+ *   record   each heap has had a collection of PAUSE_US of its own
+ *   status   "status N": so many are supervised
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "client/rtgc.h"
+
+#define EVENTS 64
+
+struct heap {
+	struct rtgc *r;
+	double used, allocated;
+	enum rtgc_cause cause;
+	uint64_t begun; /* 0: it does not collect */
+};
+
+static struct heap *heaps;
+static unsigned n_heaps;
+static uint64_t budget, pause_ns;
+static double rate;
+
+static void end(unsigned i, uint64_t now)
+{
+	struct heap *h = &heaps[i];
+	struct rtgc_result result = {.freed = (uint64_t)h->used, .live = budget / 10};
+
+	printf("pause %u %d %" PRIu64 " %" PRIu64 "\n", i, (int)h->cause, h->begun, now);
+	rtgc_end(h->r, &result);
+	h->used = 0;
+	h->begun = 0;
+}
+
+static void begin(struct heap *h, enum rtgc_cause cause, uint64_t window)
+{
+	if (rtgc_begin(h->r, RTGC_MAJOR, cause, window) != 0)
+		return;
+	h->cause = cause;
+	h->begun = rtgc_now();
+}
+
+static void live(unsigned i, uint64_t now, double seconds)
+{
+	struct heap *h = &heaps[i];
+	enum rtgc_verdict verdict;
+	struct rtgc_window w;
+
+	if (h->begun && now - h->begun >= pause_ns)
+		end(i, now);
+	if (h->begun)
+		return;
+	/* At its own rate: heaps in step would all be due at once. */
+	h->used += rate * seconds * (1 + i % 7 / 7.0);
+	h->allocated += rate * seconds * (1 + i % 7 / 7.0);
+	rtgc_publish(h->r, &(struct rtgc_figures){.used = (uint64_t)h->used,
+						  .allocated = (uint64_t)h->allocated,
+						  .live = budget / 10});
+	if (!rtgc_pending(h->r))
+		return;
+	verdict = rtgc_check(h->r, RTGC_NEVER, &w);
+	if (verdict == RTGC_MAY || verdict == RTGC_MUST)
+		begin(h, RTGC_IN_WINDOW, w.id);
+	else if (verdict == RTGC_CEILING)
+		begin(h, RTGC_FORCED, 0);
+}
+
+static void record(void)
+{
+	for (unsigned i = 0; i < n_heaps; i++) {
+		uint64_t now = rtgc_now();
+		struct rtgc_result result = {.freed = 1, .live = budget / 10};
+
+		rtgc_record(heaps[i].r, RTGC_MAJOR, RTGC_UNCOORDINATED, now - pause_ns,
+			    now, &result);
+	}
+}
+
+static unsigned supervised(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < n_heaps; i++) {
+		struct rtgc_status s;
+
+		rtgc_status(heaps[i].r, &s);
+		n += s.supervised;
+	}
+	return n;
+}
+
+/* false: the end. */
+static bool answer(void)
+{
+	char line[64];
+	ssize_t n = read(STDIN_FILENO, line, sizeof(line) - 1);
+
+	if (n <= 0)
+		return false;
+	line[n] = '\0';
+	if (strcmp(line, "record\n") == 0)
+		record();
+	printf("status %u\n", supervised());
+	fflush(stdout);
+	return true;
+}
+
+static int open_heaps(int epoll, const char *service)
+{
+	for (unsigned i = 0; i < n_heaps; i++) {
+		struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
+		struct rtgc_options options = {.size = sizeof(options)};
+		char name[32];
+
+		snprintf(name, sizeof(name), "heap-%u", i);
+		options.service = service;
+		options.heap = name;
+		options.unit = RTGC_OBJECTS;
+		options.budget = budget;
+		heaps[i].used = (double)budget * (i % 10) / 10; /* not in step */
+		/* Half of them have everything by frames. */
+		options.flags = i % 2 ? RTGC_SOCKET_ONLY : 0;
+		if (rtgc_open(&options, &heaps[i].r) < 0)
+			return -1;
+		epoll_ctl(epoll, EPOLL_CTL_ADD, rtgc_fd(heaps[i].r), &event);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct epoll_event events[EVENTS],
+		input = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
+	int epoll = epoll_create1(EPOLL_CLOEXEC), n;
+	uint64_t before = rtgc_now();
+	bool more = true;
+
+	if (argc != 6)
+		return 2;
+	n_heaps = (unsigned)atoi(argv[2]);
+	budget = strtoull(argv[3], NULL, 10);
+	rate = atof(argv[4]);
+	pause_ns = strtoull(argv[5], NULL, 10) * 1000;
+	heaps = calloc(n_heaps, sizeof(*heaps));
+	if (!heaps || open_heaps(epoll, argv[1]) < 0)
+		return 1;
+	epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &input);
+	while (more) {
+		uint64_t now;
+
+		n = epoll_wait(epoll, events, EVENTS, 1);
+		for (int i = 0; i < n; i++) {
+			if (events[i].data.u32 == UINT32_MAX)
+				more = answer();
+			else
+				rtgc_dispatch(heaps[events[i].data.u32].r);
+		}
+		now = rtgc_now();
+		for (unsigned i = 0; rate > 0 && i < n_heaps; i++)
+			live(i, now, (double)(now - before) / 1e9);
+		before = now;
+	}
+	for (unsigned i = 0; i < n_heaps; i++)
+		rtgc_close(heaps[i].r);
+	free(heaps);
+	return 0;
+}
