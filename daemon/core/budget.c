@@ -15,6 +15,8 @@
 #define CYCLE_MIN NSEC_PER_SEC
 /* How far what an object takes moves with each collection. */
 #define UNIT_WEIGHT 0.5
+/* And the pause for each: single ones are longer because others run. */
+#define PAUSE_WEIGHT 0.25
 
 /* ---- Learning ------------------------------------------------------------------------------- */
 
@@ -46,6 +48,11 @@ void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
 		b->bytes_per_unit +=
 			(sample - b->bytes_per_unit) * (b->collected ? UNIT_WEIGHT : 1);
 		b->collected = true;
+	}
+	if (walked > 0) {
+		sample = (double)pause / (double)NSEC_PER_SEC / walked;
+		b->pause_per_unit += (sample - b->pause_per_unit) *
+				     (b->pause_per_unit > 0 ? PAUSE_WEIGHT : 1);
 	}
 	b->rss_most = 0;
 	if (b->since[0].at == 0 || nsec_sub(h->report.at, b->since[1].at) < CYCLE_MIN)
@@ -97,7 +104,9 @@ static struct budget_part part_of(const struct heap *h)
 		h->unit == WIRE_OBJECTS ? nsec_min(h->report.used, h->report.live) : 0;
 
 	/* The part of the pause that room makes rarer: what walking the new ones costs stays. */
-	if (h->report.live > 0)
+	if (h->learned.pause_per_unit > 0)
+		pause = h->learned.pause_per_unit * (double)(h->report.live - new);
+	else if (h->report.live > 0)
 		pause *= (double)(h->report.live - new) / (double)h->report.live;
 	return (struct budget_part){
 		.live_bytes = (double)(h->report.live - new) * unit,

@@ -45,6 +45,7 @@ struct budget_pool {
 
 struct budget_learned {
 	double bytes_per_unit; /* 0: not known */
+	double pause_per_unit; /* walked, in seconds; 0: not known */
 	bool collected;	       /* it is of a collection, not of the latest figures */
 	uint64_t rss_most;     /* reported since the last collection */
 	/* The last collection and the one before, or the first report: rates are of whole cycles. */
