@@ -37,6 +37,8 @@ struct lease {
 	bool must, over_limit;
 	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
 	bool slot;     /* it counts against the limits: all but those of Policy=observe */
+	bool round;    /* one of a round's, which opens them all at once */
+	bool owes;     /* and it waits for this one's QUIET */
 	nsec_t announced, opens_by, opens, closes, predicted, begin;
 	nsec_t run;	    /* of a snapshot, predicted */
 	enum reason reason; /* why it was granted */
@@ -63,8 +65,11 @@ struct heap {
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
-	uint64_t assigned;	   /* its share of MemoryBudget=; 0: none */
+	/* Worked out by budget_update(): of MemoryBudget=, or of Budget= in objects; 0: none. */
+	uint64_t assigned;
+	enum core_budget assigned_from;
 	struct budget_part part;
+	struct budget_learned learned;
 	struct rate rate;
 	nsec_t slack_until; /* the application declared nothing due before; 0: no slack */
 	nsec_t deadline;    /* NSEC_NEVER: none */
