@@ -37,6 +37,11 @@ bool gcstate_collecting(void)
 	return gc->collecting;
 }
 
+void gcstate_end_collecting(void)
+{
+	gc->collecting = 0;
+}
+
 int gcstate_threshold(void)
 {
 	return __atomic_load_n(&gc->generations[OLDEST].threshold, __ATOMIC_SEQ_CST);

@@ -31,7 +31,9 @@ void gcstate_figures(struct gcstate_figures *ret);
 unsigned long gcstate_main_thread(void);
 bool gcstate_enabled(void);    /* gc.isenabled() */
 bool gcstate_collecting(void); /* a collection is running, in whichever thread */
-int gcstate_threshold(void);   /* of the oldest generation */
+/* In a child: the thread that ran it was left behind. */
+void gcstate_end_collecting(void);
+int gcstate_threshold(void); /* of the oldest generation */
 void gcstate_set_threshold(int threshold);
 /* Forgets how many collections of the middle generation there were since the last full
  * one. */

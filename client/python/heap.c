@@ -10,82 +10,21 @@
 #include "client/python/changes.h"
 #include "client/python/collector.h"
 #include "client/python/figures.h"
+#include "client/python/forked.h"
 #include "client/python/freeze.h"
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
+#include "client/python/listen.h"
 #include "client/python/pauses.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
 #include "client/python/snapshot.h"
+#include "client/python/threshold.h"
+
+#define PENDING_MAX 2048
 
 struct heap heap = {.wake_fd = -1, .wake_epoll = -1};
-
-/* ---- The third threshold ---------------------------------------------------------- */
-
-/*
- * Two threads store the threshold: the library's, when the daemon comes or goes, and the
- * one in a gc callback. Each stores first and looks at `taken` afterwards (or the other
- * way round when giving up), so whatever the order, a threshold taken over never outlives
- * the daemon. The mirror image, the program's own threshold under a living daemon, is
- * harmless and put right by the next callback.
- */
-static void take_over(void)
-{
-	int now = gcstate_threshold();
-
-	if (!atomic_load(&heap.taken) && now != HEAP_TAKEN)
-		atomic_store(&heap.own, now);
-	atomic_store(&heap.taken, true);
-	gcstate_set_threshold(HEAP_TAKEN);
-}
-
-static void put_back(void)
-{
-	if (atomic_exchange(&heap.taken, false))
-		gcstate_set_threshold(atomic_load(&heap.own));
-}
-
-/* Somebody in the program called gc.set_threshold(): it is what is put back one day. */
-static void notice_threshold(void)
-{
-	int now = gcstate_threshold();
-
-	if (now == HEAP_TAKEN || heap.at_ceiling || !atomic_load(&heap.taken))
-		return;
-	heap.put_right++;
-	atomic_store(&heap.own, now);
-	gcstate_set_threshold(HEAP_TAKEN);
-	if (!atomic_load(&heap.taken))
-		gcstate_set_threshold(now);
-}
-
-/* Has CPython itself run a full collection at its next chance. */
-static void let_collect(void)
-{
-	heap.at_ceiling = true;
-	gcstate_set_threshold(0);
-	/* Another budget may be used up before CPython's own rule of a quarter allows it.
-	 */
-	if (heap.byte_budget || heap.budget < heap.rule)
-		heap_collect_soon();
-}
-
-static void ceiling_over(void)
-{
-	int now = gcstate_threshold();
-
-	if (!heap.at_ceiling)
-		return;
-	heap.at_ceiling = false;
-	if (!atomic_load(&heap.taken))
-		return;
-	if (now != 0 && now != HEAP_TAKEN)
-		atomic_store(&heap.own, now);
-	gcstate_set_threshold(HEAP_TAKEN);
-	if (!atomic_load(&heap.taken))
-		gcstate_set_threshold(atomic_load(&heap.own));
-}
 
 /* ---- The daemon's words ------------------------------------------------------------ */
 
@@ -98,9 +37,9 @@ static void on_event(struct rtgc *r, uint32_t events, void *userdata)
 
 		rtgc_status(r, &status);
 		if (status.supervised)
-			take_over();
+			threshold_take_over();
 		else
-			put_back();
+			threshold_put_back();
 	}
 	if (events & RTGC_EVENT_ASKED)
 		answer_asked();
@@ -185,7 +124,7 @@ void heap_on_stop(int generation, uint64_t collected)
 		} else {
 			noticed_end(r, collected);
 		}
-		ceiling_over();
+		threshold_ceiling_over();
 	}
 	if (heap.dormant) {
 		if (!heap.waking && Py_AddPendingCall(wake_pending, NULL) == 0)
@@ -198,10 +137,10 @@ void heap_on_stop(int generation, uint64_t collected)
 	}
 	if (!atomic_load(&heap.taken))
 		freeze_undo(); /* CPython's own rule counts all of it again */
-	notice_threshold();
+	threshold_notice();
 	if (figures_publish(r) == RTGC_CEILING && generation == 1) {
 		if (atomic_load(&heap.taken) && !collector_at_ceiling())
-			let_collect();
+			threshold_let_collect();
 	} else if (atomic_load(&heap.taken)) {
 		gcstate_reset_count();
 	}
@@ -280,6 +219,20 @@ uint64_t heap_latest(const struct rtgc_window *window)
 	return urgent < latest ? urgent : latest;
 }
 
+/*
+ * CPython 3.11 takes a traced program no further while there are pending calls: one that
+ * adds itself again and again would never end. So a helper does after some times.
+ */
+static void collect_after(void)
+{
+	static unsigned times;
+
+	if (++times % PENDING_MAX)
+		heap_collect_soon();
+	else
+		helper_ask_again();
+}
+
 static int collect_pending(void *unused)
 {
 	atomic_store(&heap.soon, false);
@@ -289,13 +242,13 @@ static int collect_pending(void *unused)
 	if (gcstate_collecting()) {
 		if (heap.at_ceiling || heap.snapshot_soon ||
 		    rtgc_check(heap.rtgc, RTGC_NEVER, NULL) >= RTGC_MAY)
-			heap_collect_soon();
+			collect_after();
 	} else if (heap.at_ceiling) {
 		heap_collect(RTGC_FORCED, NULL);
 	} else if (heap.snapshot_soon) {
 		heap.snapshot_soon = false;
 		if (!collector_snapshot(RTGC_FORCED, NULL) && !snapshot_runs())
-			let_collect();
+			threshold_let_collect();
 	} else if (snapshot_due()) {
 		snapshot_step(RTGC_NEVER);
 	} else {
@@ -330,22 +283,6 @@ static int library_error(int error)
 	return -1;
 }
 
-/* Adds our callback to gc.callbacks, or takes it out. 0, or -1 with an exception set. */
-static int listen(bool on)
-{
-	PyObject *module = PyImport_ImportModule("gc");
-	PyObject *list = module ? PyObject_GetAttrString(module, "callbacks") : NULL;
-	PyObject *result = NULL;
-
-	Py_XDECREF(module);
-	if (list)
-		result = PyObject_CallMethod(list, on ? "append" : "remove", "O",
-					     heap.callback);
-	Py_XDECREF(list);
-	Py_XDECREF(result);
-	return result ? 0 : -1;
-}
-
 static void name_with_pid(char ret[HEAP_NAME_SIZE])
 {
 	char end[16];
@@ -366,10 +303,11 @@ static void learn_name(void)
 	record_name(status.heap);
 }
 
-void heap_init(void)
+int heap_init(void)
 {
 	changes_init();
 	helper_init();
+	return forked_init();
 }
 
 int heap_open(const struct heap_options *options)
@@ -388,6 +326,8 @@ int heap_open(const struct heap_options *options)
 	struct rtgc *r = NULL;
 	int error;
 
+	/* The Python side was loaded anew, and does not know of it. */
+	heap_close();
 	heap.collector = options->collector;
 	heap.fork_limit_ns = options->fork_limit_ns;
 	o.kinds = heap.kinds = collector_kinds();
@@ -415,7 +355,7 @@ int heap_open(const struct heap_options *options)
 		heap_close();
 		return library_error(error);
 	}
-	if (listen(true) < 0) {
+	if (listen_begin(heap.callback) < 0) {
 		heap_close();
 		return -1;
 	}
@@ -435,8 +375,7 @@ void heap_close(void)
 	snapshot_void("the supervision ended");
 	gate_open();
 	if (heap.rtgc == r) {
-		if (listen(false) < 0)
-			PyErr_Clear(); /* somebody took it out before us */
+		listen_end(heap.callback);
 		heap.rtgc = NULL;
 		freeze_undo();
 		atomic_store(&heap.closed, true);
@@ -444,7 +383,7 @@ void heap_close(void)
 		 * end. */
 		if (!heap.mine)
 			rtgc_close(r);
-		put_back();
+		threshold_put_back();
 		record_flush();
 	}
 	PyErr_Restore(type, value, traceback);
@@ -459,12 +398,22 @@ void heap_after_fork_child(void)
 	snapshot_after_fork_child();
 	heap.snapshot_soon = false;
 	record_after_fork_child();
+	if (heap.main_thread != PyThread_get_thread_ident())
+		forked_by_thread();
 	servers_after_fork_child();
 	heap.main_thread = PyThread_get_thread_ident();
+	/* The parent's: closed here, it stays in the selector that both share. */
+	if (heap.wake_fd >= 0)
+		close(heap.wake_fd);
+	heap.wake_fd = heap.wake_epoll = -1;
+	heap.selector = NULL;
+	threshold_put_back();
+	/* By a thread that is not here: CPython would never collect again in this process. */
+	if (gcstate_collecting() && heap.began_by != PyThread_get_thread_ident())
+		gcstate_end_collecting();
 	heap.mine = heap.at_ceiling = heap.waking = false;
 	atomic_store(&heap.soon, false);
 	atomic_store(&heap.rest, HEAP_WORKS);
-	put_back();
 	heap.dormant = true;
 }
 

@@ -50,6 +50,7 @@ struct heap {
 	uint32_t kinds;		/* offered to the daemon: 1 << enum rtgc_kind */
 	bool snapshot_soon;	/* a forced snapshot is on its way, by the pending call */
 	unsigned long main_thread;
+	unsigned long began_by;	   /* the thread that began the last collection */
 	PyObject *callback;	   /* ours in gc.callbacks */
 	char name[HEAP_NAME_SIZE]; /* what a child's name begins with: ours, or PROGRAM */
 	uint64_t byte_budget;	   /* 0: the heap is counted in objects */
@@ -104,8 +105,9 @@ struct heap_options {
 	uint64_t fork_limit_ns;
 };
 
-void heap_init(void);
-/* Begins to supervise. 0, or -1 with an exception set. */
+/* Once in a process. 0 or -errno. */
+int heap_init(void);
+/* Begins to supervise, anew if it does already. 0, or -1 with an exception set. */
 int heap_open(const struct heap_options *options);
 /* Ends it and puts the program's own threshold back. */
 void heap_close(void);

@@ -17,7 +17,8 @@
 #include "client/python/servers.h"
 #include "client/python/snapshot.h"
 
-#define MSEC 1000000ULL
+#define MSEC	 1000000ULL
+#define AGAIN_NS MSEC
 #define GRACE_NS \
 	(20 * MSEC) /* for the main thread to run a pending call, unless in C \
 			      */
@@ -37,6 +38,8 @@ static struct {
 	pthread_t thread;
 	bool runs;
 	atomic_bool stop;
+	_Atomic uint64_t again_ns; /* 0: nothing to ask again */
+	atomic_uint forks;	   /* this process is so many forks away from the first */
 	/* What was done about the present window. */
 	uint64_t window, asked_ns, woken_at;
 	bool quiet, woken;
@@ -47,6 +50,26 @@ static struct {
 void helper_kick(void)
 {
 	sem_post(&helper.kicked);
+}
+
+void helper_ask_again(void)
+{
+	atomic_store(&helper.again_ns, rtgc_now() + AGAIN_NS);
+	helper_kick();
+}
+
+/* Returns when to look again. */
+static uint64_t ask_again(uint64_t now)
+{
+	uint64_t at = atomic_load(&helper.again_ns);
+
+	if (!at)
+		return RTGC_NEVER;
+	if (now < at)
+		return at;
+	atomic_store(&helper.again_ns, 0);
+	heap_collect_soon();
+	return RTGC_NEVER;
 }
 
 /* ---- With the GIL --------------------------------------------------------------------
@@ -390,15 +413,33 @@ static void sleep_until(uint64_t until_ns)
 		;
 }
 
+/*
+ * A finalizer that a collection of ours runs may fork: in the child this thread is all there
+ * is, and has nothing to help. It ends, and the child with it.
+ */
+static bool is_forked(unsigned forks)
+{
+	return atomic_load(&helper.forks) != forks;
+}
+
 static void *run(void *unused)
 {
-	while (!atomic_load(&helper.stop)) {
-		uint64_t next = look(rtgc_now()), gate = watch_gate(rtgc_now()),
-			 asked = look_asked(rtgc_now());
+	unsigned forks = atomic_load(&helper.forks);
 
-		next = gate < next ? gate : next;
+	while (!atomic_load(&helper.stop)) {
+		uint64_t next = look(rtgc_now());
+		uint64_t (*const others[])(uint64_t) = {watch_gate, look_asked,
+							ask_again};
+
+		if (is_forked(forks))
+			break;
+		for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+			uint64_t at = others[i](rtgc_now());
+
+			next = at < next ? at : next;
+		}
 		record_flush();
-		sleep_until(next < asked ? next : asked);
+		sleep_until(next);
 	}
 	return NULL;
 }
@@ -444,6 +485,7 @@ void helper_stop(void)
 void helper_after_fork_child(void)
 {
 	helper_init();
+	atomic_fetch_add(&helper.forks, 1);
 	helper.runs = false;
 	helper.window = 0;
 }

@@ -22,6 +22,8 @@ void helper_init(void);
 int helper_start(void); /* 0 or -errno; 0 when it runs already */
 void helper_stop(void); /* waits for its end, with the GIL given up meanwhile */
 void helper_kick(void); /* look again */
+/* Have the main thread asked once more to collect, a moment later. From any place too. */
+void helper_ask_again(void);
 void helper_after_fork_child(void);
 /* The selector's descriptor, or -1. Runs Python code, with the GIL. */
 int helper_selector_fd(PyObject *selector);

@@ -7,12 +7,14 @@ client_python__rtgc_la_SOURCES = \
 	client/python/collector.c client/python/collector.h \
 	client/python/changes.c client/python/changes.h \
 	client/python/figures.c client/python/figures.h \
+	client/python/forked.c client/python/forked.h \
 	client/python/freeze.c client/python/freeze.h \
 	client/python/gclist.c client/python/gclist.h \
 	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \
 	client/python/heap.c client/python/heap.h \
 	client/python/helper.c client/python/helper.h \
+	client/python/listen.c client/python/listen.h \
 	client/python/internal.h \
 	client/python/module.c \
 	client/python/pauses.c client/python/pauses.h \
@@ -28,7 +30,8 @@ client_python__rtgc_la_SOURCES = \
 	client/python/snapshot_walk.c client/python/snapshot_walk.h \
 	client/python/servers.c client/python/servers.h \
 	client/python/sites.c client/python/sites.h \
-	client/python/summary.c client/python/summary.h
+	client/python/summary.c client/python/summary.h \
+	client/python/threshold.c client/python/threshold.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared

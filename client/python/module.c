@@ -56,6 +56,7 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 	if (generation < 0)
 		return PyErr_Occurred() ? NULL : none();
 	if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
+		heap.began_by = PyThread_get_thread_ident();
 		pauses_start((int)generation);
 		if (generation > 0)
 			heap_on_start((int)generation);
@@ -396,7 +397,8 @@ static int execute(PyObject *module)
 		collected_name = PyUnicode_InternFromString("collected");
 		if (!generation_name || !collected_name)
 			return -1;
-		heap_init();
+		if (heap_init() < 0)
+			return PyErr_NoMemory(), -1;
 		ready = true;
 	}
 	if (rest_add(module) < 0 || servers_add(module) < 0 || pool_add(module) < 0 ||

@@ -105,7 +105,7 @@ enum core_budget heap_budget_from(const struct heap *h)
 	if (h->own_budget)
 		return BUDGET_OWN;
 	if (h->assigned)
-		return BUDGET_SHARED;
+		return h->assigned_from;
 	if (h->report.budget)
 		return BUDGET_RUNTIME;
 	if (h->unit == WIRE_BYTES && h->service->config.budget_bytes)
@@ -126,7 +126,7 @@ uint64_t heap_budget(const struct heap *h)
 	case BUDGET_RUNTIME:
 		return yield_budget(h, h->report.budget);
 	case BUDGET_SERVICE:
-		return h->service->config.budget_bytes;
+		return h->assigned ? h->assigned : h->service->config.budget_bytes;
 	}
 	return 0;
 }
@@ -166,6 +166,7 @@ void heap_report(struct heap *h, const struct wire_report *report, nsec_t now)
 		return;
 	sample_rate(&h->rate, r.allocated, r.at);
 	h->report = r;
+	budget_report(h);
 }
 
 uint64_t heap_used_at(const struct heap *h, nsec_t now)
@@ -350,6 +351,7 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 		pause = nsec_min(pause, end->stop);
 	learn_pause(h, end, walked, pause, now);
 	yield_learn(h, end, begin, pause);
+	budget_learn(h, end, pause);
 	h->collections[end->kind]++;
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
 		h->yield_last = end->freed;

@@ -63,8 +63,11 @@ struct heap {
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
-	uint64_t assigned;	   /* its share of MemoryBudget=; 0: none */
+	/* Worked out by budget_update(): of MemoryBudget=, or of Budget= in objects; 0: none. */
+	uint64_t assigned;
+	enum core_budget assigned_from;
 	struct budget_part part;
+	struct budget_learned learned;
 	struct rate rate;
 	nsec_t slack_until; /* the application declared nothing due before; 0: no slack */
 	nsec_t deadline;    /* NSEC_NEVER: none */

@@ -312,3 +312,19 @@ def test_supervise_again(daemon):
         heap = heap_of(daemon, p)
         assert (heap["service"], heap["name"]) == ("other", "n")
         p.tell()
+
+
+def test_threshold_set_right_before_the_end(daemon):
+    """The program's last word is its own also when no collection came to notice it."""
+    with Program(START + """
+    gc.set_threshold(600, 9, 8)
+    rtgc.supervise(heap="other")
+    while not rtgc.status()["supervised"]:
+        time.sleep(0.001)
+    first = rtgc.status()["threshold"]
+    gc.set_threshold(500, 7, 6)
+    rtgc._rtgc.close()
+    say(first=first, after=gc.get_threshold(), taken=taken)
+    """, environment(daemon.env()), launcher=()) as p:
+        said = p.next()
+    assert said["first"] == 8 and said["after"] == [500, 7, 6]

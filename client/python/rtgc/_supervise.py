@@ -3,6 +3,7 @@
 
 import atexit
 import functools
+import gc
 import os
 import select
 import selectors
@@ -137,7 +138,17 @@ def _install():
     _hooks.install()
 
 
+def _refuse_second():
+    """Two copies of this module would each take the other's threshold for the program's."""
+    for callback in gc.callbacks:
+        module = getattr(callback, "__self__", None)
+        name, file = getattr(module, "__name__", None), getattr(module, "__file__", None)
+        if name == _rtgc.__name__ and file != _rtgc.__file__:
+            raise RuntimeError("another copy of the module rtgc supervises this process")
+
+
 def _open(given):
+    _refuse_second()
     program = program_name()
     _rtgc.open(
         service=given[0] or os.environ.get("RTGC_SERVICE") or program,

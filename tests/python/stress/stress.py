@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""
+The random graphs of graph.py under a daemon that opens windows as often as it can, held
+against the plain collector with the same seeds: the same must be freed.
+
+    python3 tests/python/stress/stress.py --build . [--operations N] [--seeds N] [--results DIR]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.dirname(HERE)]
+
+LIMIT = 3600  # seconds, for a program that hangs
+
+
+class Failed(Exception):
+    pass
+
+
+def run(env, seed, operations, collector=None):
+    """What graph.py said: its checkpoints, and its last words."""
+    command = [os.environ.get("PYTHON", "/usr/bin/python3"), "-B", os.path.join(HERE, "graph.py"),
+               "--seed", str(seed), "--operations", str(operations)]
+    if collector:
+        command += ["--collector", collector]
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=LIMIT)
+    if done.returncode or done.stderr:
+        raise Failed(f"seed {seed}, {collector or 'plain'}: ended with {done.returncode}\n"
+                     f"{done.stderr[-4000:]}")
+    *checkpoints, last = [json.loads(text) for text in done.stdout.splitlines()]
+    return checkpoints, last
+
+
+def difference(plain, ours):
+    """The first checkpoint that differs, in words; None: there is none."""
+    for at, (a, b) in enumerate(zip(plain, ours)):
+        for key in a:
+            if a[key] != b[key]:
+                if isinstance(a[key], int):
+                    return f"checkpoint {at}: {key}: {a[key]}, ours {b[key]}"
+                only = sorted(set(a[key]) - set(b[key]))[:10], sorted(set(b[key]) - set(a[key]))[:10]
+                return f"checkpoint {at}: {key}: plain only {only[0]}, ours only {only[1]}"
+    return None if len(plain) == len(ours) else "one has more checkpoints"
+
+
+def compare(daemon, seed, operations, which):
+    """One seed with the plain collector and with each of ours. Returns the rows of a table;
+    raises Failed."""
+    from program import environment
+
+    plain, last = run(environment(daemon.env()), seed, operations)
+    rows = [{"seed": seed, "collector": "plain", "operations": operations, "full": last["full"],
+             "seconds": round(last["seconds"], 2)}]
+    for collector in which:
+        ours, last = run(environment(daemon.env()), seed, operations, collector)
+        found = difference(plain, ours)
+        if found:
+            raise Failed(f"seed {seed}, {collector}: {found}")
+        status = last["status"]
+        row = {"seed": seed, "collector": collector, "operations": operations,
+               "full": last["full"], "seconds": round(last["seconds"], 2)}
+        for key in ("collections_in_window", "forced", "uncoordinated"):
+            row[key] = status[key]
+        row["snapshots"] = status["snapshots"]["taken"]
+        row["freed"] = sum(len(point["finalized"]) + len(point["called"]) + len(point["cleared"])
+                           for point in ours)
+        rows.append(row)
+    return rows
+
+
+def line(row):
+    return "".join(f"{row.get(key, ''):>{width}}" for key, width in
+                   (("seed", 12), ("collector", 10), ("operations", 11), ("seconds", 9),
+                    ("full", 7), ("collections_in_window", 22), ("forced", 8), ("uncoordinated", 14),
+                    ("snapshots", 10), ("freed", 9)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("--build", required=True, help="the build folder")
+    parser.add_argument("--results", default="bench-results/stress", help="stress.json goes here")
+    parser.add_argument("--operations", type=int, default=1_000_000)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    os.environ["RTGC_BUILDDIR"] = os.path.abspath(options.build)
+    os.environ.setdefault("RTGC_SRCDIR", os.path.dirname(os.path.dirname(os.path.dirname(HERE))))
+    from busy import COLLECTORS, CONFIG
+    from program import harness
+
+    os.makedirs(options.results, exist_ok=True)
+    rows = []
+    names = ["seed", "collector", "operations", "seconds", "full", "collections_in_window", "forced",
+             "uncoordinated", "snapshots", "freed"]
+    print(line({name: name for name in names}), flush=True)
+    with harness.Daemon(config=CONFIG) as daemon:
+        for seed in range(int(time.time()), int(time.time()) + options.seeds):
+            for row in compare(daemon, seed, options.operations, COLLECTORS):
+                rows.append(row)
+                print(line(row), flush=True)
+    with open(os.path.join(options.results, "stress.json"), "w", encoding="utf-8") as file:
+        json.dump(rows, file, indent=1)
+    print(f"{options.seeds} seeds of {options.operations} operations: the same was freed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"stress: {failure}")
