@@ -332,4 +332,5 @@ say(docs=docs, signatures=signatures, dir=dir(rtgc))
             arguments = [a.arg for a in made[0].args.args[1:]] if made else []
         else:
             arguments = [a.arg for a in node.args.args]
+            arguments += [node.args.vararg.arg] if node.args.vararg else []
         assert arguments == parameters, name
