@@ -188,10 +188,13 @@ bool heap_waits_for_quiet(const struct heap *h)
 
 nsec_t heap_lead(const struct heap *h)
 {
-	/* A round is not announced either: its windows open at one instant. */
-	if (heap_snapshots(h) || h->service->config.policy == POLICY_TOGETHER)
+	bool external = h->service->config.drain == DRAIN_EXTERNAL;
+
+	if (heap_snapshots(h))
 		return 0;
-	if (h->service->config.drain == DRAIN_EXTERNAL || heap_waits_for_quiet(h))
+	/* (In a round nobody is drained elsewhere: all stand still anyway.) */
+	if (heap_waits_for_quiet(h) ||
+	    (external && h->service->config.policy != POLICY_TOGETHER))
 		return h->service->config.lead;
 	return 0;
 }

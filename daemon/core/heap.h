@@ -37,6 +37,8 @@ struct lease {
 	bool must, over_limit;
 	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
 	bool slot;     /* it counts against the limits: all but those of Policy=observe */
+	bool round;    /* one of a round's, which opens them all at once */
+	bool owes;     /* and it waits for this one's QUIET */
 	nsec_t announced, opens_by, opens, closes, predicted, begin;
 	nsec_t run;	    /* of a snapshot, predicted */
 	enum reason reason; /* why it was granted */
