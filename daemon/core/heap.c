@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/wire/names.h"
 #include "daemon/core/service.h"
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
@@ -37,7 +38,9 @@
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret)
 {
 	const struct wire_hello *hello = &join->hello;
-	struct heap *h = calloc(1, sizeof(*h));
+	size_t name = strnlen(hello->heap, WIRE_NAME_MAX - 1) + 1;
+	size_t runtime = strnlen(hello->runtime, WIRE_RUNTIME_MAX - 1) + 1;
+	struct heap *h = calloc(1, sizeof(*h) + name + runtime);
 
 	if (!h)
 		return -ENOMEM;
@@ -62,8 +65,8 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	h->report.at = now;
 	h->directive =
 		(struct wire_directive){.watermark = UINT64_MAX, .report_by = NSEC_NEVER};
-	memcpy(h->name, hello->heap, sizeof(h->name));
-	memcpy(h->runtime, hello->runtime, sizeof(h->runtime));
+	memcpy(h->names, hello->heap, name - 1);
+	memcpy(h->names + name, hello->runtime, runtime - 1);
 	*ret = h;
 	return 0;
 }
@@ -79,8 +82,44 @@ void heap_hello(const struct heap *h, struct wire_hello *ret)
 		.budget = h->own_budget,
 	};
 	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
-	memcpy(ret->heap, h->name, sizeof(ret->heap));
-	memcpy(ret->runtime, h->runtime, sizeof(ret->runtime));
+	name_copy(ret->heap, sizeof(ret->heap), heap_name(h));
+	name_copy(ret->runtime, sizeof(ret->runtime), heap_runtime(h));
+}
+
+const char *heap_runtime(const struct heap *h)
+{
+	return h->names + strlen(h->names) + 1;
+}
+
+const struct predict *heap_known(const struct heap *h, unsigned kind)
+{
+	for (const struct known *k = h->known; k; k = k->next)
+		if (k->kind == kind)
+			return &k->predict;
+	return NULL;
+}
+
+struct predict *heap_to_know(struct heap *h, unsigned kind)
+{
+	struct known **link = &h->known;
+
+	while (*link && (*link)->kind != kind)
+		link = &(*link)->next;
+	if (!*link) {
+		*link = calloc(1, sizeof(**link));
+		if (!*link)
+			return NULL;
+		(*link)->kind = (uint8_t)kind;
+	}
+	return &(*link)->predict;
+}
+
+static void forget_all(struct heap *h)
+{
+	for (struct known *k = h->known, *next; k; k = next) {
+		next = k->next;
+		free(k);
+	}
 }
 
 struct heap *heap_free(struct heap *h)
@@ -91,9 +130,8 @@ struct heap *heap_free(struct heap *h)
 		list_unlink(&h->waiting);
 		list_unlink(&h->holding);
 		list_unlink(&h->directing);
-		for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
-			free(h->predict[kind]);
-		free(h->runs);
+		forget_all(h);
+		free(h->in_rivals);
 		free(h->decisions);
 	}
 	free(h);
@@ -224,10 +262,10 @@ static nsec_t slowed(const struct heap *h, nsec_t pause)
 nsec_t heap_predict(const struct heap *h, unsigned kind)
 {
 	if (kind == WIRE_SNAPSHOT)
-		return predict_stop(h->predict[kind], h->unit, h->report.rss_bytes,
+		return predict_stop(heap_known(h, kind), h->unit, h->report.rss_bytes,
 				    h->report.live);
 	/* Setting a heap aside walks nothing. */
-	return slowed(h, predict_pause(h->predict[kind], h->unit,
+	return slowed(h, predict_pause(heap_known(h, kind), h->unit,
 				       kind == WIRE_FREEZE ? 0 : h->report.live));
 }
 
@@ -241,12 +279,13 @@ void heap_estimate(struct heap *h, nsec_t now)
 	lead = heap_lead(h);
 	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
 	h->predicted = heap_predict(h, h->next);
-	h->run = h->next == WIRE_SNAPSHOT ? predict_run(h->runs, h->unit, h->report.live)
-					  : 0;
+	h->run = h->next == WIRE_SNAPSHOT
+			 ? predict_run(heap_known(h, HEAP_RUNS), h->unit, h->report.live)
+			 : 0;
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = slowed(h, predict_typical(h->predict[h->next], h->unit, walked));
+	typical = slowed(h, predict_typical(heap_known(h, h->next), h->unit, walked));
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
 	if (h->run)
 		h->span = h->work = h->run;
@@ -307,30 +346,30 @@ static double learn_contention(struct heap *h, uint64_t walked, const struct pre
 }
 
 /* (Out of memory: the next one is guessed once more.) */
-static void learn(struct predict **p, uint64_t walked, uint64_t left, nsec_t span,
-		  bool inside)
+static void learn(struct heap *h, unsigned kind, uint64_t walked, uint64_t left,
+		  nsec_t span, bool inside)
 {
-	if (!*p)
-		*p = calloc(1, sizeof(**p));
-	if (*p)
-		predict_learn(*p, walked, left, span, inside);
+	struct predict *p = heap_to_know(h, kind);
+
+	if (p)
+		predict_learn(p, walked, left, span, inside);
 }
 
 static void learn_pause(struct heap *h, const struct wire_end *end, uint64_t walked,
 			nsec_t pause, nsec_t now)
 {
 	nsec_t predicted = predicted_for(h, end);
-	double met = learn_contention(h, walked, h->predict[end->kind], pause, now);
+	double met = learn_contention(h, walked, heap_known(h, end->kind), pause, now);
 
 	if (end->kind != WIRE_MINOR) {
-		histogram_add(&h->pauses, pause);
+		recent_add(&h->pauses, pause);
 		h->last_pause = pause;
 	}
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT) {
 		accuracy_add(&h->accuracy, predicted, pause);
 		accuracy_add(&h->service->accuracy, predicted, pause);
 	}
-	learn(&h->predict[end->kind], walked, end->live,
+	learn(h, end->kind, walked, end->live,
 	      (nsec_t)((double)pause / contention_slow(h->service->contention, met)),
 	      pause <= predicted);
 }
@@ -345,12 +384,12 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 								: end->live + end->freed;
 
 	if (end->kind == WIRE_SNAPSHOT)
-		learn(&h->runs, walked, end->live, pause, true);
+		learn(h, HEAP_RUNS, walked, end->live, pause, true);
 	if (end->stop)
 		pause = nsec_min(pause, end->stop);
 	learn_pause(h, end, walked, pause, now);
 	yield_learn(h, end, begin, pause);
-	h->collections[end->kind]++;
+	heap_count(&h->collections[end->kind]);
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
 		h->yield_last = end->freed;
 	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */

@@ -11,9 +11,9 @@
 #include "daemon/core/accuracy.h"
 #include "daemon/core/budget.h"
 #include "daemon/core/demand.h"
-#include "daemon/core/histogram.h"
 #include "daemon/core/memory.h"
 #include "daemon/core/predict.h"
+#include "daemon/core/recent.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
 #include "daemon/core/yield.h"
@@ -31,15 +31,30 @@ enum lease_state {
 };
 
 struct lease {
-	enum lease_state state;
-	uint64_t id;
+	enum lease_state state : 8;
+	enum reason reason : 8; /* why it was granted */
 	uint8_t kind;
 	bool must, over_limit;
 	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
 	bool slot;     /* it counts against the limits: all but those of Policy=observe */
-	nsec_t announced, opens_by, opens, closes, predicted, begin;
-	nsec_t run;	    /* of a snapshot, predicted */
-	enum reason reason; /* why it was granted */
+	uint64_t id;
+	nsec_t announced, opens_by, opens, closes, predicted;
+	nsec_t run; /* of a snapshot, predicted */
+};
+
+/* In the demand of its service's rivals. */
+struct rival {
+	struct demand_node node;
+	struct heap *heap;
+};
+
+#define HEAP_RUNS WIRE_KINDS
+
+struct known {
+	struct known *next;
+	struct predict predict;
+	/* Of pauses: enum wire_kind. HEAP_RUNS: of snapshots, which are longer than their stops. */
+	uint8_t kind;
 };
 
 struct heap {
@@ -48,8 +63,9 @@ struct heap {
 	struct list holding;   /* in the host's, while it holds one */
 	struct list directing; /* while its directive has changed and was not told */
 	struct heap *hash_next;
-	struct demand_node in_service, in_host, in_rivals,
-		in_snapshots; /* among those it shares slots with */
+	/* Among those it shares slots with. While its next window is for a snapshot: in_service among those. */
+	struct demand_node in_service, in_host;
+	struct rival *in_rivals; /* NULL only while there is no NeverWith= */
 	struct timer timer;
 	struct service *service;
 
@@ -57,9 +73,15 @@ struct heap {
 	int32_t pid;
 	uint32_t caps;
 	uint8_t unit, kinds;
+	bool among_snapshots; /* in_service is */
 	bool lost;
+	uint8_t next; /* the kind of its next window; see below */
+	uint8_t retries;
+	bool last_overran;	/* last_window, and was counted as such */
+	bool running;		/* a collection, in a window or not */
+	bool paused;		/* and the program is stopped for it: it is no snapshot */
+	enum reason reason : 8; /* of the last decision */
 	bool silent; /* its lease was written off and nothing was heard of it since */
-	char name[WIRE_NAME_MAX], runtime[WIRE_RUNTIME_MAX];
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
@@ -70,7 +92,6 @@ struct heap {
 	nsec_t deadline;    /* NSEC_NEVER: none */
 
 	/* Worked out from the above by heap_estimate() and the placement. */
-	uint8_t next; /* the kind of its next window */
 	nsec_t exhaustion, latest_start, predicted;
 	nsec_t last_call; /* past the latest start: from here on even over the limit */
 	nsec_t run; /* how long its snapshot will take from begin to end; 0: not its next */
@@ -79,40 +100,48 @@ struct heap {
 
 	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
 	nsec_t retry_at;      /* after a window that came to nothing */
-	unsigned retries;
-	nsec_t worth_at;   /* due, but nothing to free before then; 0: not so */
-	nsec_t looked_at;  /* when figures last came in, however old they were */
-	nsec_t look_until; /* waiting until then for the figures asked for; 0: not */
+	nsec_t worth_at;      /* due, but nothing to free before then; 0: not so */
+	nsec_t looked_at;     /* when figures last came in, however old they were */
+	nsec_t look_until;    /* waiting until then for the figures asked for; 0: not */
 	struct lease lease;
 	uint64_t last_window; /* the one before, for frames that were under way */
 	nsec_t last_closes;   /* 0: nothing of it can still come */
-	bool last_overran;    /* and was counted as such */
 	struct wire_directive directive; /* as last told */
 
-	bool running; /* a collection, in a window or not */
-	bool paused;  /* and the program is stopped for it: it is no snapshot */
 	nsec_t run_begin;
 	nsec_t run_seen; /* when that was heard of, and contention_area() of that instant */
 	double run_area;
 	float met; /* pauses at once that its own have met: rises at once, falls slowly */
-
-	uint64_t collections[WIRE_KINDS];
-	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	unsigned n_decisions; /* made in all */
+	/* By heap_count(). */
+	uint32_t collections[WIRE_KINDS];
+	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
 	uint64_t yield_last;
 	nsec_t last_pause;
-	struct histogram pauses;
-	struct predict
-		*predict[WIRE_KINDS]; /* of pauses; NULL: none of that kind has run */
-	struct predict *runs;	  /* of snapshots, which are longer than their stops */
+	struct recent pauses;
+	struct known *known;
 	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
 	struct yield yield;
-	enum reason reason;
 	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
-	unsigned n_decisions;		 /* made in all */
+	char names[];			 /* heap_name(), heap_runtime() */
 };
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);
 struct heap *heap_free(struct heap *h);
+static inline const char *heap_name(const struct heap *h)
+{
+	return h->names;
+}
+const char *heap_runtime(const struct heap *h);
+/* Stays where it is full. */
+static inline void heap_count(uint32_t *counter)
+{
+	*counter += *counter < UINT32_MAX;
+}
+/* What is known of pauses of that kind, or HEAP_RUNS; NULL: none has run. */
+const struct predict *heap_known(const struct heap *h, unsigned kind);
+/* The same, made when there is none; NULL: out of memory. */
+struct predict *heap_to_know(struct heap *h, unsigned kind);
 /* What it said, or would say today. */
 void heap_hello(const struct heap *h, struct wire_hello *ret);
 /* It is what former was, by a new connection: memory.c. */

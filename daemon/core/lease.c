@@ -138,7 +138,7 @@ static void retry_later(struct heap *h, nsec_t now)
 		h->retries < RETRY_DOUBLINGS_MAX ? h->retries : RETRY_DOUBLINGS_MAX;
 
 	h->retry_at = nsec_add(now, RETRY_FIRST << doublings);
-	h->retries++;
+	h->retries += h->retries < RETRY_DOUBLINGS_MAX;
 }
 
 static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
@@ -259,7 +259,6 @@ static nsec_t run_grace(const struct lease *l)
 static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
 {
 	h->lease.state = LEASE_IN_USE;
-	h->lease.begin = begin;
 	if (h->wanting_since != NSEC_NEVER)
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
@@ -319,7 +318,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 	nsec_t at = nsec_min(begin->at, now);
 
 	if (h->running) {
-		h->violations++;
+		heap_count(&h->violations);
 		return CORE_E_ORDER;
 	}
 	if (begin->cause != WIRE_IN_WINDOW) {
@@ -340,7 +339,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 		lease_adopt(s, h, begin->window, begin->kind, h->last_closes, now);
 		return 0;
 	}
-	h->violations++;
+	heap_count(&h->violations);
 	return CORE_E_WINDOW;
 }
 
@@ -351,16 +350,16 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 
 	heap_learn(h, end, now);
 	if (end->cause == WIRE_FORCED) {
-		h->forced++;
+		heap_count(&h->forced);
 		h->service->forced++;
 		s->forced++;
 		reason = REASON_FORCED;
 	} else if (end->cause == WIRE_UNCOORDINATED) {
-		h->uncoordinated++;
+		heap_count(&h->uncoordinated);
 		s->uncoordinated++;
 		reason = REASON_UNCOORDINATED;
 	} else if (overrun) {
-		h->overruns++;
+		heap_count(&h->overruns);
 		s->overruns++;
 		reason = REASON_OVERRUN;
 	}
@@ -387,11 +386,11 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 		    end->window == h->last_window;
 
 	if (in_window && !(mine && h->lease.state >= LEASE_OPEN) && !late) {
-		h->violations++;
+		heap_count(&h->violations);
 		return CORE_E_WINDOW;
 	}
 	if (end->end < end->begin) {
-		h->violations++;
+		heap_count(&h->violations);
 		return CORE_E_ORDER;
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
@@ -420,9 +419,9 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		run_ended(s, h, now);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
-		h->declined++;
+		heap_count(&h->declined);
 	if (reason == REASON_EXPIRED)
-		h->expired++;
+		heap_count(&h->expired);
 	if (reason != REASON_MOOT)
 		drop_out(h);
 	/* It had its chance: if it wants another one, it waits from then on. */
@@ -454,7 +453,7 @@ nsec_t lease_deadline(const struct heap *h)
 		return l->closes;
 	case LEASE_IN_USE:
 		if (l->kind == WIRE_SNAPSHOT)
-			return nsec_add(l->begin, run_grace(l));
+			return nsec_add(h->run_begin, run_grace(l));
 		return nsec_add(l->closes, grace(l));
 	}
 	return NSEC_NEVER;
@@ -476,7 +475,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		break;
 	case LEASE_IN_USE:
 		/* Its END may still come; until then the pause is out of sight. */
-		h->overruns++;
+		heap_count(&h->overruns);
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
 		run_ended(s, h, now);
