@@ -129,6 +129,7 @@ static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result 
 		end->used = result->used;
 		end->live = result->live;
 		end->stop = result->stop_ns;
+		end->failed = result->failed;
 	} else {
 		figures_read(r, &report);
 		end->used = report.used;

@@ -257,6 +257,8 @@ struct rtgc_result {
 	 * was stopped from begin to end.
 	 */
 	uint64_t stop_ns;
+	/* It came to nothing (a snapshot): what it freed does not tell what there was. */
+	bool failed;
 };
 
 /*

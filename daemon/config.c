@@ -10,6 +10,7 @@
 
 #include "daemon/config_files.h"
 #include "daemon/config_keys.h"
+#include "daemon/config_show.h"
 
 #define LINE_MOST	1000
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
@@ -57,6 +58,8 @@ static int on_value(void *userdata, const char *section, const char *key,
 
 	if (!config_set(r->config, r->cpus, r->section, key, value, message))
 		fail(r, "%s", message);
+	else if (config_note(r->config, r->section, key, value, r->path, r->line) < 0)
+		fail(r, "out of memory");
 	return !r->failed;
 }
 

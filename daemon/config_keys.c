@@ -2,6 +2,8 @@
 #include "daemon/config_keys.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +168,56 @@ static void set_never_with(struct setting *r, struct core_service_config *servic
 	memcpy(service->never_with, names, sizeof names);
 }
 
+static bool find_user(const char *name, uint32_t *ret)
+{
+	const struct passwd *user = getpwnam(name);
+
+	if (user)
+		*ret = user->pw_uid;
+	return user;
+}
+
+static bool find_group(const char *name, uint32_t *ret)
+{
+	const struct group *group = getgrnam(name);
+
+	if (group)
+		*ret = group->gr_gid;
+	return group;
+}
+
+/* Names, or numbers. */
+static void set_ids(struct setting *r, struct config_ids *ids, const char *key,
+		    const char *value, bool (*find)(const char *name, uint32_t *ret))
+{
+	struct config_ids found = {.id = calloc(strlen(value) + 1, sizeof *found.id)};
+	char *text = strdup(value), *rest = text;
+
+	if (!text || !found.id)
+		fail(r, "out of memory");
+	for (char *name; !r->failed && (name = strsep(&rest, " \t"));) {
+		char *end;
+		unsigned long long number;
+
+		if (!*name)
+			continue;
+		number = strtoull(name, &end, 10);
+		if (*name >= '0' && *name <= '9' && !*end && number < UINT32_MAX)
+			found.id[found.n++] = (uint32_t)number;
+		else if (find(name, &found.id[found.n]))
+			found.n++;
+		else
+			fail(r, "%s=%s: there is no \"%s\"", key, value, name);
+	}
+	free(text);
+	if (r->failed) {
+		free(found.id);
+		return;
+	}
+	free(ids->id);
+	*ids = found;
+}
+
 static void set_service(struct setting *r, size_t index, const char *key,
 			const char *value)
 {
@@ -206,6 +258,10 @@ static void set_service(struct setting *r, size_t index, const char *key,
 			fail(r, "MinYield=%s: not a share like 1%%", value);
 	} else if (strcmp(key, "NeverWith") == 0) {
 		set_never_with(r, service, value);
+	} else if (strcmp(key, "Users") == 0) {
+		set_ids(r, &r->config->accesses[index].users, key, value, find_user);
+	} else if (strcmp(key, "Groups") == 0) {
+		set_ids(r, &r->config->accesses[index].groups, key, value, find_group);
 	} else {
 		fail(r, "unknown key \"%s\" in [%s]", key, r->section);
 	}
@@ -252,6 +308,7 @@ static void set_daemon(struct setting *r, const char *key, const char *value)
 static int find_service(struct config *config, const char *name, size_t *ret)
 {
 	struct core_service_config *services;
+	struct config_access *accesses;
 	struct config_drain *drains;
 	size_t i;
 
@@ -269,9 +326,14 @@ static int find_service(struct config *config, const char *name, size_t *ret)
 	if (!drains)
 		return -ENOMEM;
 	config->drains = drains;
+	accesses = reallocarray(config->accesses, i + 1, sizeof *accesses);
+	if (!accesses)
+		return -ENOMEM;
+	config->accesses = accesses;
 	core_service_config_init(&services[i]);
 	name_copy(services[i].name, sizeof services[i].name, name);
 	drains[i] = (struct config_drain){0};
+	accesses[i] = (struct config_access){0};
 	config->core.services = services;
 	config->core.n_services = config->n_services = i + 1;
 	*ret = i;
@@ -333,12 +395,52 @@ struct config *config_free(struct config *config)
 {
 	if (!config)
 		return NULL;
-	for (size_t i = 0; i < config->n_services; i++)
+	for (size_t i = 0; i < config->n_services; i++) {
 		drain_deinit(&config->drains[i]);
+		free(config->accesses[i].users.id);
+		free(config->accesses[i].groups.id);
+	}
+	for (size_t i = 0; i < config->n_notes; i++) {
+		free(config->notes[i].section);
+		free(config->notes[i].key);
+		free(config->notes[i].value);
+		free(config->notes[i].file);
+	}
+	free(config->notes);
 	free(config->drains);
+	free(config->accesses);
 	free(config->services);
 	free(config);
 	return NULL;
+}
+
+static bool has_id(const struct config_ids *ids, uint32_t id)
+{
+	for (size_t i = 0; i < ids->n; i++)
+		if (ids->id[i] == id)
+			return true;
+	return false;
+}
+
+bool config_admits(const struct config *config, const char *name, uint32_t uid,
+		   bool (*in_group)(void *userdata, uint32_t gid), void *userdata)
+{
+	const struct config_access *access;
+	size_t i = 0;
+
+	while (i < config->n_services && strcmp(config->services[i].name, name) != 0)
+		i++;
+	if (i == config->n_services)
+		return true;
+	access = &config->accesses[i];
+	if (access->users.n == 0 && access->groups.n == 0)
+		return config->services[i].drain != DRAIN_EXTERNAL;
+	if (has_id(&access->users, uid))
+		return true;
+	for (size_t k = 0; k < access->groups.n; k++)
+		if (in_group(userdata, access->groups.id[k]))
+			return true;
+	return false;
 }
 
 const struct config_drain *config_drain_of(const struct config *config, const char *name)

@@ -9,6 +9,7 @@
 #include "client/wire/names.h"
 #include "daemon/advice.h"
 #include "daemon/ask.h"
+#include "daemon/config_show.h"
 #include "daemon/interface.h"
 #include "daemon/parameters.h"
 #include "daemon/trace.h"
@@ -465,6 +466,39 @@ static void reload(struct varlink_call *call, json_t *parameters, void *userdata
 	free(error);
 }
 
+static json_t *show_setting(const struct config_shown *s)
+{
+	return json_pack("{s:o, s:s, s:s, s:s?, s:o}", "section",
+			 *s->section ? json_string(s->section) : json_null(), "key",
+			 s->key, "value", s->value, "file", s->file, "line",
+			 s->file ? json_integer(s->line) : json_null());
+}
+
+static void get_config(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct control *control = userdata;
+	struct config_shown shown;
+	struct page page;
+	uint64_t i, next = 0;
+	json_t *list;
+
+	if (!get_page(call, parameters, false, &page))
+		return;
+	if (!varlink_sees_all(call)) {
+		varlink_error(call, "org.varlink.service.PermissionDenied", NULL);
+		return;
+	}
+	list = json_array();
+	for (i = page.after; config_show(*control->config, i, &shown); i++) {
+		if (json_array_size(list) == (size_t)page.limit) {
+			next = i;
+			break;
+		}
+		json_array_append_new(list, show_setting(&shown));
+	}
+	reply_list(call, &page, "settings", list, next);
+}
+
 static void trace(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	struct control *control = userdata;
@@ -473,15 +507,11 @@ static void trace(struct varlink_call *call, json_t *parameters, void *userdata)
 }
 
 static const struct varlink_method methods[] = {
-	{"GetStatus", get_status},
-	{"ListServices", list_services},
-	{"ListHeaps", list_heaps},
-	{"ListWindows", list_windows},
-	{"Explain", explain},
-	{"Reload", reload},
-	{"Trace", trace},
-	{"HeapSummary", heap_summary},
-	{NULL, NULL},
+	{"GetStatus", get_status},     {"ListServices", list_services},
+	{"ListHeaps", list_heaps},     {"ListWindows", list_windows},
+	{"Explain", explain},	       {"Reload", reload},
+	{"GetConfig", get_config},     {"Trace", trace},
+	{"HeapSummary", heap_summary}, {NULL, NULL},
 };
 
 const struct varlink_interface control_interface = {

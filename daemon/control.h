@@ -10,6 +10,7 @@
 #include "daemon/varlink.h"
 
 struct asks;
+struct config;
 struct trace;
 
 /* What the methods show and do. */
@@ -18,6 +19,7 @@ struct control {
 	struct supervisor *core;
 	struct trace *trace;
 	struct asks *asks;
+	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;
 	nsec_t started;

@@ -85,6 +85,21 @@ static void on_undrain(void *userdata, uint64_t window)
 	drain_undrain(d->drain, window);
 }
 
+static bool in_group(void *userdata, uint32_t gid)
+{
+	const struct session *s = userdata;
+
+	return peer_in_group(s->fd, &s->peer, gid);
+}
+
+static bool on_admit(void *userdata, const struct session *s, const char *service)
+{
+	struct daemon *d = userdata;
+
+	return s->peer.uid == 0 || s->peer.uid == geteuid() ||
+	       config_admits(d->config, service, s->peer.uid, in_group, (void *)s);
+}
+
 static void on_drained(void *userdata, uint64_t heap, uint64_t window, bool could)
 {
 	struct daemon *d = userdata;
@@ -162,6 +177,8 @@ static int reload(void *userdata, char **ret_error)
 	notify_reloading(d->notify);
 	r = take_config(d, &error);
 	hot_settle(d->hot);
+	if (r == 0)
+		hot_review(d->hot);
 	d->control.reload_ok = r == 0;
 	if (r == 0)
 		log_info("reloaded", "reloaded");
@@ -306,6 +323,7 @@ static int make_edges(struct daemon *d)
 		.drain = on_drain,
 		.renew = on_renew,
 		.undrain = on_undrain,
+		.admit = on_admit,
 		.answer = on_answer,
 		.userdata = d,
 	};
@@ -318,6 +336,7 @@ static int make_edges(struct daemon *d)
 	d->control = (struct control){
 		.loop = d->loop,
 		.core = d->core,
+		.config = &d->config,
 		.epoch = epoch,
 		.started = loop_now(d->loop),
 		.reload_ok = true,

@@ -68,11 +68,17 @@ static const struct eventlog_field begin_fields[] = {
 	{0},
 };
 static const struct eventlog_field end_fields[] = {
-	EVENT(AMOUNT, "window", end.window), EVENT(INSTANT, "begin_ns", end.begin),
-	EVENT(INSTANT, "end_ns", end.end),   EVENT(AMOUNT, "freed", end.freed),
-	EVENT(AMOUNT, "used", end.used),     EVENT(AMOUNT, "live", end.live),
-	EVENT(KIND, "kind", end.kind),	     EVENT(CAUSE, "cause", end.cause),
-	EVENT(AMOUNT, "stop_ns", end.stop),  {0},
+	EVENT(AMOUNT, "window", end.window),
+	EVENT(INSTANT, "begin_ns", end.begin),
+	EVENT(INSTANT, "end_ns", end.end),
+	EVENT(AMOUNT, "freed", end.freed),
+	EVENT(AMOUNT, "used", end.used),
+	EVENT(AMOUNT, "live", end.live),
+	EVENT(KIND, "kind", end.kind),
+	EVENT(CAUSE, "cause", end.cause),
+	EVENT(FLAG, "failed", end.failed),
+	EVENT(AMOUNT, "stop_ns", end.stop),
+	{0},
 };
 static const struct eventlog_field decline_fields[] = {
 	EVENT(AMOUNT, "window", decline.window),

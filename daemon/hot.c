@@ -128,6 +128,13 @@ static void forget_former(struct hot *hot, struct session *s,
 	}
 }
 
+static void not_admitted(struct session *s, const struct wire_frame *frame,
+			 const char *service)
+{
+	session_error(s, WIRE_ERROR_REFUSED, frame->type, frame->serial, false,
+		      "not in Users= or Groups= of \"%s\"", service);
+}
+
 static void hello(struct hot *hot, struct session *s, const struct wire_frame *frame)
 {
 	const struct wire_hello *h = &frame->hello;
@@ -143,6 +150,10 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 			      "speaks versions %u to %u, this daemon %u to %u",
 			      h->version_min, h->version_max, WIRE_VERSION_MIN,
 			      WIRE_VERSION_MAX);
+		return;
+	}
+	if (!hot->hooks.admit(hot->hooks.userdata, s, h->service)) {
+		not_admitted(s, frame, h->service);
 		return;
 	}
 	session_name(s, h);
@@ -476,6 +487,23 @@ void hot_record(struct hot *hot, const struct hot_recorder *recorder, void *user
 {
 	hot->recorder = recorder;
 	hot->recorder_userdata = userdata;
+}
+
+void hot_review(struct hot *hot)
+{
+	const struct wire_frame hello = {.type = WIRE_HELLO};
+
+	list_for_each_safe (link, next, &hot->sessions->open) {
+		struct session *s = list_entry(link, struct session, link);
+		struct core_heap heap;
+
+		if (supervisor_heap_after(hot->core, session_heap(s) - 1,
+					  loop_now(hot->loop), &heap) &&
+		    heap.id == session_heap(s) &&
+		    !hot->hooks.admit(hot->hooks.userdata, s, heap.service))
+			not_admitted(s, &hello, heap.service);
+	}
+	hot_settle(hot);
 }
 
 void hot_keep(struct hot *hot, struct keep *keep)

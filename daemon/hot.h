@@ -25,6 +25,8 @@ struct hot_hooks {
 	/* Its window was opened: the lease is longer now. */
 	void (*renew)(void *userdata, uint64_t window, nsec_t lease);
 	void (*undrain)(void *userdata, uint64_t window);
+	/* May its process join a service of that name? */
+	bool (*admit)(void *userdata, const struct session *s, const char *service);
 	/* A row of an answer; NULL: the heap's connection is over. */
 	void (*answer)(void *userdata, uint64_t heap, const struct wire_answer *answer);
 	void *userdata;
@@ -42,6 +44,8 @@ struct hot *hot_free(struct hot *hot);
 struct sessions *hot_sessions(struct hot *hot);
 /* NULL: nobody wants to know, and it costs nothing. */
 void hot_record(struct hot *hot, const struct hot_recorder *recorder, void *userdata);
+/* Another configuration is in force: who may no longer be here is disconnected. */
+void hot_review(struct hot *hot);
 /* NULL: nothing is kept over a restart. */
 void hot_keep(struct hot *hot, struct keep *keep);
 /* The heap of a former run that this session of session_restore() is for. -ENOMEM: neither is. */

@@ -18,6 +18,7 @@ libdaemon_la_SOURCES = \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_files.c daemon/config_files.h \
+	daemon/config_show.c daemon/config_show.h \
 	daemon/control.c daemon/control.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \

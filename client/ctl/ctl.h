@@ -61,6 +61,7 @@ int verb_windows(struct ctl *ctl);
 int verb_explain(struct ctl *ctl);
 int verb_heap_summary(struct ctl *ctl);
 int verb_reload(struct ctl *ctl);
+int verb_config(struct ctl *ctl);
 int verb_trace(struct ctl *ctl);
 int verb_simulate(struct ctl *ctl);
 

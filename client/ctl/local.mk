@@ -3,6 +3,7 @@
 bin_PROGRAMS += rtgcctl
 rtgcctl_SOURCES = \
 	client/ctl/call.c client/ctl/call.h \
+	client/ctl/config.c \
 	client/ctl/ctl.c client/ctl/ctl.h \
 	client/ctl/explain.c \
 	client/ctl/field.c client/ctl/field.h \

@@ -22,6 +22,8 @@ static const struct ctl_verb verbs[] = {
 	{"explain", "HEAP", "why a heap (name or id) was granted, held back, forced", 1,
 	 0, verb_explain},
 	{"heap-summary", "HEAP", "what is in a heap, by type", 1, 0, verb_heap_summary},
+	{"config", "", "the configuration in force, and where it comes from", 0, 0,
+	 verb_config},
 	{"reload", "", "read the configuration again", 0, 0, verb_reload},
 	{"trace", "", "write what happens as it happens, for simulate", 0,
 	 CTL_TAKES_TRACE, verb_trace},

@@ -162,7 +162,7 @@ static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 
 /* ---- Ending --------------------------------------------------------------------------- */
 
-static void tell(struct rtgc *r, uint64_t end_ns)
+static void tell(struct rtgc *r, uint64_t end_ns, bool failed)
 {
 	struct record record = {
 		.kind = "snapshot",
@@ -176,6 +176,7 @@ static void tell(struct rtgc *r, uint64_t end_ns)
 
 	figures_result(snapshot.freed, &result);
 	result.stop_ns = snapshot.figures.stop_ns;
+	result.failed = failed;
 	rtgc_end(r, &result);
 	record_add(&record);
 	figures_publish(r);
@@ -205,7 +206,7 @@ static void end(const char *why)
 	}
 	atomic_store(&snapshot.runs, false);
 	if (snapshot.rtgc && snapshot.rtgc == heap.rtgc)
-		tell(snapshot.rtgc, rtgc_now());
+		tell(snapshot.rtgc, rtgc_now(), why != NULL);
 }
 
 void snapshot_void(const char *why)
@@ -366,6 +367,7 @@ bool snapshot_start(enum rtgc_cause cause, const struct rtgc_window *window)
 		snapshot_refuse("no child could be made");
 	figures_result(0, &result);
 	result.stop_ns = snapshot.figures.fork_ns;
+	result.failed = true;
 	rtgc_end(r, &result);
 	return false;
 }

@@ -24,7 +24,7 @@
  *      7 BEGIN        32  8 u64 window, 16 u64 at, 24 u8 kind [0-3], 25 u8 cause [0-2]
  *      8 END          72  8 u64 window, 16 u64 begin, 24 u64 end, 32 u64 freed,
  *                         40 u64 used, 48 u64 live, 56 u8 kind [0-3], 57 u8 cause [0-2],
- *                         64 u64 stop
+ *                         58 u8 failed [0-1], 64 u64 stop
  *      9 DECLINE      24  8 u64 window, 16 u8 why [0-2]
  *     10 BYE           8  -
  *     11 ANSWER     176  8 u64 ask [1-], 16 u64 count, 24 u64 bytes, 32 u64 took,
@@ -131,11 +131,11 @@ static const struct field begin[] = {
 	RANGE(25, begin.cause, 0, WIRE_CAUSES - 1),
 };
 static const struct field end[] = {
-	FREE(8, end.window), FREE(16, end.begin),
-	FREE(24, end.end),   FREE(32, end.freed),
-	FREE(40, end.used),  FREE(48, end.live),
-	KIND(56, end.kind),  RANGE(57, end.cause, 0, WIRE_CAUSES - 1),
-	FREE(64, end.stop),
+	FREE(8, end.window),  FREE(16, end.begin),
+	FREE(24, end.end),    FREE(32, end.freed),
+	FREE(40, end.used),   FREE(48, end.live),
+	KIND(56, end.kind),   RANGE(57, end.cause, 0, WIRE_CAUSES - 1),
+	FLAG(58, end.failed), FREE(64, end.stop),
 };
 static const struct field decline[] = {
 	FREE(8, decline.window),

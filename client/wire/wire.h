@@ -151,6 +151,7 @@ struct wire_end {
 	uint64_t freed; /* in units */
 	uint64_t used, live;
 	uint8_t kind, cause;
+	uint8_t failed; /* 1: it came to nothing; what it freed does not tell what there was */
 	nsec_t stop; /* the longest stop of the program; 0 = from begin to end */
 };
 

@@ -209,15 +209,14 @@ static void collected(struct heap *h, const struct wire_end *end, uint64_t used,
 			   (double)nsec_max(pause, 1));
 	if (walked <= 0)
 		return; /* it tells no figures */
-	if (end->kind == WIRE_SNAPSHOT && end->freed == 0 && end->used > used / 2)
-		return; /* it came to nothing */
 	if ((double)end->freed * 1000 >= walked * h->service->config.min_yield_permille) {
 		y->empty = y->freezes = 0;
 		y->useless = false;
-	} else {
+	} else if (!end->failed) {
 		y->empty += y->empty < UINT8_MAX;
 	}
-	looked_at_whole(h, end, used, begin);
+	if (!end->failed)
+		looked_at_whole(h, end, used, begin);
 }
 
 void yield_learn(struct heap *h, const struct wire_end *end, nsec_t begin, nsec_t pause)

@@ -28,7 +28,8 @@ EXTRA_DIST += tests/bench/gunicorn/run.py tests/bench/gunicorn/settings.py tests
 demo_tests = \
 	tests/bench/test_check_pauses.py \
 	tests/bench/test_demo.py \
-	tests/bench/test_faults.py
+	tests/bench/test_faults.py \
+	tests/bench/test_gunicorn.py
 TESTS += $(demo_tests)
 EXTRA_DIST += $(demo_tests)
 

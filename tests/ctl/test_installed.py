@@ -85,7 +85,8 @@ def test_the_configuration_with_every_key(tmp_path):
     text = uncommented((SOURCE / "etc" / "rtgcd.conf").read_text())
     keys = re.findall(r"^([A-Z]\w*)=", text, re.M)
     assert sorted(keys) == sorted(["MaxConcurrent", "MemoryBudget", "Policy", "MaxConcurrent",
-                                   "NeverWith", "Budget", "Drain", "Lead", "MaxDefer", "MinYield"])
+                                   "NeverWith", "Budget", "Drain", "Lead", "MaxDefer", "MinYield",
+                                   "Users", "Groups"])
     (tmp_path / "rtgcd.conf").write_text(text)
     done = check(tmp_path / "rtgcd.conf")
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 # Tests of the real daemon over its real sockets. The harness serves every test that needs one.
 daemon_tests = \
 	tests/daemon/test_ask.py \
+	tests/daemon/test_access.py \
 	tests/daemon/test_config.py \
 	tests/daemon/test_control.py \
 	tests/daemon/test_drain.py \

@@ -2,6 +2,7 @@
 """The configuration file: what is refused and where, and reloading."""
 
 import os
+import re
 import signal
 import subprocess
 
@@ -124,6 +125,8 @@ LONG = "x" * 64
     ("[Service:w]\nDrain=haproxy:/s:be/%x\n", 2, ["Drain"]),
     ("[Service:w]\nDrain=haproxy:/s:be/srv%\n", 2, ["Drain"]),
     (f"[Service:w]\nDrain=haproxy:/{'s' * 110}:be/srv\n", 2, ["Drain"]),
+    ("[Service:w]\nUsers=root no-such-user\n", 2, ["Users=root no-such-user", '"no-such-user"']),
+    ("[Service:w]\nGroups=99999999999\n", 2, ["Groups=99999999999"]),
     ("[Daemon]\n#" + "x" * 2000 + "\n", 2, ["longer"]),
     (b"[Daemon]\nMaxConcurrent=1\0\n", 2, ["NUL"]),
     ("[Daemon]\nfirst=1\nsecond=2\n", 2, ["first"]),
@@ -233,3 +236,57 @@ def test_a_file_that_comes_and_goes():
         with pytest.raises(harness.Error):
             d.call("Reload")
         assert slots(d) == 6
+
+
+def settings(d):
+    return {(s["section"], s["key"]): (s["value"], s["file"], s["line"]) for s in d._all("GetConfig", "settings")}
+
+
+def test_where_each_value_comes_from():
+    text = "[Service:web]\nLead=20ms\n\n[Daemon]\nMaxConcurrent=3\n[Service:web]\nMaxDefer=7s\nMaxDefer=\n"
+    with harness.Daemon(config=text) as d:
+        os.mkdir(d.config_file + ".d")
+        drop_in = os.path.join(d.config_file + ".d", "10-x.conf")
+        with open(drop_in, "w", encoding="utf-8") as f:
+            f.write("# more\n[Service:web]\nLead=30ms\n[Service:b]\nUsers=root 7\n")
+        first = settings(d)
+        assert first["Service:web", "Lead"] == ("20ms", d.config_file, 2)
+        d.call("Reload")
+        now = settings(d)
+        assert now["Service:web", "Lead"] == ("30ms", drop_in, 3)
+        assert now["Daemon", "MaxConcurrent"] == ("3", d.config_file, 5)
+        assert now["Service:web", "MaxDefer"] == ("30s", d.config_file, 8)  # put back
+        assert now["Service:b", "Users"] == ("root 7", drop_in, 5)
+        assert now["Service:b", "Lead"] == now[None, "Lead"] == ("200ms", None, None)
+        with open(drop_in, "w", encoding="utf-8") as f:
+            f.write("[Service:web]\nLead=no\n")
+        with pytest.raises(harness.Error):
+            d.call("Reload")
+        assert settings(d) == now
+
+
+def test_the_defaults_are_what_is_done():
+    """GetConfig's defaults, the shipped file's, and what the core is told without any are the same."""
+    shipped = open(os.path.join(harness.SRCDIR, "etc", "rtgcd.conf"), encoding="utf-8").read()
+    said = re.findall(r"^#([A-Z]\w*)=(.*)$", shipped, re.M)
+    with harness.Daemon() as d:
+        shown = [(s["key"], s["value"]) for s in d._all("GetConfig", "settings")]
+        assert sorted(shown) == sorted(said)
+        before = config_line(d)
+        text = "[Daemon]\n" + "".join(f"{k}={v}\n" for k, v in shown[:2])
+        text += "[Service:x]\n" + "".join(f"{k}={v}\n" for k, v in shown[2:])
+        d.write_config(text)
+        d.call("Reload")
+        after = config_line(d)
+        service, = after.pop("services")
+        assert service.pop("name") == "x" and before["defaults"].pop("name") == ""
+        assert service == before["defaults"]
+        for key in ("max_concurrent", "memory_budget_bytes"):
+            assert after[key] == before[key]
+
+
+def config_line(d):
+    """What the core works by, as the header of the event log has it."""
+    with d.varlink() as v:
+        v.send({"method": f"{harness.INTERFACE}.Trace", "parameters": {"format": "events"}, "more": True})
+        return v.receive()["parameters"]["events"][0]

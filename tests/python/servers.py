@@ -29,11 +29,11 @@ gc.set_threshold(700, 10, 10)
 
 def begin():
     began = time.monotonic_ns()
-    keep.append([[] for _ in range(100)])
+    keep.append([[] for _ in range(200)])
     return began
 
 def answer(began):
-    keep.append([[] for _ in range(100)])
+    keep.append([[] for _ in range(200)])
     return json.dumps({"pid": os.getpid(), "begin": began, "end": time.monotonic_ns(),
                        "threshold": gc.get_threshold()[2], "frozen": gc.get_freeze_count()})
 
@@ -162,7 +162,7 @@ class Server:
                 while not done() and not over.is_set():
                     if time.monotonic() > end:
                         raise AssertionError(f"never came to its end\n{self.log}")
-                    time.sleep(0.002)
+                    over.wait(0.02)
             finally:
                 over.set()
             for one in running:

@@ -102,7 +102,7 @@ SERVERS = {
         ["uvicorn", "uvloop"], [*UVICORN, "--workers", "2", "app:asgi"], 2, True),
     "aiohttp": (["aiohttp"], ["aiohttps.py"], 1, True),
     "aiohttp-uvloop": (["aiohttp", "uvloop"], ["aiohttps.py", "uvloop"], 1, True),
-    "gevent": (["gevent"], ["gevents.py"], 1, True),
+    "gevent": (["gevent"], ["gevents.py"], 1, False),
     "flask": (["flask"], ["-m", "flask", "--app", "flasks", "run", "--port", "0"], 1, False),
     "django": (
         ["django"], ["djangos.py", "runserver", "--noreload", "127.0.0.1:0"], 1, False),

@@ -182,7 +182,8 @@ static void end(struct sim *sim, struct sim_heap *h)
 {
 	struct event e = {.type = EVENT_END, .heap = h->id};
 	/* A freeze sets it aside, a whole collection takes that back first. */
-	double freed = h->kind == WIRE_FREEZE ? 0 : h->trash;
+	bool failed = h->kind == WIRE_SNAPSHOT && h->spec.snapshots_fail;
+	double freed = h->kind == WIRE_FREEZE || failed ? 0 : h->trash;
 
 	h->trash -= freed;
 	h->collections[h->kind]++;
@@ -190,7 +191,7 @@ static void end(struct sim *sim, struct sim_heap *h)
 	sim->gc_time += sim->now - h->began;
 	h->collecting = false;
 	h->at = sim->now;
-	if (h->kind != WIRE_FREEZE || !h->spec.freezes_in_vain)
+	if (!failed && (h->kind != WIRE_FREEZE || !h->spec.freezes_in_vain))
 		h->used = 0;
 	e.end = (struct wire_end){.window = h->in_use,
 				  .begin = h->began,
@@ -199,7 +200,8 @@ static void end(struct sim *sim, struct sim_heap *h)
 				  .used = (uint64_t)h->used,
 				  .live = (uint64_t)(h->live + h->trash),
 				  .kind = h->kind,
-				  .cause = h->in_use ? WIRE_IN_WINDOW : WIRE_FORCED};
+				  .cause = h->in_use ? WIRE_IN_WINDOW : WIRE_FORCED,
+				  .failed = failed};
 	h->end_at = NSEC_NEVER;
 	if (h->in_use && h->in_use == h->window)
 		forget_window(h);

@@ -31,6 +31,7 @@ struct sim_heap_spec {
 	uint32_t caps;
 	uint8_t kinds; /* besides majors */
 	bool freezes_in_vain;
+	bool snapshots_fail;
 	uint64_t
 		budget; /* units; 0: the daemon's share, a quarter of live until it says */
 	double rate;	/* units a second */

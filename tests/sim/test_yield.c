@@ -135,6 +135,27 @@ static void freezes_that_do_not_help_are_not_repeated(void **state)
 	finish(sim);
 }
 
+static void snapshots_that_find_nothing_count_and_those_that_fail_do_not(void **state)
+{
+	struct sim *sim = malloc(sizeof(*sim));
+	struct sim_heap *h = start(sim, 1 << WIRE_SNAPSHOT | 1 << WIRE_FREEZE);
+
+	run_on(sim, 10 * MINUTE);
+	assert_in_range(h->collections[WIRE_SNAPSHOT], 1, 3);
+	assert_true(h->collections[WIRE_FREEZE] >= 1);
+	finish(sim);
+
+	sim = malloc(sizeof(*sim));
+	h = start(sim, 1 << WIRE_SNAPSHOT | 1 << WIRE_FREEZE);
+	h->spec.snapshots_fail = true;
+	while (h->collections[WIRE_SNAPSHOT] < 4)
+		run_on(sim, SEC);
+	assert_int_equal(h->collections[WIRE_FREEZE], 0);
+	assert_int_equal(look(sim).declined, 0);
+	assert_true(sim_finish(sim));
+	free(sim);
+}
+
 static void a_changed_rate_is_reason_to_look_again(void **state)
 {
 	struct sim *sim = malloc(sizeof(*sim));
@@ -199,6 +220,8 @@ int main(void)
 		cmocka_unit_test(a_live_heap_is_frozen_and_garbage_is_still_found),
 		cmocka_unit_test(without_freezes_the_budget_is_raised_instead),
 		cmocka_unit_test(freezes_that_do_not_help_are_not_repeated),
+		cmocka_unit_test(
+			snapshots_that_find_nothing_count_and_those_that_fail_do_not),
 		cmocka_unit_test(a_changed_rate_is_reason_to_look_again),
 		cmocka_unit_test(heaps_with_garbage_are_left_alone),
 		cmocka_unit_test(min_yield_of_nothing_switches_it_off),

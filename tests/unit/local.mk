@@ -37,7 +37,8 @@ TESTS += tests/unit/test_predict
 tests_unit_test_predict_SOURCES = tests/unit/test_predict.c tests/unit/world.h
 tests_unit_test_predict_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_predict_LDADD = libcore.la $(CMOCKA_LIBS) -lm
-EXTRA_DIST += tests/traces/record.py tests/traces/steady.csv
+EXTRA_DIST += tests/traces/record.py tests/traces/steady.csv tests/traces/growing.csv \
+	tests/traces/bursts.csv
 
 check_PROGRAMS += tests/unit/test_core_random
 TESTS += tests/unit/test_core_random

@@ -103,6 +103,7 @@ static struct event sample(enum event_type type)
 		e.end.live = 6;
 		e.end.kind = WIRE_MINOR;
 		e.end.cause = WIRE_UNCOORDINATED;
+		e.end.failed = 1;
 		e.end.stop = 7;
 		break;
 	case EVENT_OFFER:

@@ -194,7 +194,7 @@ static void test_reserved(void **state)
 			padding += g.what[j] == GOLDEN_PADDING;
 		}
 	}
-	assert_int_equal(reserved, 1 + 6 + 6 + 7 + 7 + 6 + 6 + 6 + 6 + 5 + 7);
+	assert_int_equal(reserved, 1 + 6 + 6 + 7 + 6 + 6 + 6 + 6 + 6 + 5 + 7);
 	assert_int_equal(padding, 64 - 9 + 64 - 10 + 32 - 15 + 96 - 6 + 128 - 18);
 }
 
@@ -225,6 +225,7 @@ static void test_values(void **state)
 		{WIRE_BEGIN, 25, 1, WIRE_CAUSES, WIRE_E_VALUE},
 		{WIRE_END, 56, 1, WIRE_KINDS, WIRE_E_VALUE},
 		{WIRE_END, 57, 1, WIRE_CAUSES, WIRE_E_VALUE},
+		{WIRE_END, 58, 1, 2, WIRE_E_VALUE},
 		{WIRE_END, 64, 8, UINT64_MAX, 0},
 		{WIRE_HELLO, 22, 1, WIRE_KINDS - 1, 0},
 		{WIRE_HELLO, 22, 1, WIRE_KINDS, WIRE_E_VALUE},

@@ -11,6 +11,10 @@ daemon (absent, hung, gone) CPython's own policy holds, as if this module were n
 
 An unchanged program: python3 -m rtgc [--service NAME] SCRIPT …, or -m rtgc … -m MODULE ….
 
+asyncio, uvloop, aiohttp, uvicorn, gunicorn, gevent, werkzeug, wsgiref and multiprocessing are looked
+after when the program imports them: no window is taken while their requests are in flight, and
+workers that share a listening socket leave new connections to each other (share()).
+
 Where a fork is cheap and nothing can be drained, full collections are made by snapshots: a forked
 child finds the garbage while the program goes on (supervise(collector=…)).
 
