@@ -52,7 +52,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 	struct core_decision d = {
 		.at = now,
 		.reason = reason,
-		.window = h->lease.id,
+		.window = h->lease.state == LEASE_NONE ? 0 : h->lease.id,
 		.used = heap_used_at(h, now),
 		.budget = heap_budget(h),
 		.rate_per_s = (uint64_t)heap_rate(h),

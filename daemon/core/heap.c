@@ -63,8 +63,8 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	h->deadline = NSEC_NEVER;
 	h->wanting_since = NSEC_NEVER;
 	h->report.at = now;
-	h->directive =
-		(struct wire_directive){.watermark = UINT64_MAX, .report_by = NSEC_NEVER};
+	h->watermark = UINT64_MAX;
+	h->report_by = NSEC_NEVER;
 	memcpy(h->names, hello->heap, name - 1);
 	memcpy(h->names + name, hello->runtime, runtime - 1);
 	*ret = h;
@@ -94,7 +94,7 @@ const char *heap_runtime(const struct heap *h)
 const struct predict *heap_known(const struct heap *h, unsigned kind)
 {
 	for (const struct known *k = h->known; k; k = k->next)
-		if (k->kind == kind)
+		if (k->predict.of == kind)
 			return &k->predict;
 	return NULL;
 }
@@ -103,13 +103,13 @@ struct predict *heap_to_know(struct heap *h, unsigned kind)
 {
 	struct known **link = &h->known;
 
-	while (*link && (*link)->kind != kind)
+	while (*link && (*link)->predict.of != kind)
 		link = &(*link)->next;
 	if (!*link) {
 		*link = calloc(1, sizeof(**link));
 		if (!*link)
 			return NULL;
-		(*link)->kind = (uint8_t)kind;
+		(*link)->predict.of = (uint8_t)kind;
 	}
 	return &(*link)->predict;
 }
@@ -173,7 +173,7 @@ double heap_rate(const struct heap *h)
 {
 	/* The greater of both: a burst counts at once and is forgotten with the next calm
 	 * sample. */
-	return h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow;
+	return (double)(h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow);
 }
 
 static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
@@ -189,8 +189,8 @@ static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
 	span = (double)(at - rate->at) / (double)NSEC_PER_SEC;
 	sample = (double)(allocated - rate->allocated) / span;
 	weight = rate->slow == 0 ? 1 : span / (span + RATE_MEMORY_S);
-	rate->slow += (sample - rate->slow) * weight;
-	rate->fast = sample;
+	rate->slow += (float)((sample - (double)rate->slow) * weight);
+	rate->fast = (float)sample;
 	rate->at = at;
 	rate->allocated = allocated;
 }
@@ -272,23 +272,22 @@ nsec_t heap_predict(const struct heap *h, unsigned kind)
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
-	nsec_t guard, typical, lead;
+	nsec_t guard, typical, lead, run = 0;
 	uint64_t walked;
 
 	h->next = yield_kind(h, now);
 	lead = heap_lead(h);
 	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
 	h->predicted = heap_predict(h, h->next);
-	h->run = h->next == WIRE_SNAPSHOT
-			 ? predict_run(heap_known(h, HEAP_RUNS), h->unit, h->report.live)
-			 : 0;
+	if (h->next == WIRE_SNAPSHOT)
+		run = predict_run(heap_known(h, HEAP_RUNS), h->unit, h->report.live);
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
 	typical = slowed(h, predict_typical(heap_known(h, h->next), h->unit, walked));
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
-	if (h->run)
-		h->span = h->work = h->run;
+	if (run)
+		h->span = h->work = run;
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
 		return;
@@ -303,10 +302,10 @@ void heap_estimate(struct heap *h, nsec_t now)
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);
 	/* The program goes on allocating while a snapshot runs, and writes to pages it shares. */
-	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, h->run));
+	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, run));
 	if (h->yield.at_once)
 		h->latest_start = nsec_min(h->latest_start, h->report.at);
-	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, h->run));
+	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, run));
 }
 
 nsec_t heap_worth_from(const struct heap *h)

@@ -30,7 +30,7 @@ enum lease_state {
 	LEASE_IN_USE, /* BEGIN was seen */
 };
 
-struct lease {
+struct lease { /* When it is over, state is LEASE_NONE, and id and closes are for frames still under way. */
 	enum lease_state state : 8;
 	enum reason reason : 8; /* why it was granted */
 	uint8_t kind;
@@ -50,11 +50,10 @@ struct rival {
 
 #define HEAP_RUNS WIRE_KINDS
 
+/* predict.of is an enum wire_kind, of pauses, or HEAP_RUNS: of snapshots, which are longer than their stops. */
 struct known {
 	struct known *next;
 	struct predict predict;
-	/* Of pauses: enum wire_kind. HEAP_RUNS: of snapshots, which are longer than their stops. */
-	uint8_t kind;
 };
 
 struct heap {
@@ -72,15 +71,17 @@ struct heap {
 	uint64_t id;
 	int32_t pid;
 	uint32_t caps;
+	unsigned n_decisions; /* made in all */
 	uint8_t unit, kinds;
 	bool among_snapshots; /* in_service is */
 	bool lost;
 	uint8_t next; /* the kind of its next window; see below */
 	uint8_t retries;
-	bool last_overran;	/* last_window, and was counted as such */
+	bool last_overran;	/* its last window, and was counted as such */
 	bool running;		/* a collection, in a window or not */
 	bool paused;		/* and the program is stopped for it: it is no snapshot */
 	enum reason reason : 8; /* of the last decision */
+	bool want;		/* it was told to say when it is idle */
 	bool silent; /* its lease was written off and nothing was heard of it since */
 
 	struct wire_report report; /* the latest figures */
@@ -94,7 +95,7 @@ struct heap {
 	/* Worked out from the above by heap_estimate() and the placement. */
 	nsec_t exhaustion, latest_start, predicted;
 	nsec_t last_call; /* past the latest start: from here on even over the limit */
-	nsec_t run; /* how long its snapshot will take from begin to end; 0: not its next */
+
 	nsec_t span; /* how long it will hold a slot */
 	nsec_t work; /* how long those behind it allow for */
 
@@ -104,15 +105,15 @@ struct heap {
 	nsec_t looked_at;     /* when figures last came in, however old they were */
 	nsec_t look_until;    /* waiting until then for the figures asked for; 0: not */
 	struct lease lease;
-	uint64_t last_window; /* the one before, for frames that were under way */
-	nsec_t last_closes;   /* 0: nothing of it can still come */
-	struct wire_directive directive; /* as last told */
+
+	/* As last told. */
+	uint64_t watermark, told_budget;
+	nsec_t report_by;
 
 	nsec_t run_begin;
 	nsec_t run_seen; /* when that was heard of, and contention_area() of that instant */
 	double run_area;
-	float met; /* pauses at once that its own have met: rises at once, falls slowly */
-	unsigned n_decisions; /* made in all */
+
 	/* By heap_count(). */
 	uint32_t collections[WIRE_KINDS];
 	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
@@ -121,6 +122,7 @@ struct heap {
 	struct recent pauses;
 	struct known *known;
 	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
+	float met; /* pauses at once that its own have met: rises at once, falls slowly */
 	struct yield yield;
 	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
 	char names[];			 /* heap_name(), heap_runtime() */
@@ -172,6 +174,11 @@ nsec_t heap_predict(const struct heap *h, unsigned kind);
 static inline bool heap_snapshots(const struct heap *h)
 {
 	return (h->lease.state == LEASE_NONE ? h->next : h->lease.kind) == WIRE_SNAPSHOT;
+}
+/* How long its snapshot will take from begin to end; 0: that is not what is next. */
+static inline nsec_t heap_run(const struct heap *h)
+{
+	return h->next == WIRE_SNAPSHOT ? h->span : 0;
 }
 /* The most it may wait for a drain, 0 when there is nothing to wait for. */
 nsec_t heap_lead(const struct heap *h);

@@ -117,12 +117,14 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	action_append(s, type, h)->revoke = over;
 	if (l->draining)
 		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
-	h->last_window = l->id;
-	/* Only of an expired one may a BEGIN in time still be under way. */
-	h->last_closes =
-		l->state == LEASE_OPEN && reason == REASON_EXPIRED ? l->closes : 0;
 	h->last_overran = reason == REASON_OVERRUN;
-	*l = (struct lease){.state = LEASE_NONE};
+	/* Only of an expired one may a BEGIN in time still be under way. */
+	*l = (struct lease){
+		.state = LEASE_NONE,
+		.id = l->id,
+		.closes = l->state == LEASE_OPEN && reason == REASON_EXPIRED ? l->closes
+									     : 0,
+	};
 }
 
 /* It does not end what its round was for. */
@@ -150,7 +152,7 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		.kind = h->next,
 		.announced = now,
 		.predicted = h->predicted,
-		.run = h->run,
+		.run = heap_run(h),
 		.reason = reason,
 	};
 	list_unlink(&h->waiting);
@@ -335,8 +337,8 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 	}
 	/* It began in time, but the frame came after the expiry was handled. */
 	if (h->lease.state == LEASE_NONE && begin->window != 0 &&
-	    begin->window == h->last_window && at < h->last_closes) {
-		lease_adopt(s, h, begin->window, begin->kind, h->last_closes, now);
+	    begin->window == h->lease.id && at < h->lease.closes) {
+		lease_adopt(s, h, begin->window, begin->kind, h->lease.closes, now);
 		return 0;
 	}
 	heap_count(&h->violations);
@@ -374,7 +376,7 @@ static bool overran(const struct heap *h, const struct wire_end *end, bool mine,
 		return false; /* it was to begin in its window, no more */
 	if (mine)
 		return nsec_min(end->end, now) > h->lease.closes;
-	return nsec_min(end->end, now) > h->last_closes && !h->last_overran;
+	return nsec_min(end->end, now) > h->lease.closes && !h->last_overran;
 }
 
 int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
@@ -383,7 +385,7 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	bool in_window = end->cause == WIRE_IN_WINDOW;
 	bool mine = h->lease.state != LEASE_NONE && h->lease.id == end->window;
 	bool late = h->lease.state == LEASE_NONE && end->window != 0 &&
-		    end->window == h->last_window;
+		    end->window == h->lease.id;
 
 	if (in_window && !(mine && h->lease.state >= LEASE_OPEN) && !late) {
 		heap_count(&h->violations);

@@ -18,8 +18,10 @@ static void recall_predict(struct heap *h, unsigned kind, const struct predict *
 {
 	struct predict *p = from->count > 0 ? heap_to_know(h, kind) : NULL;
 
-	if (p)
+	if (p) {
 		*p = *from;
+		p->of = (uint8_t)kind;
+	}
 }
 
 static void copy_learned(const struct heap *h, struct core_learned *ret)

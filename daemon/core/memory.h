@@ -23,9 +23,9 @@ struct core_learned { /* of a heap */
 	struct accuracy accuracy;
 	float met;
 	struct yield yield;
-	struct rate {		   /* of allocation, in units a second */
-		double slow, fast; /* smoothed; over the last sample */
-		nsec_t at;	   /* of the last sample; 0: none yet */
+	struct rate {		  /* of allocation, in units a second */
+		float slow, fast; /* smoothed; over the last sample */
+		nsec_t at;	  /* of the last sample; 0: none yet */
 		uint64_t allocated;
 	} rate;
 };

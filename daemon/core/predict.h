@@ -32,6 +32,7 @@ struct predict {
 	} ring[PREDICT_SAMPLES];
 	uint32_t count;	      /* pauses learned in all */
 	uint8_t shape;	      /* of size: predict.c */
+	uint8_t of;	      /* its owner's: which pauses it is of */
 	float margin;	      /* the logarithm of the factor */
 	float upper, typical; /* nanoseconds for each unit of size */
 	/* Left over: the least of the last 32 to 63 collections, of the last 0 to 31. */

@@ -332,7 +332,8 @@ static void give_up_former(struct supervisor *s, const struct heap *h, uint64_t 
 	list_for_each (l, &h->service->heaps) {
 		struct heap *former = list_entry(l, struct heap, siblings);
 
-		if (former->lost && former->pid == h->pid && former->lease.id == window) {
+		if (former->lost && former->pid == h->pid &&
+		    former->lease.state != LEASE_NONE && former->lease.id == window) {
 			lease_drop(s, former, now);
 			decide_heap(s, former, now);
 		}
