@@ -11,11 +11,13 @@
 
 #define MSEC	     1000000ULL
 #define RSS_NS_BYTES (50 * MSEC)   /* between two looks when the unit is bytes */
-#define RSS_NS	     (1000 * MSEC) /* and when RSS is for information only */
+#define RSS_NS	     (1000 * MSEC) /* and when it only says what an object takes */
+#define RSS_SHARE    8 /* but sooner when the objects are so much more or fewer */
 
 static struct {
 	uint64_t allocated; /* since the heap was opened */
 	uint64_t rss, rss_read_ns;
+	uint64_t rss_live;  /* the objects then */
 	uint64_t begin_rss; /* when the collection began */
 	long page;
 } figures;
@@ -53,13 +55,18 @@ static void read_rss(uint64_t now, uint64_t max_age_ns)
 	}
 }
 
+static bool changed_much(uint64_t now, uint64_t before)
+{
+	return now > before + before / RSS_SHARE || now < before - before / RSS_SHARE;
+}
+
 static void read_figures(uint64_t max_age_ns)
 {
 	struct gcstate_figures objects;
 	uint64_t before = heap.used, now = rtgc_now();
 
-	read_rss(now, max_age_ns);
 	if (heap.byte_budget) {
+		read_rss(now, max_age_ns);
 		heap.used = heap.live = figures.rss;
 	} else {
 		gcstate_figures(&objects);
@@ -70,6 +77,9 @@ static void read_figures(uint64_t max_age_ns)
 		heap.rule = objects.total / 4;
 		if (heap.rule < HEAP_MIN_OBJECTS)
 			heap.rule = HEAP_MIN_OBJECTS;
+		read_rss(now, changed_much(heap.live, figures.rss_live) ? 0 : max_age_ns);
+		if (figures.rss_read_ns == now)
+			figures.rss_live = heap.live;
 	}
 	heap.grown = heap.used > before ? heap.used - before : 0;
 	heap.grown_ns = now - heap.looked_ns;

@@ -7,65 +7,161 @@
 
 /* Nobody gets less room than this share of what lives, however crowded the host. */
 #define EXTRA_MIN_SHARE 16
-/* Shares move only when they are off by more than this. */
-#define HYSTERESIS 0.05
+/* The room given is that share of what is due, and stays while it is no less than the other. */
+#define ROOM_GIVEN 0.95
+#define ROOM_LEAST 0.9
 
+/* A cycle shorter than that tells no rate. */
+#define CYCLE_MIN NSEC_PER_SEC
+/* How far what an object takes moves with each collection. */
+#define UNIT_WEIGHT 0.5
+/* And the pause for each: single ones are longer because others run. */
+#define PAUSE_WEIGHT 0.25
+
+/* ---- Learning ------------------------------------------------------------------------------- */
+
+void budget_report(struct heap *h)
+{
+	struct budget_learned *b = &h->learned;
+
+	if (b->since[0].at == 0 || h->report.allocated < b->since[1].allocated) {
+		b->since[1].at = h->report.at;
+		b->since[1].allocated = h->report.allocated;
+		b->since[0] = b->since[1];
+	}
+	b->rss_most = nsec_max(b->rss_most, h->report.rss_bytes);
+	if (!b->collected && h->report.rss_bytes && h->report.live)
+		b->bytes_per_unit = (double)h->report.rss_bytes / (double)h->report.live;
+}
+
+void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
+{
+	struct budget_learned *b = &h->learned;
+	double walked = (double)end->live + (double)end->freed, sample;
+
+	b->since[0].at = nsec_add(b->since[0].at, b->since[0].at ? pause : 0);
+	b->since[1].at = nsec_add(b->since[1].at, b->since[1].at ? pause : 0);
+	if (end->kind != WIRE_MAJOR && end->kind != WIRE_SNAPSHOT)
+		return;
+	if (b->rss_most && walked > 0) {
+		sample = (double)b->rss_most / walked;
+		b->bytes_per_unit +=
+			(sample - b->bytes_per_unit) * (b->collected ? UNIT_WEIGHT : 1);
+		b->collected = true;
+	}
+	if (walked > 0) {
+		sample = (double)pause / (double)NSEC_PER_SEC / walked;
+		b->pause_per_unit += (sample - b->pause_per_unit) *
+				     (b->pause_per_unit > 0 ? PAUSE_WEIGHT : 1);
+	}
+	b->rss_most = 0;
+	if (b->since[0].at == 0 || nsec_sub(h->report.at, b->since[1].at) < CYCLE_MIN)
+		return;
+	b->since[0] = b->since[1];
+	b->since[1].at = nsec_add(h->report.at, pause);
+	b->since[1].allocated = h->report.allocated;
+}
+
+/* Over the cycle before and as much as there is of this one: single bursts do not move shares. */
+static double cycle_rate(const struct heap *h)
+{
+	const struct budget_learned *b = &h->learned;
+	double span =
+		(double)nsec_sub(h->report.at, b->since[0].at) / (double)NSEC_PER_SEC;
+
+	if (span < (double)CYCLE_MIN / (double)NSEC_PER_SEC)
+		return heap_rate(h);
+	return (double)(h->report.allocated - b->since[0].allocated) / span;
+}
+
+/* ---- Budgets -------------------------------------------------------------------------------- */
+
+/* 0: not known, and nothing can be converted. */
 static double bytes_per_unit(const struct heap *h)
 {
-	if (h->unit == WIRE_BYTES)
-		return 1;
-	if (h->report.rss_bytes == 0 || h->report.live == 0)
-		return 0; /* not known: it cannot be converted */
-	return (double)h->report.rss_bytes / (double)h->report.live;
+	return h->unit == WIRE_BYTES ? 1 : h->learned.bytes_per_unit;
+}
+
+static enum core_budget source_of(const struct supervisor *s, const struct heap *h)
+{
+	if (h->own_budget || bytes_per_unit(h) == 0)
+		return BUDGET_NONE;
+	if (s->pool.total_bytes > 0)
+		return BUDGET_SHARED;
+	if (h->unit == WIRE_OBJECTS && h->service->config.budget_bytes)
+		return BUDGET_SERVICE;
+	return BUDGET_NONE;
 }
 
 static struct budget_part part_of(const struct heap *h)
 {
+	/* (Freezes find nothing; what room makes rarer is what finds garbage.) */
+	unsigned kind = h->next == WIRE_SNAPSHOT ? WIRE_SNAPSHOT : WIRE_MAJOR;
 	double unit = bytes_per_unit(h),
-	       pause = (double)h->predicted / (double)NSEC_PER_SEC;
+	       pause = (double)heap_predict(h, kind) / (double)NSEC_PER_SEC;
 	/* Objects are reported with the new ones among them, which may be garbage. */
 	uint64_t new =
 		h->unit == WIRE_OBJECTS ? nsec_min(h->report.used, h->report.live) : 0;
 
-	if (unit == 0)
-		return (struct budget_part){0};
 	/* The part of the pause that room makes rarer: what walking the new ones costs stays. */
-	if (h->report.live > 0)
+	if (h->learned.pause_per_unit > 0)
+		pause = h->learned.pause_per_unit * (double)(h->report.live - new);
+	else if (h->report.live > 0)
 		pause *= (double)(h->report.live - new) / (double)h->report.live;
 	return (struct budget_part){
 		.live_bytes = (double)(h->report.live - new) * unit,
-		.weight = sqrt((heap_rate(h) * unit + 1) * pause),
+		.weight = sqrt((cycle_rate(h) * unit + 1) * pause),
 	};
+}
+
+static void take_part(struct supervisor *s, struct heap *h,
+		      const struct budget_part *part)
+{
+	s->pool.live_bytes += part->live_bytes - h->part.live_bytes;
+	s->pool.weight += part->weight - h->part.weight;
+	h->part = *part;
 }
 
 void budget_forget(struct supervisor *s, struct heap *h)
 {
-	s->pool.live_bytes -= h->part.live_bytes;
-	s->pool.weight -= h->part.weight;
-	h->part = (struct budget_part){0};
+	take_part(s, h, &(struct budget_part){0});
 	h->assigned = 0;
+	h->assigned_from = BUDGET_NONE;
+}
+
+static void assign(struct heap *h, enum core_budget from, const struct budget_part *part,
+		   double extra)
+{
+	double unit = bytes_per_unit(h), least = part->live_bytes / EXTRA_MIN_SHARE;
+	/* Used counts everything where the unit is bytes, what is new where it is objects. */
+	double lives = h->unit == WIRE_BYTES ? part->live_bytes : 0, room, now, units;
+
+	room = (extra > least ? extra : least) / unit;
+	now = (double)h->assigned - lives;
+	if (h->assigned_from == from && now >= room * ROOM_LEAST && now <= room)
+		return;
+	units = lives + room * ROOM_GIVEN;
+	h->assigned_from = from;
+	h->assigned = units < 1 ? 1 : units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
 }
 
 void budget_update(struct supervisor *s, struct heap *h)
 {
 	const struct budget_pool *pool = &s->pool;
-	struct budget_part part = part_of(h);
-	double extra, least, units;
+	enum core_budget from = source_of(s, h);
+	struct budget_part part =
+		from == BUDGET_NONE ? (struct budget_part){0} : part_of(h);
 
-	if (pool->total_bytes == 0 || h->own_budget || part.weight == 0) {
+	if (part.weight == 0) {
 		budget_forget(s, h);
-		return;
+	} else if (from == BUDGET_SHARED) {
+		take_part(s, h, &part);
+		assign(h, from, &part,
+		       (pool->total_bytes - pool->live_bytes) * part.weight /
+			       pool->weight);
+	} else {
+		take_part(s, h, &(struct budget_part){0});
+		assign(h, from, &part,
+		       (double)h->service->config.budget_bytes - part.live_bytes);
 	}
-	s->pool.live_bytes += part.live_bytes - h->part.live_bytes;
-	s->pool.weight += part.weight - h->part.weight;
-	h->part = part;
-	extra = (pool->total_bytes - pool->live_bytes) * part.weight / pool->weight;
-	least = part.live_bytes / EXTRA_MIN_SHARE;
-	if (!(extra > least))
-		extra = least;
-	/* Used counts everything where the unit is bytes, what is new where it is objects. */
-	units = h->unit == WIRE_BYTES ? part.live_bytes + extra
-				      : extra / bytes_per_unit(h);
-	if (fabs(units - (double)h->assigned) > HYSTERESIS * (double)h->assigned)
-		h->assigned = units < 1e18 ? (uint64_t)units + 1 : UINT64_C(1) << 60;
 }

@@ -401,6 +401,12 @@ static bool better_after_deadline(const struct heap *h, nsec_t now)
 	       h->deadline <= h->latest_start;
 }
 
+/* A round needs many slots: it keeps its turn while they are not free yet. */
+static bool is_barred(const struct supervisor *s, const struct heap *h)
+{
+	return h->service->config.policy == POLICY_TOGETHER && !round_fits(s, h->service);
+}
+
 static struct heap *most_pressing(const struct supervisor *s)
 {
 	struct heap *best = NULL;
@@ -409,9 +415,7 @@ static struct heap *most_pressing(const struct supervisor *s)
 		struct service *service = list_entry(l, struct service, eligible);
 		struct heap *h = list_entry(service->waiting.next, struct heap, waiting);
 
-		if (h->look_until || rivals_holder(s, service) ||
-		    (service->config.policy == POLICY_TOGETHER &&
-		     !round_fits(s, service)))
+		if (h->look_until || rivals_holder(s, service))
 			continue;
 		if (!best || h->in_service.deadline < best->in_service.deadline)
 			best = h;
@@ -445,11 +449,12 @@ static void dispatch_snapshots(struct supervisor *s, nsec_t now)
 
 void decide_dispatch(struct supervisor *s, nsec_t now)
 {
+	round_open_answered(s, now);
 	dispatch_snapshots(s, now);
 	while (s->taken < s->max_concurrent && !list_empty(&s->eligible)) {
 		struct heap *h = most_pressing(s);
 
-		if (!h)
+		if (!h || is_barred(s, h))
 			break; /* rivals hold the slots, or a round needs more of them */
 		if (h->service->config.policy == POLICY_TOGETHER)
 			round_start(s, h->service, false, now);
@@ -478,17 +483,25 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	struct service *service = h->service;
 	nsec_t end = nsec_add(now, h->predicted), slack = h->slack_until;
+	struct heap *first;
 
 	/* Policy=idle takes an idle application at its word, however long that lasts. */
 	if (slack == NSEC_NEVER && service->config.policy == POLICY_IDLE)
 		slack = nsec_add(now, lease_span(h->predicted));
 
-	/* A snapshot begins in the slack that comes anyway while its window is open. */
+	/*
+	 * A snapshot begins in the slack that comes anyway while its window is open. One of those in
+	 * lockstep would make all others wait for it.
+	 */
 	if (!can_collect(h) || heap_snapshots(h) || slack == NSEC_NEVER ||
-	    h->retry_at > now || slack < nsec_add(end, SLACK_MARGIN) ||
+	    service->config.policy == POLICY_TOGETHER || h->retry_at > now ||
+	    slack < nsec_add(end, SLACK_MARGIN) ||
 	    heap_used_at(h, now) < heap_budget(h) / HEAP_SLACK_SHARE ||
 	    in_vain(s, h, now) || service->taken >= service->config.max_concurrent ||
 	    s->taken >= s->max_concurrent || rivals_holder(s, service))
+		return;
+	first = most_pressing(s);
+	if (first && is_barred(s, first))
 		return;
 	/* With h out of the way: could those that share its slots still start in time? */
 	demand_remove(&service->demand, &h->in_service);

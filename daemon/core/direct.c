@@ -54,6 +54,7 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 			d.watermark = nsec_min(
 				d.watermark, add_amount(used, h->report.budget / 2 + 1));
 		d.want = (h->caps & WIRE_CAP_MARKS) && !heap_snapshots(h) &&
+			 h->service->config.policy != POLICY_TOGETHER &&
 			 used >= yield_slack_from(h);
 		if (!(h->caps & WIRE_CAP_PAGE))
 			d.report_by = due;

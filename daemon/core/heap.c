@@ -143,7 +143,7 @@ enum core_budget heap_budget_from(const struct heap *h)
 	if (h->own_budget)
 		return BUDGET_OWN;
 	if (h->assigned)
-		return BUDGET_SHARED;
+		return h->assigned_from;
 	if (h->report.budget)
 		return BUDGET_RUNTIME;
 	if (h->unit == WIRE_BYTES && h->service->config.budget_bytes)
@@ -164,7 +164,7 @@ uint64_t heap_budget(const struct heap *h)
 	case BUDGET_RUNTIME:
 		return yield_budget(h, h->report.budget);
 	case BUDGET_SERVICE:
-		return h->service->config.budget_bytes;
+		return h->assigned ? h->assigned : h->service->config.budget_bytes;
 	}
 	return 0;
 }
@@ -204,6 +204,7 @@ void heap_report(struct heap *h, const struct wire_report *report, nsec_t now)
 		return;
 	sample_rate(&h->rate, r.allocated, r.at);
 	h->report = r;
+	budget_report(h);
 }
 
 uint64_t heap_used_at(const struct heap *h, nsec_t now)
@@ -225,10 +226,13 @@ bool heap_waits_for_quiet(const struct heap *h)
 
 nsec_t heap_lead(const struct heap *h)
 {
-	/* A round is not announced either: its windows open at one instant. */
-	if (heap_snapshots(h) || h->service->config.policy == POLICY_TOGETHER)
+	bool external = h->service->config.drain == DRAIN_EXTERNAL;
+
+	if (heap_snapshots(h))
 		return 0;
-	if (h->service->config.drain == DRAIN_EXTERNAL || heap_waits_for_quiet(h))
+	/* (In a round nobody is drained elsewhere: all stand still anyway.) */
+	if (heap_waits_for_quiet(h) ||
+	    (external && h->service->config.policy != POLICY_TOGETHER))
 		return h->service->config.lead;
 	return 0;
 }
@@ -388,6 +392,7 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 		pause = nsec_min(pause, end->stop);
 	learn_pause(h, end, walked, pause, now);
 	yield_learn(h, end, begin, pause);
+	budget_learn(h, end, pause);
 	heap_count(&h->collections[end->kind]);
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
 		h->yield_last = end->freed;

@@ -34,9 +34,11 @@ struct lease { /* When it is over, state is LEASE_NONE, and id and closes are fo
 	enum lease_state state : 8;
 	enum reason reason : 8; /* why it was granted */
 	uint8_t kind;
-	bool must, over_limit;
-	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
-	bool slot;     /* it counts against the limits: all but those of Policy=observe */
+	bool must : 1, over_limit : 1;
+	bool draining : 1; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
+	bool slot : 1; /* it counts against the limits: all but those of Policy=observe */
+	bool round : 1; /* one of a round's, which opens them all at once */
+	bool owes : 1;	/* and it waits for this one's QUIET */
 	uint64_t id;
 	nsec_t announced, opens_by, opens, closes, predicted;
 	nsec_t run; /* of a snapshot, predicted */
@@ -86,8 +88,11 @@ struct heap {
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
-	uint64_t assigned;	   /* its share of MemoryBudget=; 0: none */
+	/* Worked out by budget_update(): of MemoryBudget=, or of Budget= in objects; 0: none. */
+	uint64_t assigned;
+	enum core_budget assigned_from;
 	struct budget_part part;
+	struct budget_learned learned;
 	struct rate rate;
 	nsec_t slack_until; /* the application declared nothing due before; 0: no slack */
 	nsec_t deadline;    /* NSEC_NEVER: none */

@@ -117,6 +117,7 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	action_append(s, type, h)->revoke = over;
 	if (l->draining)
 		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
+	round_answered(s, h);
 	h->last_overran = reason == REASON_OVERRUN;
 	/* Only of an expired one may a BEGIN in time still be under way. */
 	*l = (struct lease){
@@ -159,12 +160,28 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	take_slot(s, h);
 }
 
+void lease_announce(struct supervisor *s, struct heap *h, nsec_t opens_by)
+{
+	struct lease *l = &h->lease;
+
+	l->opens_by = opens_by;
+	l->closes = nsec_add(opens_by, lease_span(l->predicted));
+	action_append(s, ACTION_ANNOUNCE, h)->announce = (struct wire_announce){
+		.window = l->id,
+		.opens_by = opens_by,
+		.predicted = l->predicted,
+		.kind = l->kind,
+		.drain = heap_waits_for_quiet(h),
+	};
+	timers_arm(&s->timers, &h->timer, opens_by);
+}
+
 void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 		 bool over_limit, nsec_t now)
 {
 	struct lease *l = &h->lease;
 	bool external = h->service->config.drain == DRAIN_EXTERNAL;
-	nsec_t lead = heap_lead(h);
+	nsec_t lead = heap_lead(h), opens_by;
 
 	start(s, h, reason, now);
 	l->must = true;
@@ -175,25 +192,17 @@ void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 	}
 	decide_record(s, h, reason, 0, now);
 	/* Never drain past the heap's last call: after that its ceiling forces it. */
-	l->opens_by = nsec_min(nsec_add(now, lead), nsec_max(now, h->last_call));
-	if (l->opens_by == now) {
+	opens_by = nsec_min(nsec_add(now, lead), nsec_max(now, h->last_call));
+	if (opens_by == now) {
 		lease_open(s, h, lead ? REASON_LEAD_OVER : REASON_NO_DRAIN, now);
 		return;
 	}
-	l->closes = nsec_add(l->opens_by, lease_span(l->predicted));
-	action_append(s, ACTION_ANNOUNCE, h)->announce = (struct wire_announce){
-		.window = l->id,
-		.opens_by = l->opens_by,
-		.predicted = l->predicted,
-		.kind = l->kind,
-		.drain = heap_waits_for_quiet(h),
-	};
+	lease_announce(s, h, opens_by);
 	if (external) {
 		l->draining = true;
 		action_append(s, ACTION_DRAIN, h)->revoke =
 			(struct wire_revoke){.window = l->id, .reason = reason};
 	}
-	timers_arm(&s->timers, &h->timer, l->opens_by);
 }
 
 void lease_grant_observed(struct supervisor *s, struct heap *h, nsec_t now)
@@ -203,15 +212,30 @@ void lease_grant_observed(struct supervisor *s, struct heap *h, nsec_t now)
 	lease_open(s, h, REASON_OBSERVED, now);
 }
 
-void lease_grant_together(struct supervisor *s, struct heap *h, nsec_t opens,
-			  nsec_t closes, bool over_limit, nsec_t now)
+void lease_grant_together(struct supervisor *s, struct heap *h, bool over_limit,
+			  nsec_t now)
 {
+	struct lease *l = &h->lease;
+
 	start(s, h, REASON_TOGETHER, now);
-	h->lease.must = true;
-	h->lease.over_limit = over_limit;
+	l->must = l->round = true;
+	l->over_limit = over_limit;
+	l->owes = heap_waits_for_quiet(h);
+	h->service->owing += l->owes;
+	decide_record(s, h, REASON_TOGETHER, 0, now);
+}
+
+void lease_open_together(struct supervisor *s, struct heap *h, nsec_t opens,
+			 nsec_t closes, nsec_t now)
+{
+	enum reason reason = h->lease.owes	       ? REASON_LEAD_OVER
+			     : heap_waits_for_quiet(h) ? REASON_QUIET
+						       : REASON_NO_DRAIN;
+
+	round_answered(s, h);
 	h->lease.opens = opens;
 	h->lease.closes = closes;
-	lease_open(s, h, REASON_TOGETHER, now);
+	lease_open(s, h, reason, now);
 }
 
 void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now)
@@ -226,8 +250,8 @@ void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t
 	struct lease *l = &h->lease;
 
 	assert(l->state == LEASE_ANNOUNCED);
-	if (reason == REASON_DRAINED || reason == REASON_QUIET ||
-	    reason == REASON_LEAD_OVER)
+	if (!l->round && (reason == REASON_DRAINED || reason == REASON_QUIET ||
+			  reason == REASON_LEAD_OVER))
 		service_drained_in(h->service, nsec_sub(now, l->announced));
 	l->state = LEASE_OPEN;
 	l->opens = nsec_max(l->opens, now);
@@ -469,6 +493,8 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 	case LEASE_ANNOUNCED:
 		if (h->lost) /* nobody is there to use it */
 			lease_revoke(s, h, REASON_EXPIRED, now);
+		else if (h->lease.round)
+			round_open(s, h->service, now);
 		else
 			lease_open(s, h, REASON_LEAD_OVER, now);
 		break;

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Policy=together: processes in lockstep (a barrier each step) lose one pause a round instead of
- * one for each of them. When a member is due, one window opens for all that have something to
- * free, at one instant a little ahead, so that every member sees it open in the same step. Who
- * does not begin before it closes has dropped out and is counted; nobody waits for anybody.
+ * one for each of them. When a member is due, a window is announced to all that have something
+ * to free. Each says QUIET when it next comes by its safe point, and works on. With the last answer all of them
+ * have just passed the same barrier: their windows open at one instant a little ahead, so that every member
+ * sees its own open in the same step. Who does not answer holds them up for the lead and no longer; who does
+ * not begin before they close has dropped out and is counted.
  */
 #include "daemon/core/state.h"
 
 /* The frames of one round reach the last member well within this time. */
 #define AHEAD (2 * NSEC_PER_MSEC)
+/* Of the time from announcement to opening, which is about a step: more than they leave a barrier apart. */
+#define AHEAD_SHARE 8
+#define AHEAD_MAX   (5 * NSEC_PER_MSEC)
 
 static bool takes_part(const struct heap *h, nsec_t now)
 {
@@ -54,28 +59,91 @@ bool round_fits(const struct supervisor *s, const struct service *service)
 	return s->taken == 0 || s->taken + service->n_heaps <= s->max_concurrent;
 }
 
+void round_answered(struct supervisor *s, struct heap *h)
+{
+	struct service *service = h->service;
+
+	if (!h->lease.owes)
+		return;
+	h->lease.owes = false;
+	if (--service->owing == 0 && list_empty(&service->answered))
+		list_append(&s->answered, &service->answered);
+}
+
+static bool is_announced(const struct heap *h)
+{
+	return h->lease.state == LEASE_ANNOUNCED && h->lease.round;
+}
+
+void round_open(struct supervisor *s, struct service *service, nsec_t now)
+{
+	nsec_t announced = 0, longest = 0, by = 0, opens, closes, ahead = AHEAD;
+
+	list_for_each (l, &service->heaps) {
+		const struct heap *h = list_entry(l, struct heap, siblings);
+
+		if (!is_announced(h))
+			continue;
+		announced = nsec_max(announced, h->lease.announced);
+		by = nsec_max(by, h->lease.opens_by);
+		longest = nsec_max(longest, h->lease.predicted);
+	}
+	/* Those who leave the barrier last have yet to come by it when the last answer is here. */
+	if (service->owing == 0)
+		ahead = nsec_min(nsec_max(ahead, service->drain_typical / AHEAD_SHARE),
+				 AHEAD_MAX);
+	opens = nsec_min(nsec_add(now, ahead), nsec_max(by, nsec_add(now, AHEAD)));
+	if (by > announced)
+		service_drained_in(service, nsec_sub(opens, announced));
+	/* They come by again in about the time in which they have answered. */
+	closes = nsec_add(opens, nsec_add(lease_span(longest), service->drain_typical));
+	list_for_each (l, &service->heaps) {
+		struct heap *h = list_entry(l, struct heap, siblings);
+
+		if (is_announced(h))
+			lease_open_together(s, h, opens, closes, now);
+	}
+}
+
+void round_open_answered(struct supervisor *s, nsec_t now)
+{
+	list_for_each_safe (l, next, &s->answered) {
+		struct service *service = list_entry(l, struct service, answered);
+
+		list_unlink(l);
+		if (service->owing == 0)
+			round_open(s, service, now);
+	}
+}
+
 void round_start(struct supervisor *s, struct service *service, bool over_limit,
 		 nsec_t now)
 {
-	nsec_t opens = nsec_add(now, AHEAD), longest = 0;
+	nsec_t opens_by = nsec_add(now, service->config.lead);
 
 	if (over_limit) {
 		service->over_limit++;
 		s->over_limit++;
 	}
 	list_for_each (l, &service->heaps) {
-		const struct heap *h = list_entry(l, struct heap, siblings);
-
-		if (takes_part(h, now))
-			longest = nsec_max(longest, h->predicted);
-	}
-	list_for_each (l, &service->heaps) {
 		struct heap *h = list_entry(l, struct heap, siblings);
 
 		if (!takes_part(h, now))
 			continue;
-		lease_grant_together(s, h, opens, nsec_add(opens, lease_span(longest)),
-				     over_limit, now);
-		decide_heap(s, h, now);
+		/* Nobody waits for an answer beyond a last call. */
+		opens_by = nsec_min(opens_by, nsec_max(now, h->last_call));
+		lease_grant_together(s, h, over_limit, now);
 	}
+	if (opens_by == now || service->owing == 0) {
+		round_open(s, service, now);
+	} else {
+		list_for_each (l, &service->heaps) {
+			struct heap *h = list_entry(l, struct heap, siblings);
+
+			if (is_announced(h) && !h->lease.opens_by)
+				lease_announce(s, h, opens_by);
+		}
+	}
+	list_for_each (l, &service->heaps)
+		decide_heap(s, list_entry(l, struct heap, siblings), now);
 }

@@ -32,6 +32,7 @@ int service_new(const struct core_service_config *config, const char *name, uint
 	list_init(&service->waiting);
 	list_init(&service->eligible);
 	list_init(&service->among_rivals);
+	list_init(&service->answered);
 	service->timer.owner = TIMER_SERVICE;
 	service->uid = uid;
 	service->since = now;
@@ -48,6 +49,7 @@ struct service *service_free(struct service *service)
 		list_unlink(&service->all);
 		list_unlink(&service->eligible);
 		list_unlink(&service->among_rivals);
+		list_unlink(&service->answered);
 	}
 	free(service);
 	return NULL;

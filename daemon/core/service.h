@@ -22,6 +22,8 @@ struct service {
 	struct rivals *rivals; /* NULL: it has none */
 	struct list among_rivals;
 	struct demand demand;
+	unsigned owing;	      /* members that an announced round waits for */
+	struct list answered; /* in the host's, when all of them have answered */
 	struct heap *first; /* Policy=together: who stands for all in the host's demand */
 	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;

@@ -31,6 +31,7 @@ struct supervisor {
 	struct list services;
 	struct list eligible;  /* services that wait and have a slot of their own free */
 	struct list holders;   /* heaps that hold a slot */
+	struct list answered;  /* services whose round waits for nobody any more */
 	struct list directing; /* heaps whose directive has changed */
 	struct heap **buckets;
 	size_t n_buckets, n_heaps;
@@ -106,9 +107,18 @@ void direct_flush(struct supervisor *s);
 void round_place(struct supervisor *s, struct heap *h);
 /* May the service's round start now, within the limits? */
 bool round_fits(const struct supervisor *s, const struct service *service);
-/* One window for all members that have something to free. */
+/*
+ * A window for each member that has something to free. They are announced, and open all at one instant:
+ * when those that can say so have come by their safe point, or the lead or the time for it is over.
+ */
 void round_start(struct supervisor *s, struct service *service, bool over_limit,
 		 nsec_t now);
+
+/* h's round need not wait for it any more. */
+void round_answered(struct supervisor *s, struct heap *h);
+/* Opens what is announced of the service's round; of all that everybody has answered. */
+void round_open(struct supervisor *s, struct service *service, nsec_t now);
+void round_open_answered(struct supervisor *s, nsec_t now);
 
 /* ---- lease.c ---- */
 void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
@@ -117,9 +127,12 @@ void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now);
 /* Policy=observe: at once, on no slot. */
 void lease_grant_observed(struct supervisor *s, struct heap *h, nsec_t now);
-/* Policy=together: open in [opens, closes) for all members. */
-void lease_grant_together(struct supervisor *s, struct heap *h, nsec_t opens,
-			  nsec_t closes, bool over_limit, nsec_t now);
+/* Policy=together: takes a slot for a member of a round, tells it so, opens its window. */
+void lease_grant_together(struct supervisor *s, struct heap *h, bool over_limit,
+			  nsec_t now);
+void lease_announce(struct supervisor *s, struct heap *h, nsec_t opens_by);
+void lease_open_together(struct supervisor *s, struct heap *h, nsec_t opens,
+			 nsec_t closes, nsec_t now);
 /* How long a window is for that pause. */
 nsec_t lease_span(nsec_t pause);
 void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now);

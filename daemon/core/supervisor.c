@@ -188,6 +188,7 @@ int supervisor_new(const struct core_config *config, nsec_t now, struct supervis
 	list_init(&s->services);
 	list_init(&s->eligible);
 	list_init(&s->holders);
+	list_init(&s->answered);
 	list_init(&s->directing);
 	demand_init(&s->demand, config->max_concurrent);
 	s->timer.owner = TIMER_HOST;
@@ -427,7 +428,9 @@ static int drained(struct supervisor *s, struct heap *h, uint64_t window,
 	/* At rest or not: while a balancer still sends to it, only the balancer's word counts. */
 	if (reason == REASON_QUIET && !heap_waits_for_quiet(h))
 		return 0;
-	if (h->lease.state == LEASE_ANNOUNCED)
+	if (h->lease.round)
+		round_answered(s, h);
+	else if (h->lease.state == LEASE_ANNOUNCED)
 		lease_open(s, h, reason, now);
 	return 0;
 }

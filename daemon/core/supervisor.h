@@ -47,8 +47,7 @@ struct core_service_config {
 	enum core_policy policy;
 	enum core_drain drain;
 	unsigned max_concurrent; /* >= 1 */
-	uint64_t budget_bytes;	 /* for heaps whose unit is bytes and that bring none; 0 =
-				    none */
+	uint64_t budget_bytes;	 /* for heaps that bring none; 0 = none */
 	nsec_t lead, max_defer;
 	unsigned min_yield_permille;
 	char never_with[CORE_RIVALS_MAX]

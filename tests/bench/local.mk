@@ -45,13 +45,19 @@ ranks_files = \
 	tests/bench/ranks/timeline.py
 EXTRA_DIST += $(ranks_files)
 
+# Memory shared between heaps.
+EXTRA_DIST += \
+	tests/bench/budgets/app.py \
+	tests/bench/budgets/run.py
+
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = demo faults gunicorn pool summary together
+BENCHES = budgets demo faults gunicorn pool summary together
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
 run_gunicorn = $(PYTHON) -B $(srcdir)/tests/bench/gunicorn/run.py --build .
 run_together = $(PYTHON) -B $(srcdir)/tests/bench/ranks/run.py --build .
+run_budgets = $(PYTHON) -B $(srcdir)/tests/bench/budgets/run.py --build .
 run_pool = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/pool.py --build .
 run_summary = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/summary.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
@@ -69,6 +75,7 @@ bench: all
 		gunicorn) $(run_gunicorn) --results bench-results/gunicorn ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \
+		budgets) $(run_budgets) --results bench-results/budgets --rounds 3 --strict ;; \
 		stress) $(run_stress) --results bench-results/stress ;; \
 		peers) $(run_peers) --results bench-results/peers ;; \
 		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \

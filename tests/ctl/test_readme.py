@@ -120,7 +120,7 @@ def test_a_supervised_program(tmp_path, how):
         command = [PYTHON, *shlex.split(line)[1:]]
         assert line.startswith("python3 ")
     else:
-        shown, = blocks("python")
+        shown = blocks("python")[0]
         (tmp_path / "app.py").write_text(shown + APP)
         command = [PYTHON, "app.py"]
     with harness.Daemon() as daemon:

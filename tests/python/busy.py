@@ -79,7 +79,7 @@ CHILD = """
         while not rtgc.status()["supervised"]:
             garbage(50)
         work(2)
-        assert gc.get_threshold()[2] > 100
+        assert gc.get_threshold()[2] != 10    # taken over, or 0 at the ceiling
         sys.exit(5)
 
     def wait_for(pid):

@@ -182,7 +182,7 @@ def test_others_at_any_moment(env):
     """, env, launcher=()) as p:
         said = p.next()
     assert said["now"]["supervised"] and said["now"]["uncoordinated"] > 0
-    assert said["taken"][2] > 100
+    assert said["taken"][2] != 9
     assert said["now"]["threshold"] == 9 and said["after"] == [700, 10, 9]
 
 

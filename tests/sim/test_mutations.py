@@ -23,7 +23,7 @@ MUTATIONS = {
     "I-2 no more windows than slots": (
         "decide.c", "while (s->taken < s->max_concurrent &&", "while ("),
     "I-2 rivals never together": (
-        "decide.c", "if (h->look_until || rivals_holder(s, service) ||", "if (h->look_until ||"),
+        "decide.c", "if (h->look_until || rivals_holder(s, service))", "if (h->look_until)"),
     "I-3 a window has one end": (
         "lease.c", "action_append(s, type, h)->revoke = over;",
         "if (reason != REASON_EXPIRED) action_append(s, type, h)->revoke = over;"),

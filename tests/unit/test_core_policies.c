@@ -136,19 +136,164 @@ static void ranks_collect_together(void **state)
 	assert_null(world_find(w, ACTION_OPEN, 1));
 }
 
+static void say_quiet(struct world *w, uint64_t heap)
+{
+	struct event quiet = {.type = EVENT_QUIET, .heap = heap};
+
+	quiet.quiet.window = world_find(w, ACTION_ANNOUNCE, heap)->announce.window;
+	assert_int_equal(world_event(w, &quiet), 0);
+}
+
+/* All four are announced at one instant, and those that wait for quiet have not answered yet. */
+static void announce_round(struct world *w, uint32_t caps_of_last)
+{
+	const struct action *first;
+
+	for (uint64_t heap = 1; heap <= 4; heap++)
+		world_join(w, heap, "ranks", heap < 4 ? QUIET : caps_of_last);
+	first = world_fill_until(w, 4, 100, ACTION_ANNOUNCE, 20 * SEC);
+	assert_int_equal(world_count(w, ACTION_ANNOUNCE), 4);
+	assert_int_equal(world_count(w, ACTION_OPEN), 0);
+	for (uint64_t heap = 1; heap <= 4; heap++)
+		assert_true(world_find(w, ACTION_ANNOUNCE, heap)->announce.opens_by ==
+			    first->announce.opens_by);
+	assert_true(first->announce.opens_by > w->now);
+}
+
+/* Of those heaps, at one instant a little ahead; of nobody else. */
+static void assert_opened(struct world *w, uint64_t from, uint64_t to)
+{
+	const struct action *first = world_find(w, ACTION_OPEN, from), *open;
+
+	assert_int_equal(world_count(w, ACTION_OPEN), to - from + 1);
+	for (uint64_t heap = from; heap <= to; heap++) {
+		open = world_find(w, ACTION_OPEN, heap);
+		assert_non_null(open);
+		assert_true(open->window.opens == first->window.opens);
+		assert_true(open->window.closes == first->window.closes);
+	}
+	assert_true(first->window.opens > w->now);
+	assert_true(first->window.opens <= w->now + 5 * MS);
+}
+
+static void round_opens_with_the_last_answer(void **state)
+{
+	struct world *w = *state;
+
+	announce_round(w, QUIET);
+	for (uint64_t heap = 4; heap >= 2; heap--) {
+		say_quiet(w, heap);
+		say_quiet(w, heap); /* once more does not count */
+		world_until(w, w->now + 5 * MS);
+		assert_int_equal(world_count(w, ACTION_OPEN), 0);
+	}
+	say_quiet(w, 1);
+	assert_opened(w, 1, 4);
+	for (uint64_t heap = 1; heap <= 4; heap++) {
+		assert_true(world_explains(w, heap, REASON_TOGETHER));
+		assert_true(world_explains(w, heap, REASON_QUIET));
+		assert_false(world_explains(w, heap, REASON_LEAD_OVER));
+	}
+}
+
+/* A stopped process, a dead one, one that has something else to do: the lead, and no longer. */
+static void round_opens_without_one_that_is_silent(void **state)
+{
+	struct world *w = *state;
+	nsec_t by;
+
+	announce_round(w, QUIET);
+	by = world_find(w, ACTION_ANNOUNCE, 1)->announce.opens_by;
+	assert_true(by <= w->now + 200 * MS);
+	for (uint64_t heap = 1; heap <= 3; heap++)
+		say_quiet(w, heap);
+	world_until(w, by - 1);
+	assert_int_equal(world_count(w, ACTION_OPEN), 0);
+	world_until(w, by);
+	assert_opened(w, 1, 4);
+	assert_true(world_explains(w, 1, REASON_QUIET));
+	assert_true(world_explains(w, 4, REASON_LEAD_OVER));
+}
+
+static void round_opens_without_one_that_leaves(void **state)
+{
+	struct world *w = *state;
+	struct core_service service;
+
+	announce_round(w, QUIET);
+	for (uint64_t heap = 1; heap <= 3; heap++)
+		say_quiet(w, heap);
+	world_leave(w, 4);
+	assert_opened(w, 1, 3);
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	assert_int_equal(service.dropped_out, 1);
+}
+
+static void round_opens_without_one_that_is_lost_or_declines(void **state)
+{
+	struct world *w = *state;
+	struct event e = {.type = EVENT_LOST, .heap = 3};
+
+	announce_round(w, QUIET);
+	say_quiet(w, 1);
+	say_quiet(w, 2);
+	world_event(w, &e);
+	assert_int_equal(world_count(w, ACTION_OPEN), 0);
+	e = (struct event){.type = EVENT_DECLINE, .heap = 4};
+	e.decline.window = world_find(w, ACTION_ANNOUNCE, 4)->announce.window;
+	world_event(w, &e);
+	assert_opened(w, 1, 2);
+}
+
+static void round_does_not_wait_for_who_cannot_answer(void **state)
+{
+	struct world *w = *state;
+
+	announce_round(w, 0);
+	for (uint64_t heap = 1; heap <= 3; heap++)
+		say_quiet(w, heap);
+	assert_opened(w, 1, 4);
+}
+
+static void round_opens_at_a_last_call(void **state)
+{
+	struct world *w = *state;
+	nsec_t by;
+
+	for (uint64_t heap = 1; heap <= 2; heap++)
+		world_join(w, heap, "ranks", QUIET);
+	for (uint64_t used = 0; used <= 600; used += 50) {
+		world_until(w, w->now + 50 * MS);
+		world_report(w, 1, used);
+		world_report(w, 2, used);
+	}
+	assert_int_equal(world_count(w, ACTION_ANNOUNCE), 0);
+	/* All at once it fills five times as fast. */
+	world_until(w, w->now + 50 * MS);
+	world_report(w, 1, 850);
+	by = world_find(w, ACTION_ANNOUNCE, 1)->announce.opens_by;
+	assert_true(by < w->now + 200 * MS);
+	world_until(w, by);
+	assert_opened(w, 1, 2);
+	assert_int_equal(world_status(w).over_limit, 0);
+}
+
 /* Four that pause for as long as 200 units take, on two slots: as far ahead as for one of them. */
 static void ranks_do_not_make_room_for_each_other(void **state)
 {
 	struct world *w = *state;
-	const struct action *open;
+	nsec_t opens;
 
 	for (uint64_t heap = 1; heap <= 4; heap++)
 		world_join(w, heap, "ranks", QUIET);
 	for (unsigned round = 0; round < 4; round++) {
-		open = world_fill_until(w, 4, 500, ACTION_OPEN, 20 * SEC);
+		world_fill_until(w, 4, 500, ACTION_ANNOUNCE, 20 * SEC);
 		for (uint64_t heap = 1; round > 0 && heap <= 4; heap++)
 			assert_true(world_heap(w, heap).used >= 850);
-		world_until(w, open->window.opens + 400 * MS);
+		for (uint64_t heap = 1; heap <= 4; heap++)
+			say_quiet(w, heap);
+		opens = world_find(w, ACTION_OPEN, 1)->window.opens;
+		world_until(w, opens + 400 * MS);
 		for (uint64_t heap = 1; heap <= 4; heap++) {
 			uint64_t window = world_find(w, ACTION_OPEN, heap)->window.window;
 
@@ -160,6 +305,93 @@ static void ranks_do_not_make_room_for_each_other(void **state)
 		world_forget(w);
 	}
 	assert_int_equal(world_status(w).over_limit, 0);
+}
+
+/* How long answers take is learned: the round is announced by so much earlier. */
+static void rounds_are_announced_early_enough(void **state)
+{
+	struct world *w = *state;
+	uint64_t used[2];
+
+	for (uint64_t heap = 1; heap <= 2; heap++)
+		world_join(w, heap, "ranks", QUIET);
+	for (unsigned round = 0; round < 2; round++) {
+		world_fill_until(w, 2, 100, ACTION_ANNOUNCE, 30 * SEC);
+		used[round] = world_heap(w, 1).used;
+		world_until(w, w->now + (round ? 150 : 10) * MS);
+		for (uint64_t heap = 1; heap <= 2; heap++)
+			say_quiet(w, heap);
+		assert_opened(w, 1, 2);
+		for (uint64_t heap = 1; heap <= 2; heap++) {
+			uint64_t window = world_find(w, ACTION_OPEN, heap)->window.window;
+
+			w->now += 5 * MS;
+			world_begin(w, heap, window, WIRE_IN_WINDOW);
+			w->now += MS;
+			world_end(w, heap, window, WIRE_IN_WINDOW, MS);
+		}
+		world_forget(w);
+	}
+	/* At first the whole lead was allowed for, 20 units. */
+	assert_true(used[1] >= used[0] + 10);
+}
+
+/* One slot is left, and a round needs both: nobody less pressing takes it first, in slack or not. */
+static void round_that_does_not_fit_keeps_its_turn(void **state)
+{
+	struct world *w = *state;
+	struct event idle = {.type = EVENT_IDLE, .heap = 5};
+	uint64_t window = 0;
+
+	for (uint64_t heap = 1; heap <= 5; heap++)
+		world_join(w, heap,
+			   heap == 1   ? "a"
+			   : heap <= 3 ? "ranks"
+			   : heap == 4 ? "b"
+				       : "c",
+			   WIRE_CAP_MARKS);
+	/* All but one fill up, the ranks a little ahead; that one holds a slot when they are due. */
+	for (unsigned i = 1; world_heap(w, 2).state != HEAP_WANTING; i++) {
+		world_until(w, w->now + 50 * MS);
+		for (uint64_t heap = 2; heap <= 5; heap++)
+			world_report(w, heap, (heap <= 3 ? 11 : 10) * i);
+		if (i == 74) {
+			world_report(w, 1, 990);
+			window = world_find(w, ACTION_OPEN, 1)->window.window;
+			world_begin(w, 1, window, WIRE_IN_WINDOW);
+			world_forget(w);
+		}
+		assert_true(i < 100);
+		assert_null(world_find(w, ACTION_OPEN, 0));
+	}
+	for (uint64_t heap = 2; heap <= 3; heap++)
+		assert_null(world_find(w, ACTION_OPEN, heap));
+	for (unsigned i = 0; i < 2; i++) {
+		idle.idle.until = w->now + 10 * SEC;
+		world_event(w, &idle);
+		assert_null(world_find(w, ACTION_OPEN, 5));
+		world_until(w, w->now + MS);
+	}
+	assert_null(world_find(w, ACTION_OPEN, 4));
+	world_end(w, 1, window, WIRE_IN_WINDOW, MS);
+	assert_non_null(world_find(w, ACTION_OPEN, 2));
+	assert_non_null(world_find(w, ACTION_OPEN, 3));
+	assert_int_equal(world_status(w).over_limit, 0);
+}
+
+static void slack_of_one_rank_is_not_used(void **state)
+{
+	struct world *w = *state;
+	struct event idle = {.type = EVENT_IDLE, .heap = 1};
+
+	for (uint64_t heap = 1; heap <= 2; heap++) {
+		world_join(w, heap, "ranks", WIRE_CAP_MARKS | PAGE);
+		world_report(w, heap, 600);
+	}
+	idle.idle.until = w->now + 10 * SEC;
+	world_event(w, &idle);
+	assert_null(world_find(w, ACTION_OPEN, 0));
+	assert_false(world_find(w, ACTION_DIRECT, 1)->directive.want);
 }
 
 /* One that shares the host with a round is early enough for it: it may have to wait for all of it. */
@@ -302,7 +534,16 @@ int main(void)
 		T(rivals_never_pause_together),
 		T(rivals_start_early_enough_for_each_other),
 		T(ranks_collect_together),
+		T(round_opens_with_the_last_answer),
+		T(round_opens_without_one_that_is_silent),
+		T(round_opens_without_one_that_leaves),
+		T(round_opens_without_one_that_is_lost_or_declines),
+		T(round_does_not_wait_for_who_cannot_answer),
+		T(round_opens_at_a_last_call),
 		T(ranks_do_not_make_room_for_each_other),
+		T(rounds_are_announced_early_enough),
+		T(round_that_does_not_fit_keeps_its_turn),
+		T(slack_of_one_rank_is_not_used),
 		T(others_make_room_for_a_round),
 		T(round_waits_for_the_host),
 		T(observed_services_are_let_go),

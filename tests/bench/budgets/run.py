@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""Four real processes of different size on one amount of memory, split in different ways.
+
+make bench BENCH=budgets   interleaved rounds, medians, held against the goals
+
+Beyond what lives, all four together may take a share of it (--room). default: CPython's own
+collector, on whatever memory it takes. equal: a quarter of that room each, by a Budget= of each service.
+proportional: as what lives in each, by Budget= as well. root: MemoryBudget= alone. Each process does
+the same work in all of them. GC time is the CPU time of its full collections, as the process itself sees it;
+room used is the peak of its memory beyond what lives; swing is the largest budget of one heap in the second half of
+the run, divided by its smallest, of the heap where that is most.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import select
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TESTS = HERE.parent.parent
+sys.path[:0] = [str(TESTS), str(HERE.parent / "demo")]
+
+from processes import Failure  # noqa: E402
+
+RUNS = ("default", "equal", "proportional", "root")
+SERVICES = {  # objects that live, objects of garbage a second
+    "catalog": (600_000, 60_000),
+    "orders": (200_000, 40_000),
+    "front": (80_000, 120_000),
+    "mail": (10_000, 20_000),
+}
+MB = 1 << 20
+PATIENCE = 120  # seconds until something that never comes is called missing
+LOOK = 0.1  # seconds between looks at the budgets
+COLUMNS = (("run", 14), ("GC time", 9), ("pauses", 9), ("collections", 13), ("room used", 11), ("live", 7),
+           ("forced", 8), ("over limit", 12), ("swing", 7))
+UNITS = ("", "s", "s", "", "MB", "MB", "", "", "")
+KEYS = ("cpu_s", "wall_s", "collections", "room_mb", "live_mb", "forced", "over_limit", "swing")
+
+
+class App:
+    """One service's process; it ends when its stdin does."""
+
+    def __init__(self, service, args, where, env, launcher):
+        self.service = service
+        self.log = where / f"{service}.log"
+        with open(self.log, "w") as log:
+            self.popen = subprocess.Popen(
+                [sys.executable, *launcher, str(HERE / "app.py"), *map(str, SERVICES[service]),
+                 str(args.warm_up), str(args.work)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **env})
+
+    def told(self, look=lambda: None):
+        """The next object it says; look() is called ten times a second meanwhile."""
+        end = time.monotonic() + PATIENCE
+        while not select.select([self.popen.stdout], [], [], LOOK)[0]:
+            look()
+            if time.monotonic() > end:
+                raise Failure(f"{self.service} says nothing")
+        line = self.popen.stdout.readline()
+        if not line:
+            raise Failure(f"{self.service} has ended:\n{self.log.read_text()}")
+        return json.loads(line)
+
+    def go(self):
+        self.popen.stdin.write(b"\n")
+        self.popen.stdin.flush()
+
+    def stop(self):
+        self.popen.kill()
+        self.popen.wait()
+        self.popen.stdin.close()
+        self.popen.stdout.close()
+
+
+def config_of(run, live, room):
+    """live: bytes that live in each service; room: bytes beyond that for all."""
+    total = sum(live.values())
+    if run == "root":
+        return f"[Daemon]\nMemoryBudget={int(total + room)}\n"
+    share = {name: room / len(live) if run == "equal" else room * size / total for name, size in live.items()}
+    return "".join(f"[Service:{name}]\nBudget={int(live[name] + share[name])}\n" for name in live)
+
+
+class Budgets:
+    """What the daemon says of the budgets in the second half of a run: do they stay what they are?"""
+
+    def __init__(self, daemon, expected):
+        self.daemon, self.expected = daemon, expected
+        self.seen = {name: [] for name in SERVICES}
+        self.began = time.monotonic()
+
+    def look(self):
+        for heap in self.daemon.heaps():
+            self.seen[heap["service"]].append((time.monotonic(), heap["budget"], heap["budget_from"]))
+
+    def figures(self):
+        middle = (self.began + time.monotonic()) / 2
+        spans = {}
+        for name, seen in self.seen.items():
+            late = [budget for at, budget, _ in seen if at >= middle]
+            if not late or seen[-1][2] != self.expected:
+                raise Failure(f"the budget of {name} is not the one that was to be measured: {seen[-1:]}")
+            spans[name] = max(late) / min(late)
+        heaps, status = self.daemon.heaps(), self.daemon.call("GetStatus")
+        return {"swing": max(spans.values()), "swings": spans, "forced": status["forced"],
+                "over_limit": status["over_limit"],
+                "budgets": {heap["service"]: heap["budget"] for heap in heaps}}
+
+
+def run_apps(args, where, env, launcher, budgets=None):
+    apps = []
+    try:
+        for service in SERVICES:
+            service_launcher = [*launcher, "--service", service] if launcher else []
+            apps.append(App(service, args, where, env, service_launcher))
+        live = {app.service: app.told()["live_bytes"] for app in apps}
+        for app in apps:
+            app.go()
+        look = budgets.look if budgets else lambda: None
+        ended = {app.service: app.told(look) for app in apps}
+        more = budgets.figures() if budgets else dict.fromkeys(("forced", "over_limit", "swing"))
+    finally:
+        for app in apps:
+            app.stop()
+    return {
+        **{key: sum(one[key] for one in ended.values()) for key in ("cpu_s", "wall_s", "collections")},
+        "room_mb": sum(ended[name]["peak_bytes"] - live[name] for name in live) / MB,
+        "live_mb": sum(live.values()) / MB,
+        **more, "services": ended, "live_bytes": live,
+    }
+
+
+def measure(run, args, where, live):
+    env = {"PYTHONDONTWRITEBYTECODE": "1", "RTGC_COLLECTOR": "window",
+           "PYTHONPATH": str(args.build.resolve() / "client/python/stage"),
+           "LD_LIBRARY_PATH": str(args.build.resolve() / ".libs")}
+    if run == "default":
+        return run_apps(args, where, env, ())
+    import harness  # of a build folder that main() has named
+
+    config = config_of(run, live, args.room * sum(live.values()))
+    with harness.Daemon(config=config) as daemon:
+        env["RTGC_SOCKET"] = daemon.env()["RTGC_SOCKET"]
+        budgets = Budgets(daemon, "shared" if run == "root" else "service")
+        return {**run_apps(args, where, env, ("-m", "rtgc"), budgets), "config": config}
+
+
+# ---- What is made of it ----------------------------------------------------------------------
+
+
+def median(rounds):
+    return {key: None if rounds[0][key] is None else statistics.median(one[key] for one in rounds) for key in KEYS}
+
+
+def table(runs):
+    def row(cells):
+        return "".join(str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
+                       for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS))).rstrip()
+
+    def text(key, value):
+        return "-" if value is None else f"{value:.2f}" if key in ("cpu_s", "wall_s", "swing") else f"{value:.0f}"
+
+    lines = [row(name for name, _ in COLUMNS), row(UNITS)]
+    lines.append("-" * max(map(len, lines)))
+    lines += [row([name, *(text(key, figures[key]) for key in KEYS)]) for name, figures in runs.items()]
+    return "\n".join(lines)
+
+
+def checks(runs, rounds):
+    def check(name, value, limit, passed):
+        return {"name": name, "value": round(value, 4), "limit": limit, "pass": passed}
+
+    def ratio(other, key):
+        return statistics.median(a[key] / b[key] for a, b in zip(rounds["root"], rounds[other]))
+
+    equal, proportional = ratio("equal", "cpu_s"), ratio("proportional", "cpu_s")
+    total = ((runs["root"]["room_mb"] + runs["root"]["live_mb"]) /
+             (runs["equal"]["room_mb"] + runs["equal"]["live_mb"]))
+    return [
+        check("total GC time, square root / equal, at most", equal, 0.90, equal <= 0.90),
+        check("total GC time, square root / proportional, at most", proportional, 1.0, proportional <= 1.0),
+        check("total memory, square root / equal, at most", total, 1.05, total <= 1.05),
+    ]
+
+
+def all_rounds(args, directory):
+    """Interleaved, so that an unrest of the machine meets all runs alike."""
+    rounds, live = {run: [] for run in RUNS}, None
+    for number in range(args.rounds):
+        for run in RUNS:
+            print(f"round {number + 1} of {args.rounds}: {run}", file=sys.stderr, flush=True)
+            where = directory / "runs" / f"{run}-{number + 1}"
+            where.mkdir(parents=True)
+            rounds[run].append(measure(run, args, where, live))
+            live = live or rounds["default"][0]["live_bytes"]
+    return rounds
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="the build folder")
+    parser.add_argument("--results", type=pathlib.Path, required=True, help="where they go")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--strict", action="store_true", help="status 1 when a goal is missed")
+    parser.add_argument("--room", type=float, default=0.25, help="of what lives")
+    parser.add_argument("--warm-up", type=float, default=6, help="seconds")
+    parser.add_argument("--work", type=float, default=10, help="seconds")
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    os.environ["RTGC_SRCDIR"] = str(TESTS.parent)
+    os.environ["RTGC_BUILDDIR"] = str(args.build.resolve())
+    directory = args.results.resolve()
+    shutil.rmtree(directory / "runs", ignore_errors=True)
+    rounds = all_rounds(args, directory)
+    runs = {run: median(measured) for run, measured in rounds.items()}
+    found = checks(runs, rounds)
+    goals = "\n".join(f"{'ok    ' if check['pass'] else 'MISSED'}  {check['name']} {check['limit']:g}: "
+                      f"{check['value']:g}" for check in found)
+    print(table(runs) + "\n\n" + goals)
+    (directory / "table.txt").write_text(table(runs) + "\n\n" + goals + "\n")
+    result = {
+        "runs": runs, "checks": found, "passed": all(check["pass"] for check in found),
+        "rounds": [{run: rounds[run][i] for run in RUNS} for i in range(args.rounds)],
+        "parameters": {"room": args.room, "warm_up_s": args.warm_up, "work_s": args.work, "services": SERVICES},
+        "machine": {"cpus": len(os.sched_getaffinity(0)), "kernel": platform.release(),
+                    "python": platform.python_version(), "load_average": os.getloadavg()},
+    }
+    (directory / "budgets.json").write_text(json.dumps(result, indent=2) + "\n")
+    print("\nWritten:", *(directory / name for name in ("budgets.json", "table.txt")), sep="\n  ")
+    return 1 if args.strict and not result["passed"] else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        sys.exit(f"budgets: {failure}")
