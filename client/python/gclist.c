@@ -127,6 +127,15 @@ void gclist_settle(uint64_t old, uint64_t pending_before)
 		gc->long_lived_pending = 0;
 }
 
+uint64_t gclist_collected(void)
+{
+	Py_ssize_t sum = 0;
+
+	for (int i = 0; i <= GCLIST_OLD; i++)
+		sum += gc->generation_stats[i].collected;
+	return (uint64_t)sum;
+}
+
 uint64_t gclist_count(void)
 {
 	Py_ssize_t count = gc->long_lived_total + gc->long_lived_pending;

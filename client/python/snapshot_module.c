@@ -27,6 +27,16 @@ PyObject *snapshot_dict(void)
 #undef NUMBER
 }
 
+static PyObject *snapshot_begin(PyObject *module, PyObject *unused)
+{
+	return PyBool_FromLong(snapshot_start(RTGC_UNCOORDINATED, NULL));
+}
+
+static PyObject *snapshot_go_on(PyObject *module, PyObject *unused)
+{
+	return PyBool_FromLong(snapshot_waits() && snapshot_step(RTGC_NEVER));
+}
+
 /* One from the fork to the last step. How many objects it freed; None: it came to nothing. */
 static PyObject *snapshot_now(PyObject *module, PyObject *unused)
 {
@@ -48,6 +58,11 @@ static PyObject *snapshot_now(PyObject *module, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
+	{"snapshot_begin", snapshot_begin, METH_NOARGS,
+	 "snapshot_begin()\n--\n\nTake a snapshot here, unasked. True: it has begun."},
+	{"snapshot_step", snapshot_go_on, METH_NOARGS,
+	 "snapshot_step()\n--\n\n"
+	 "Go on with it for a millisecond, if its child has ended. True: there is more to do."},
 	{"snapshot_now", snapshot_now, METH_NOARGS,
 	 "snapshot_now()\n--\n\n"
 	 "Take a snapshot here, unasked, and work it off.\n\n"

@@ -144,6 +144,7 @@ static enum reap sort(const struct snapshot_result *result, uint64_t until)
 /* CPython's collection of the youngest generation, which is what lies between two marks. */
 static bool collect_between(PyObject *first, PyObject *last, uint64_t *freed)
 {
+	uint64_t before = gclist_collected();
 	PyObject *result;
 
 	reap.is_aside = true;
@@ -157,8 +158,9 @@ static bool collect_between(PyObject *first, PyObject *last, uint64_t *freed)
 		PyErr_Clear();
 		return false;
 	}
-	*freed += PyLong_AsUnsignedLongLong(result);
 	Py_DECREF(result);
+	/* (A callback may have run a collection before this one, which has left nothing to it.) */
+	*freed += gclist_collected() - before;
 	return true;
 }
 

@@ -6,10 +6,10 @@
 #include "client/python/gclist.h"
 
 /* A slot of the result: the object's address without its low bits, and its batch. */
-#define BATCH_BITS   19
-#define BATCHES_MAX  (UINT64_C(1) << BATCH_BITS)
-#define ALIGN_BITS   3
-#define ADDRESS_BITS (64 - BATCH_BITS + ALIGN_BITS)
+#define BATCH_BITS  19
+#define BATCHES_MAX (UINT64_C(1) << BATCH_BITS)
+#define ALIGN_BITS  3
+#define NAMED_BITS  (64 - BATCH_BITS + ALIGN_BITS) /* of an address */
 
 /*
  * A cell's number. While references are counted: those not yet explained. Then REACHED, or for
@@ -129,7 +129,7 @@ static bool count_references(struct walk *w, PyGC_Head *list)
 		struct cell *cell = find(w, object);
 		size_t count = (size_t)Py_REFCNT(object);
 
-		if ((uintptr_t)object >> ADDRESS_BITS ||
+		if ((uintptr_t)object >> NAMED_BITS ||
 		    (uintptr_t)object & ((1 << ALIGN_BITS) - 1))
 			return false;
 		cell->object = object;

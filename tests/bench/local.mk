@@ -7,7 +7,7 @@ tests_bench_rtgc_load_SOURCES = \
 	tests/bench/http.c tests/bench/http.h
 
 TESTS += tests/bench/test_load.py
-EXTRA_DIST += tests/bench/test_load.py
+EXTRA_DIST += tests/bench/test_load.py tests/bench/snapshot/run.py
 
 # The demo: a real service by itself and under rtgcd.
 demo_files = \
@@ -51,13 +51,14 @@ EXTRA_DIST += \
 	tests/bench/budgets/run.py
 
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = budgets demo faults gunicorn pool summary together
+BENCHES = budgets demo faults gunicorn pool snapshot summary together
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
 run_gunicorn = $(PYTHON) -B $(srcdir)/tests/bench/gunicorn/run.py --build .
 run_together = $(PYTHON) -B $(srcdir)/tests/bench/ranks/run.py --build .
 run_budgets = $(PYTHON) -B $(srcdir)/tests/bench/budgets/run.py --build .
+run_snapshot = $(PYTHON) -B $(srcdir)/tests/bench/snapshot/run.py --build .
 run_pool = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/pool.py --build .
 run_summary = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/summary.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
@@ -70,6 +71,7 @@ bench: all
 		echo "bench $$name"; \
 		case $$name in \
 		demo) $(run_demo) --results bench-results/demo --rounds 3 --strict ;; \
+		snapshot) $(run_snapshot) --results bench-results/snapshot ;; \
 		pool) $(run_pool) --results bench-results/pool ;; \
 		summary) $(run_summary) --results bench-results/summary ;; \
 		gunicorn) $(run_gunicorn) --results bench-results/gunicorn ;; \

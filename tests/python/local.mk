@@ -20,6 +20,9 @@ PYTHON_TESTS = \
 	tests/python/test_servers.py \
 	tests/python/test_stress.py \
 	tests/python/test_together.py \
+	tests/python/test_snapshot.py \
+	tests/python/test_snapshot_graphs.py \
+	tests/python/test_snapshot_processes.py \
 	tests/python/test_summary.py \
 	tests/python/test_windows.py
 TESTS += $(PYTHON_TESTS)

@@ -228,6 +228,31 @@ def test_busy_selector_is_left_alone(daemon):
         assert said["opened"]["closes_in_us"] < 4 * said["opened"]["predicted_pause_us"] + 50_000
 
 
+def test_checkpoints_are_better_places_than_the_middle_of_the_work(daemon):
+    """A program that never rests, and says checkpoint() between its steps, is collected there."""
+    with Program("""
+        import rtgc
+        rtgc.supervise(service="web")
+        keep, working, places = [], False, []
+        gc.callbacks.append(lambda phase, info: phase == "start" and info["generation"] == 2
+                            and places.append(working))
+        fill(keep)
+        while len(places) < 6:
+            working = True
+            trickle(keep)
+            end = time.monotonic() + 0.03
+            while time.monotonic() < end:
+                pass
+            working = False
+            rtgc.checkpoint()
+        say(places=places, status=rtgc.status())
+    """, environment(daemon.env()), launcher=()) as p:
+        said = p.next()
+        assert said["status"]["forced"] == 0
+        # (One step may take so long that its window is almost over.)
+        assert said["places"].count(False) >= 4, said["places"]
+
+
 def test_timeout_is_kept(daemon):
     """A select() that a window interrupts still lasts as long as it was asked to."""
     with Program("""

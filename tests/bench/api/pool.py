@@ -38,17 +38,12 @@ def on_gc(phase, info):
     if phase == "start":
         made[0] += gc.get_count()[0]
 gc.callbacks.append(on_gc)
-pooled = {pooled}
 begin = time.perf_counter()
-if pooled:
-    for i in range({requests}):
-        if i % 10 < {share}:
-            with pool.get() as buffer:
-                fill(buffer, i)
-        else:
-            fill(Buffer(), i)
-else:
-    for i in range({requests}):
+for i in range({requests}):
+    if i % 10 < {share}:
+        with pool.get() as buffer:
+            fill(buffer, i)
+    else:
         fill(Buffer(), i)
 took = time.perf_counter() - begin
 made[0] += gc.get_count()[0]
@@ -69,18 +64,18 @@ def main():
     python = os.environ.get("PYTHON", sys.executable)
     env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(args.build, ".libs"),
                PYTHONPATH=os.path.join(os.path.abspath(args.build), "client", "python", "stage"))
-    ways = {"made anew": (False, 0), "half from the pool": (True, 5), "all from the pool": (True, 10)}
+    ways = {"made anew": 0, "half from the pool": 5, "all from the pool": 10}
     runs = {way: [] for way in ways}
     for _ in range(args.rounds):
-        for way, (pooled, share) in ways.items():
-            source = SOURCE.format(pooled=pooled, share=share, requests=args.requests)
+        for way, share in ways.items():
+            source = SOURCE.format(share=share, requests=args.requests)
             done = subprocess.run([python, "-c", source], env=env, check=True, capture_output=True,
                                   text=True)
             runs[way].append(json.loads(done.stdout))
     print(f"{args.requests:,} requests beside 200,000 live objects; medians of {args.rounds} rounds\n")
     print(f"{'':20}{'us/request':>11}{'ratio':>7}{'tracked made':>14}{'collections':>16}{'reused':>8}")
     figures, failed = {}, []
-    for way, (_, share) in ways.items():
+    for way in ways:
         took = statistics.median(r["took"] for r in runs[way])
         made = statistics.median(r["made"] for r in runs[way])
         last = runs[way][-1]
