@@ -156,8 +156,8 @@ static void note_left(struct predict *p, uint64_t left)
 		p->least = p->least_so;
 		p->least_so = (float)left;
 	}
-	p->least_so = fminf(p->least_so, (float)left);
-	p->least = fminf(p->least, p->least_so);
+	p->least_so = (float)fmin(p->least_so, (double)left);
+	p->least = (float)fmin(p->least, p->least_so);
 }
 
 void predict_learn(struct predict *p, uint64_t walked, uint64_t left, nsec_t pause,
