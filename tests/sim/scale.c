@@ -90,6 +90,7 @@ static void collect(struct supervisor *s, uint64_t heap, nsec_t *now)
 	e.end = (struct wire_end){.window = window,
 				  .begin = *now,
 				  .end = *now + NSEC_PER_MSEC,
+				  .freed = 100000, /* worth it again next time */
 				  .live = 100000,
 				  .kind = WIRE_MAJOR};
 	*now += NSEC_PER_MSEC;
