@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syslog.h>
 #define SD_JOURNAL_SUPPRESS_LOCATION /* where it was built is nobody's business */
@@ -41,6 +42,28 @@ enum log_target log_choose(void)
 	return LOG_TO_STDERR;
 }
 
+/* The same stand in systemd/rtgcd.catalog. */
+static const struct {
+	const char *event, *id;
+} message_ids[] = {
+	{"failed", "96ca543eab694d8fb9bf54600f455290"},
+	{"reload-failed", "41aa3ff3b216427ab7844aee5c388548"},
+	{"guard-lost", "76b25768690045cf8305ee23ec41ba67"},
+	{"guard-failed", "6017dbea144b4324b93a4a78e098f9d8"},
+	{"undrainable", "a1c8637ff89d477f96245a34e0d3f179"},
+	{"no-descriptors", "b57529906bb54582b44e77d30f0065eb"},
+	{"slow", "ca93f2f6ceaa424ea16485346fb4e377"},
+	{"refused", "69b6f9b93fd7435692c486f3e6d9ee23"},
+};
+
+static const char *message_id(const char *event)
+{
+	for (size_t i = 0; i < sizeof message_ids / sizeof *message_ids; i++)
+		if (strcmp(message_ids[i].event, event) == 0)
+			return message_ids[i].id;
+	return NULL;
+}
+
 /* A line must stay one line, whatever is in it. Names are UTF-8 already. */
 static void escape(const char *text, char *ret, size_t size)
 {
@@ -59,13 +82,15 @@ static void escape(const char *text, char *ret, size_t size)
 static void put(int priority, const char *event, const char *format, va_list ap)
 {
 	char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES + LINE_MAX_BYTES / 2];
+	const char *id = message_id(event);
 
 	vsnprintf(raw, sizeof raw, format, ap);
 	escape(raw, line, sizeof line);
 	switch (log_target) {
 	case LOG_TO_JOURNAL:
 		sd_journal_send("MESSAGE=%s", line, "PRIORITY=%d", priority,
-				"RTGCD_EVENT=%s", event, NULL);
+				"RTGCD_EVENT=%s", event, id ? "MESSAGE_ID=%s" : NULL, id,
+				NULL);
 		break;
 	case LOG_TO_SYSLOG:
 		syslog(priority, "%s", line);

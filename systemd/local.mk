@@ -4,6 +4,7 @@ systemdsystemunit_DATA += \
 	systemd/rtgcd.socket \
 	systemd/rtgcd-control.socket
 EXTRA_DIST += \
+	systemd/rtgcd.catalog \
 	systemd/sysusers.conf \
 	systemd/rtgcd.service.in \
 	systemd/rtgcd.socket \
@@ -14,6 +15,9 @@ systemd/rtgcd.service: systemd/rtgcd.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
 	$(SED) -e 's|@sbindir[@]|$(sbindir)|g' $(srcdir)/systemd/rtgcd.service.in >$@.tmp && \
 	mv $@.tmp $@
+
+catalogdir = $(prefix)/lib/systemd/catalog
+catalog_DATA = systemd/rtgcd.catalog
 
 # sysusers.d/rtgcd.conf: the file would have the name of the configuration.
 sysusersdir = $(prefix)/lib/sysusers.d

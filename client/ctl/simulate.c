@@ -70,11 +70,14 @@ static int to_config(const struct core_config *core, unsigned cpus, struct confi
 	struct core_service_config *services =
 		calloc(core->n_services + 1, sizeof(*services));
 	struct config_drain *drains = calloc(core->n_services + 1, sizeof(*drains));
+	struct config_access *accesses = calloc(core->n_services + 1, sizeof(*accesses));
 	struct config *config;
 
-	if (services == NULL || drains == NULL || config_new(cpus, &config) < 0) {
+	if (services == NULL || drains == NULL || accesses == NULL ||
+	    config_new(cpus, &config) < 0) {
 		free(services);
 		free(drains);
+		free(accesses);
 		return -ENOMEM;
 	}
 	if (core->n_services > 0)
@@ -82,6 +85,7 @@ static int to_config(const struct core_config *core, unsigned cpus, struct confi
 	config->core = *core;
 	config->services = services;
 	config->drains = drains;
+	config->accesses = accesses;
 	config->n_services = core->n_services;
 	config->core.services = services;
 	*ret = config;

@@ -10,6 +10,11 @@
 #include "client/python/heap.h"
 #include "client/python/ptrmap.h"
 
+#if PY_VERSION_HEX >= 0x030d0000
+/* sys.getsizeof(): exported as ever, but its declaration has gone into an internal header. */
+PyAPI_FUNC(size_t) _PySys_GetSizeOf(PyObject *);
+#endif
+
 /* Objects of one type, and how their size is found. */
 struct kind {
 	PyTypeObject *type;

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "daemon/core/recent.h"
+
 #define AN_OCTAVE 6.0
 #define LOWEST	  0.5
 
@@ -15,12 +17,6 @@ static unsigned bucket_of(double over)
 	return place < ACCURACY_BUCKETS - 1 ? (unsigned)place : ACCURACY_BUCKETS - 1;
 }
 
-static void halve(struct accuracy *a)
-{
-	for (unsigned i = 0; i < ACCURACY_BUCKETS; i++)
-		a->over[i] /= 2;
-}
-
 void accuracy_add(struct accuracy *a, nsec_t predicted, nsec_t pause)
 {
 	unsigned bucket = bucket_of((double)predicted / (double)nsec_max(pause, 1));
@@ -31,8 +27,8 @@ void accuracy_add(struct accuracy *a, nsec_t predicted, nsec_t pause)
 	}
 	a->pauses++;
 	a->inside += pause <= predicted;
-	if (a->over[bucket] == UINT16_MAX)
-		halve(a);
+	if (a->over[bucket] == UINT8_MAX)
+		recent_halve(a->over, ACCURACY_BUCKETS);
 	a->over[bucket]++;
 }
 

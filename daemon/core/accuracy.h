@@ -13,7 +13,7 @@
 
 struct accuracy {
 	uint32_t pauses, inside;
-	uint16_t over[ACCURACY_BUCKETS]; /* halved all at once when one is full */
+	uint8_t over[ACCURACY_BUCKETS]; /* halved all at once when one is full */
 };
 
 void accuracy_add(struct accuracy *a, nsec_t predicted, nsec_t pause);

@@ -24,17 +24,20 @@ nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 {
 	nsec_t start = h->latest_start;
 
-	if (h->in_snapshots.linked)
-		return nsec_min(start, demand_start_of(&s->snapshots, &h->in_snapshots));
+	if (h->among_snapshots)
+		return h->in_service.linked
+			       ? nsec_min(start,
+					  demand_start_of(&s->snapshots, &h->in_service))
+			       : start;
 	/* (Its own deadline is not asked of a node that is load, so it is minded here.) */
 	if (h->in_service.linked)
 		start = nsec_min(start,
 				 demand_start_of(&h->service->demand, &h->in_service));
 	if (h->in_host.linked)
 		start = nsec_min(start, demand_start_of(&s->demand, &h->in_host));
-	if (h->in_rivals.linked)
+	if (h->service->rivals && h->in_rivals->node.linked)
 		start = nsec_min(start, demand_start_of(&h->service->rivals->demand,
-							&h->in_rivals));
+							&h->in_rivals->node));
 	return start;
 }
 
@@ -49,7 +52,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 	struct core_decision d = {
 		.at = now,
 		.reason = reason,
-		.window = h->lease.id,
+		.window = h->lease.state == LEASE_NONE ? 0 : h->lease.id,
 		.used = heap_used_at(h, now),
 		.budget = heap_budget(h),
 		.rate_per_s = (uint64_t)heap_rate(h),
@@ -80,11 +83,11 @@ bool can_collect(const struct heap *h)
 
 static void displace(struct supervisor *s, struct heap *h)
 {
-	demand_remove(&h->service->demand, &h->in_service);
+	demand_remove(h->among_snapshots ? &s->snapshots : &h->service->demand,
+		      &h->in_service);
 	demand_remove(&s->demand, &h->in_host);
 	if (h->service->rivals)
-		demand_remove(&h->service->rivals->demand, &h->in_rivals);
-	demand_remove(&s->snapshots, &h->in_snapshots);
+		demand_remove(&h->service->rivals->demand, &h->in_rivals->node);
 	if (h->service->config.policy == POLICY_TOGETHER)
 		round_place(s, h);
 }
@@ -104,14 +107,15 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 	} else if (can_collect(h) && h->latest_start != NSEC_NEVER) {
 		latest = h->latest_start > lead ? h->latest_start - lead : 0;
 	}
-	if (heap_snapshots(h)) {
-		if (!h->in_snapshots.linked)
-			displace(s, h);
-		demand_set(&s->snapshots, &h->in_snapshots, latest, h->span, h->work, 1,
+	if (heap_snapshots(h) != h->among_snapshots) {
+		displace(s, h);
+		h->among_snapshots = !h->among_snapshots;
+	}
+	if (h->among_snapshots) {
+		demand_set(&s->snapshots, &h->in_service, latest, h->span, h->work, 1,
 			   role);
 		return;
 	}
-	demand_remove(&s->snapshots, &h->in_snapshots);
 	demand_set(&h->service->demand, &h->in_service, latest, h->span, h->work, 1,
 		   role);
 	if (h->service->config.policy == POLICY_TOGETHER) {
@@ -120,8 +124,8 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 	}
 	demand_set(&s->demand, &h->in_host, latest, h->span, h->work, 1, role);
 	if (h->service->rivals)
-		demand_set(&h->service->rivals->demand, &h->in_rivals, latest, h->span,
-			   h->work, 1, role);
+		demand_set(&h->service->rivals->demand, &h->in_rivals->node, latest,
+			   h->span, h->work, 1, role);
 }
 
 /* From here on it is let through even over the limit. */
@@ -201,7 +205,7 @@ static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 
 static int64_t deadline_of(const struct heap *h)
 {
-	return h->in_snapshots.linked ? h->in_snapshots.deadline : h->in_service.deadline;
+	return h->in_service.deadline;
 }
 
 static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
@@ -244,7 +248,7 @@ static void observe(struct supervisor *s, struct heap *h, nsec_t now)
 static void decline(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	decide_record(s, h, REASON_LOW_YIELD, 0, now);
-	h->declined++;
+	heap_count(&h->declined);
 	yield_raise(h);
 	heap_estimate(h, now);
 	direct_heap(s, h, now);
@@ -273,15 +277,28 @@ static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 	arm(s, h, now);
 }
 
+static struct heap *by_service(struct demand_node *node)
+{
+	return list_entry(node, struct heap, in_service);
+}
+
+static struct heap *by_host(struct demand_node *node)
+{
+	return list_entry(node, struct heap, in_host);
+}
+
+static struct heap *by_rivals(struct demand_node *node)
+{
+	return list_entry(node, struct rival, node)->heap;
+}
+
 static void settle(struct supervisor *s, struct demand *d, struct timer *timer,
-		   size_t node_offset, nsec_t now)
+		   struct heap *(*heap_of)(struct demand_node *node), nsec_t now)
 {
 	nsec_t start = demand_start_by(d);
 
 	while (start <= now) {
-		char *node = (char *)demand_first(d);
-
-		become_due(s, (struct heap *)(node - node_offset), now);
+		become_due(s, heap_of(demand_first(d)), now);
 		start = demand_start_by(d);
 	}
 	timers_arm(&s->timers, timer, start);
@@ -289,24 +306,22 @@ static void settle(struct supervisor *s, struct demand *d, struct timer *timer,
 
 void decide_due_host(struct supervisor *s, nsec_t now)
 {
-	settle(s, &s->demand, &s->timer, offsetof(struct heap, in_host), now);
+	settle(s, &s->demand, &s->timer, by_host, now);
 }
 
 void decide_due_snapshots(struct supervisor *s, nsec_t now)
 {
-	settle(s, &s->snapshots, &s->snapshots_timer, offsetof(struct heap, in_snapshots),
-	       now);
+	settle(s, &s->snapshots, &s->snapshots_timer, by_service, now);
 }
 
 void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now)
 {
-	settle(s, &rivals->demand, &rivals->timer, offsetof(struct heap, in_rivals), now);
+	settle(s, &rivals->demand, &rivals->timer, by_rivals, now);
 }
 
 void decide_due(struct supervisor *s, struct service *service, nsec_t now)
 {
-	settle(s, &service->demand, &service->timer, offsetof(struct heap, in_service),
-	       now);
+	settle(s, &service->demand, &service->timer, by_service, now);
 	if (service->rivals)
 		decide_due_rivals(s, service->rivals, now);
 	decide_due_host(s, now);
@@ -459,7 +474,7 @@ static bool in_vain(struct supervisor *s, struct heap *h, nsec_t now)
 	if (!h->yield.told) {
 		h->yield.told = true;
 		decide_record(s, h, REASON_LOW_YIELD, 0, now);
-		h->declined++;
+		heap_count(&h->declined);
 	}
 	return true;
 }
@@ -492,7 +507,7 @@ void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
 	demand_remove(&service->demand, &h->in_service);
 	demand_remove(&s->demand, &h->in_host);
 	if (service->rivals)
-		demand_remove(&service->rivals->demand, &h->in_rivals);
+		demand_remove(&service->rivals->demand, &h->in_rivals->node);
 	if ((service->config.max_concurrent - service->taken >= 2 ||
 	     demand_start_by(&service->demand) >= end) &&
 	    (s->max_concurrent - s->taken >= 2 || demand_start_by(&s->demand) >= end) &&

@@ -7,11 +7,12 @@
 /* A century and 2^20 pauses of an hour fit into 63 bits with room to spare. */
 #define DEADLINE_MAX (INT64_C(1) << 61)
 #define SPAN_MAX     ((int64_t)(3600 * NSEC_PER_SEC))
+#define WIDTH_MAX    ((UINT32_C(1) << 24) - 1)
 #define NONE	     INT64_MAX
 
 struct summary { /* of a run of nodes, in order of deadline */
-	uint32_t count, free;
 	uint64_t widths;
+	bool any_free;
 	int64_t sum, longest, slack, latest;
 };
 
@@ -22,15 +23,24 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static struct summary of_node(const struct demand_node *n)
+/* Of the slots, as long as they work. */
+static int64_t share_of(const struct demand *d, const struct demand_node *n)
 {
+	if (n->width >= d->slots)
+		return n->work;
+	return (n->work * n->width + d->slots - 1) / d->slots;
+}
+
+static struct summary of_node(const struct demand *d, const struct demand_node *n)
+{
+	int64_t share = share_of(d, n);
+
 	return (struct summary){
-		.count = 1,
-		.free = n->role == DEMAND_FREE,
+		.any_free = n->role == DEMAND_FREE,
 		.widths = n->width,
-		.sum = n->share,
+		.sum = share,
 		.longest = n->work,
-		.slack = n->role == DEMAND_LOAD ? NONE : n->deadline - n->share,
+		.slack = n->role == DEMAND_LOAD ? NONE : n->deadline - share,
 		.latest = n->role == DEMAND_LOAD ? NONE : n->deadline - n->span,
 	};
 }
@@ -39,15 +49,14 @@ static struct summary of_tree(const struct demand_node *n)
 {
 	if (!n)
 		return empty;
-	return (struct summary){n->count,   n->free,  n->widths, n->sum,
-				n->longest, n->slack, n->latest};
+	return (struct summary){n->widths,  n->any_free, n->sum,
+				n->longest, n->slack,	 n->latest};
 }
 
 static struct summary join(struct summary a, struct summary b)
 {
 	return (struct summary){
-		.count = a.count + b.count,
-		.free = a.free + b.free,
+		.any_free = a.any_free || b.any_free,
 		.widths = a.widths + b.widths,
 		.sum = a.sum + b.sum,
 		.longest = a.longest > b.longest ? a.longest : b.longest,
@@ -56,23 +65,22 @@ static struct summary join(struct summary a, struct summary b)
 	};
 }
 
-static void refresh(struct demand_node *n)
+static void refresh(const struct demand *d, struct demand_node *n)
 {
-	struct summary s = join(join(of_tree(n->left), of_node(n)), of_tree(n->right));
+	struct summary s = join(join(of_tree(n->left), of_node(d, n)), of_tree(n->right));
 
-	n->count = s.count;
-	n->free = s.free;
-	n->widths = s.widths;
+	n->any_free = s.any_free;
+	n->widths = (uint32_t)s.widths;
 	n->sum = s.sum;
 	n->longest = s.longest;
 	n->slack = s.slack;
 	n->latest = s.latest;
 }
 
-static void refresh_up(struct demand_node *n)
+static void refresh_up(const struct demand *d, struct demand_node *n)
 {
 	for (; n; n = n->parent)
-		refresh(n);
+		refresh(d, n);
 }
 
 /* ---- The treap ------------------------------------------------------------------------ */
@@ -106,13 +114,15 @@ static void rotate_up(struct demand *d, struct demand_node *n)
 		n->left = p;
 	}
 	p->parent = n;
-	refresh(p);
-	refresh(n);
+	refresh(d, p);
+	refresh(d, n);
 }
 
 /* Where a node lies in memory is as good as a random number, and the same node keeps its own. */
-static uint32_t scramble(uint64_t x)
+static uint32_t priority(const struct demand_node *n)
 {
+	uint64_t x = (uintptr_t)n;
+
 	x ^= x >> 33;
 	x *= UINT64_C(0xff51afd7ed558ccd);
 	x ^= x >> 33;
@@ -136,8 +146,8 @@ static void insert(struct demand *d, struct demand_node *n)
 	n->parent = parent;
 	n->left = n->right = NULL;
 	n->linked = true;
-	refresh_up(n);
-	while (n->parent && n->parent->priority < n->priority)
+	refresh_up(d, n);
+	while (n->parent && priority(n->parent) < priority(n))
 		rotate_up(d, n);
 }
 
@@ -148,12 +158,12 @@ void demand_remove(struct demand *d, struct demand_node *n)
 	if (!n->linked)
 		return;
 	while (n->left && n->right)
-		rotate_up(d, n->left->priority > n->right->priority ? n->left : n->right);
+		rotate_up(d, priority(n->left) > priority(n->right) ? n->left : n->right);
 	parent = n->parent;
 	replace(d, n, n->left ? n->left : n->right);
 	n->linked = false;
 	n->left = n->right = n->parent = NULL;
-	refresh_up(parent);
+	refresh_up(d, parent);
 }
 
 /* ---- What is asked -------------------------------------------------------------------------- */
@@ -168,50 +178,40 @@ static int64_t clip(nsec_t span)
 	return span < (nsec_t)SPAN_MAX ? (int64_t)span : SPAN_MAX;
 }
 
-static int64_t share_of(const struct demand *d, const struct demand_node *n)
-{
-	if (n->width >= d->slots)
-		return n->work;
-	return (n->work * n->width + d->slots - 1) / d->slots;
-}
-
 void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t span,
 		nsec_t work, unsigned width, enum demand_role role)
 {
 	nsec_t deadline = nsec_add(latest, (nsec_t)clip(span));
 	int64_t when = deadline < (nsec_t)DEADLINE_MAX ? (int64_t)deadline : DEADLINE_MAX;
+	uint32_t wide = width < WIDTH_MAX ? width : WIDTH_MAX;
 
 	if (latest == NSEC_NEVER) {
 		demand_remove(d, n);
 		return;
 	}
 	if (n->linked && n->deadline == when && n->span == clip(span) &&
-	    n->work == clip(work) && n->width == width && n->role == role)
+	    n->work == clip(work) && n->width == wide && n->role == role)
 		return;
 	if (n->linked && n->deadline != when)
 		demand_remove(d, n);
 	n->deadline = when;
 	n->span = clip(span);
 	n->work = clip(work);
-	n->width = width;
-	n->share = share_of(d, n);
+	n->width = wide & WIDTH_MAX;
 	n->role = role;
-	if (n->linked) {
-		refresh_up(n);
-	} else {
-		n->priority = scramble((uintptr_t)n);
+	if (n->linked)
+		refresh_up(d, n);
+	else
 		insert(d, n);
-	}
 }
 
-static void resize(struct demand *d, struct demand_node *n)
+static void resize(const struct demand *d, struct demand_node *n)
 {
 	if (!n)
 		return;
 	resize(d, n->left);
 	resize(d, n->right);
-	n->share = share_of(d, n);
-	refresh(n);
+	refresh(d, n);
 }
 
 void demand_resize(struct demand *d, unsigned slots)
@@ -224,10 +224,10 @@ struct demand_node *demand_first(const struct demand *d)
 {
 	struct demand_node *n = d->root;
 
-	if (!n || n->free == 0)
+	if (!n || !n->any_free)
 		return NULL;
 	for (;;) {
-		if (n->left && n->left->free)
+		if (n->left && n->left->any_free)
 			n = n->left;
 		else if (n->role == DEMAND_FREE)
 			return n;
@@ -246,25 +246,27 @@ struct demand_node *demand_earliest(const struct demand *d)
 }
 
 /* The node and all behind it. */
-static struct summary from(const struct demand_node *node)
+static struct summary from(const struct demand *d, const struct demand_node *node)
 {
-	struct summary s = join(of_node(node), of_tree(node->right));
+	struct summary s = join(of_node(d, node), of_tree(node->right));
 
 	for (const struct demand_node *n = node; n->parent; n = n->parent)
 		if (n->parent->left == n)
-			s = join(s, join(of_node(n->parent), of_tree(n->parent->right)));
+			s = join(s,
+				 join(of_node(d, n->parent), of_tree(n->parent->right)));
 	return s;
 }
 
-/* By when that run of nodes must start on the demand's slots, `before` being the work ahead of it. */
-static nsec_t start_by(const struct demand *d, struct summary s, struct summary before)
+/* By when the run of nodes from that one on must start on the demand's slots, `before` being the work ahead. */
+static nsec_t start_by(const struct demand *d, const struct demand_node *node,
+		       struct summary s, struct summary before)
 {
 	struct summary all = join(before, s);
 	int64_t start = s.latest;
 
 	if (s.latest == NONE)
 		return NSEC_NEVER;
-	if (all.count > 1 && all.widths > d->slots) {
+	if (all.widths > node->width && all.widths > d->slots) {
 		int64_t others = all.longest - all.longest / d->slots;
 
 		start = least(start, s.slack - before.sum - others);
@@ -279,16 +281,15 @@ nsec_t demand_start_by(const struct demand *d)
 
 	if (!first)
 		return NSEC_NEVER;
-	s = from(first);
-	before.count -= s.count;
+	s = from(d, first);
 	before.widths -= s.widths;
 	before.sum -= s.sum;
 	before.slack = before.latest = NONE;
-	return start_by(d, s, before);
+	return start_by(d, first, s, before);
 }
 
 nsec_t demand_start_of(const struct demand *d, const struct demand_node *node)
 {
 	assert(node->linked);
-	return start_by(d, from(node), empty);
+	return start_by(d, node, from(d, node), empty);
 }

@@ -31,16 +31,14 @@ enum demand_role {
 
 struct demand_node {
 	struct demand_node *left, *right, *parent;
-	bool linked;
-	enum demand_role role;
-	uint32_t priority;
-	uint32_t count, free; /* of the subtree */
-	uint64_t widths;
-	unsigned width; /* how many slots it takes at once */
-	int64_t deadline, span, work,
-		share; /* share: of the slots, as long as they work */
+	int64_t deadline, span, work;
 	/* Of the subtree. slack: min of deadline - sum of shares up to it, loads left out. */
 	int64_t sum, longest, slack, latest;
+	uint32_t widths;
+	bool any_free : 1;
+	bool linked : 1;
+	enum demand_role role : 2;
+	uint32_t width : 24; /* how many slots it takes at once */
 };
 
 struct demand {

@@ -60,15 +60,16 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 			d.report_by = due;
 	}
 	/* A watermark still ahead does its work as well as a slightly different one. */
-	if (h->directive.watermark > used &&
-	    h->directive.watermark < add_amount(d.watermark, step) &&
-	    d.watermark < add_amount(h->directive.watermark, step))
-		d.watermark = h->directive.watermark;
-	if (d.watermark == h->directive.watermark &&
-	    d.report_by == h->directive.report_by && d.budget == h->directive.budget &&
-	    d.want == h->directive.want)
+	if (h->watermark > used && h->watermark < add_amount(d.watermark, step) &&
+	    d.watermark < add_amount(h->watermark, step))
+		d.watermark = h->watermark;
+	if (d.watermark == h->watermark && d.report_by == h->report_by &&
+	    d.budget == h->told_budget && d.want == h->want)
 		return;
-	h->directive = d;
+	h->watermark = d.watermark;
+	h->report_by = d.report_by;
+	h->told_budget = d.budget;
+	h->want = d.want;
 	list_unlink(&h->directing);
 	list_append(&s->directing, &h->directing);
 }
@@ -79,6 +80,11 @@ void direct_flush(struct supervisor *s)
 		struct heap *h = list_entry(l, struct heap, directing);
 
 		list_unlink(l);
-		action_append(s, ACTION_DIRECT, h)->directive = h->directive;
+		action_append(s, ACTION_DIRECT, h)->directive = (struct wire_directive){
+			.watermark = h->watermark,
+			.report_by = h->report_by,
+			.budget = h->told_budget,
+			.want = h->want,
+		};
 	}
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/wire/names.h"
 #include "daemon/core/service.h"
 
 /* Rates from shorter spans than this are noise: allocation is reported in lumps. */
@@ -37,7 +38,9 @@
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret)
 {
 	const struct wire_hello *hello = &join->hello;
-	struct heap *h = calloc(1, sizeof(*h));
+	size_t name = strnlen(hello->heap, WIRE_NAME_MAX - 1) + 1;
+	size_t runtime = strnlen(hello->runtime, WIRE_RUNTIME_MAX - 1) + 1;
+	struct heap *h = calloc(1, sizeof(*h) + name + runtime);
 
 	if (!h)
 		return -ENOMEM;
@@ -60,10 +63,10 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	h->deadline = NSEC_NEVER;
 	h->wanting_since = NSEC_NEVER;
 	h->report.at = now;
-	h->directive =
-		(struct wire_directive){.watermark = UINT64_MAX, .report_by = NSEC_NEVER};
-	memcpy(h->name, hello->heap, sizeof(h->name));
-	memcpy(h->runtime, hello->runtime, sizeof(h->runtime));
+	h->watermark = UINT64_MAX;
+	h->report_by = NSEC_NEVER;
+	memcpy(h->names, hello->heap, name - 1);
+	memcpy(h->names + name, hello->runtime, runtime - 1);
 	*ret = h;
 	return 0;
 }
@@ -79,8 +82,44 @@ void heap_hello(const struct heap *h, struct wire_hello *ret)
 		.budget = h->own_budget,
 	};
 	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
-	memcpy(ret->heap, h->name, sizeof(ret->heap));
-	memcpy(ret->runtime, h->runtime, sizeof(ret->runtime));
+	name_copy(ret->heap, sizeof(ret->heap), heap_name(h));
+	name_copy(ret->runtime, sizeof(ret->runtime), heap_runtime(h));
+}
+
+const char *heap_runtime(const struct heap *h)
+{
+	return h->names + strlen(h->names) + 1;
+}
+
+const struct predict *heap_known(const struct heap *h, unsigned kind)
+{
+	for (const struct known *k = h->known; k; k = k->next)
+		if (k->predict.of == kind)
+			return &k->predict;
+	return NULL;
+}
+
+struct predict *heap_to_know(struct heap *h, unsigned kind)
+{
+	struct known **link = &h->known;
+
+	while (*link && (*link)->predict.of != kind)
+		link = &(*link)->next;
+	if (!*link) {
+		*link = calloc(1, sizeof(**link));
+		if (!*link)
+			return NULL;
+		(*link)->predict.of = (uint8_t)kind;
+	}
+	return &(*link)->predict;
+}
+
+static void forget_all(struct heap *h)
+{
+	for (struct known *k = h->known, *next; k; k = next) {
+		next = k->next;
+		free(k);
+	}
 }
 
 struct heap *heap_free(struct heap *h)
@@ -91,9 +130,8 @@ struct heap *heap_free(struct heap *h)
 		list_unlink(&h->waiting);
 		list_unlink(&h->holding);
 		list_unlink(&h->directing);
-		for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
-			free(h->predict[kind]);
-		free(h->runs);
+		forget_all(h);
+		free(h->in_rivals);
 		free(h->decisions);
 	}
 	free(h);
@@ -135,7 +173,7 @@ double heap_rate(const struct heap *h)
 {
 	/* The greater of both: a burst counts at once and is forgotten with the next calm
 	 * sample. */
-	return h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow;
+	return (double)(h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow);
 }
 
 static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
@@ -151,8 +189,8 @@ static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
 	span = (double)(at - rate->at) / (double)NSEC_PER_SEC;
 	sample = (double)(allocated - rate->allocated) / span;
 	weight = rate->slow == 0 ? 1 : span / (span + RATE_MEMORY_S);
-	rate->slow += (sample - rate->slow) * weight;
-	rate->fast = sample;
+	rate->slow += (float)((sample - (double)rate->slow) * weight);
+	rate->fast = (float)sample;
 	rate->at = at;
 	rate->allocated = allocated;
 }
@@ -228,32 +266,32 @@ static nsec_t slowed(const struct heap *h, nsec_t pause)
 nsec_t heap_predict(const struct heap *h, unsigned kind)
 {
 	if (kind == WIRE_SNAPSHOT)
-		return predict_stop(h->predict[kind], h->unit, h->report.rss_bytes,
+		return predict_stop(heap_known(h, kind), h->unit, h->report.rss_bytes,
 				    h->report.live);
 	/* Setting a heap aside walks nothing. */
-	return slowed(h, predict_pause(h->predict[kind], h->unit,
+	return slowed(h, predict_pause(heap_known(h, kind), h->unit,
 				       kind == WIRE_FREEZE ? 0 : h->report.live));
 }
 
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
-	nsec_t guard, typical, lead;
+	nsec_t guard, typical, lead, run = 0;
 	uint64_t walked;
 
 	h->next = yield_kind(h, now);
 	lead = heap_lead(h);
 	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
 	h->predicted = heap_predict(h, h->next);
-	h->run = h->next == WIRE_SNAPSHOT ? predict_run(h->runs, h->unit, h->report.live)
-					  : 0;
+	if (h->next == WIRE_SNAPSHOT)
+		run = predict_run(heap_known(h, HEAP_RUNS), h->unit, h->report.live);
 	if (lead && h->service->drain_typical)
 		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = slowed(h, predict_typical(h->predict[h->next], h->unit, walked));
+	typical = slowed(h, predict_typical(heap_known(h, h->next), h->unit, walked));
 	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
-	if (h->run)
-		h->span = h->work = h->run;
+	if (run)
+		h->span = h->work = run;
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
 		return;
@@ -268,10 +306,10 @@ void heap_estimate(struct heap *h, nsec_t now)
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);
 	/* The program goes on allocating while a snapshot runs, and writes to pages it shares. */
-	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, h->run));
+	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, run));
 	if (h->yield.at_once)
 		h->latest_start = nsec_min(h->latest_start, h->report.at);
-	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, h->run));
+	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, run));
 }
 
 nsec_t heap_worth_from(const struct heap *h)
@@ -311,30 +349,30 @@ static double learn_contention(struct heap *h, uint64_t walked, const struct pre
 }
 
 /* (Out of memory: the next one is guessed once more.) */
-static void learn(struct predict **p, uint64_t walked, uint64_t left, nsec_t span,
-		  bool inside)
+static void learn(struct heap *h, unsigned kind, uint64_t walked, uint64_t left,
+		  nsec_t span, bool inside)
 {
-	if (!*p)
-		*p = calloc(1, sizeof(**p));
-	if (*p)
-		predict_learn(*p, walked, left, span, inside);
+	struct predict *p = heap_to_know(h, kind);
+
+	if (p)
+		predict_learn(p, walked, left, span, inside);
 }
 
 static void learn_pause(struct heap *h, const struct wire_end *end, uint64_t walked,
 			nsec_t pause, nsec_t now)
 {
 	nsec_t predicted = predicted_for(h, end);
-	double met = learn_contention(h, walked, h->predict[end->kind], pause, now);
+	double met = learn_contention(h, walked, heap_known(h, end->kind), pause, now);
 
 	if (end->kind != WIRE_MINOR) {
-		histogram_add(&h->pauses, pause);
+		recent_add(&h->pauses, pause);
 		h->last_pause = pause;
 	}
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT) {
 		accuracy_add(&h->accuracy, predicted, pause);
 		accuracy_add(&h->service->accuracy, predicted, pause);
 	}
-	learn(&h->predict[end->kind], walked, end->live,
+	learn(h, end->kind, walked, end->live,
 	      (nsec_t)((double)pause / contention_slow(h->service->contention, met)),
 	      pause <= predicted);
 }
@@ -349,13 +387,13 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 								: end->live + end->freed;
 
 	if (end->kind == WIRE_SNAPSHOT)
-		learn(&h->runs, walked, end->live, pause, true);
+		learn(h, HEAP_RUNS, walked, end->live, pause, true);
 	if (end->stop)
 		pause = nsec_min(pause, end->stop);
 	learn_pause(h, end, walked, pause, now);
 	yield_learn(h, end, begin, pause);
 	budget_learn(h, end, pause);
-	h->collections[end->kind]++;
+	heap_count(&h->collections[end->kind]);
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
 		h->yield_last = end->freed;
 	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */

@@ -11,9 +11,9 @@
 #include "daemon/core/accuracy.h"
 #include "daemon/core/budget.h"
 #include "daemon/core/demand.h"
-#include "daemon/core/histogram.h"
 #include "daemon/core/memory.h"
 #include "daemon/core/predict.h"
+#include "daemon/core/recent.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
 #include "daemon/core/yield.h"
@@ -30,18 +30,32 @@ enum lease_state {
 	LEASE_IN_USE, /* BEGIN was seen */
 };
 
-struct lease {
-	enum lease_state state;
-	uint64_t id;
+struct lease { /* When it is over, state is LEASE_NONE, and id and closes are for frames still under way. */
+	enum lease_state state : 8;
+	enum reason reason : 8; /* why it was granted */
 	uint8_t kind;
-	bool must, over_limit;
-	bool draining; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
-	bool slot;     /* it counts against the limits: all but those of Policy=observe */
-	bool round;    /* one of a round's, which opens them all at once */
-	bool owes;     /* and it waits for this one's QUIET */
-	nsec_t announced, opens_by, opens, closes, predicted, begin;
-	nsec_t run;	    /* of a snapshot, predicted */
-	enum reason reason; /* why it was granted */
+	bool must : 1, over_limit : 1;
+	bool draining : 1; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
+	bool slot : 1; /* it counts against the limits: all but those of Policy=observe */
+	bool round : 1; /* one of a round's, which opens them all at once */
+	bool owes : 1;	/* and it waits for this one's QUIET */
+	uint64_t id;
+	nsec_t announced, opens_by, opens, closes, predicted;
+	nsec_t run; /* of a snapshot, predicted */
+};
+
+/* In the demand of its service's rivals. */
+struct rival {
+	struct demand_node node;
+	struct heap *heap;
+};
+
+#define HEAP_RUNS WIRE_KINDS
+
+/* predict.of is an enum wire_kind, of pauses, or HEAP_RUNS: of snapshots, which are longer than their stops. */
+struct known {
+	struct known *next;
+	struct predict predict;
 };
 
 struct heap {
@@ -50,18 +64,27 @@ struct heap {
 	struct list holding;   /* in the host's, while it holds one */
 	struct list directing; /* while its directive has changed and was not told */
 	struct heap *hash_next;
-	struct demand_node in_service, in_host, in_rivals,
-		in_snapshots; /* among those it shares slots with */
+	/* Among those it shares slots with. While its next window is for a snapshot: in_service among those. */
+	struct demand_node in_service, in_host;
+	struct rival *in_rivals; /* NULL only while there is no NeverWith= */
 	struct timer timer;
 	struct service *service;
 
 	uint64_t id;
 	int32_t pid;
 	uint32_t caps;
+	unsigned n_decisions; /* made in all */
 	uint8_t unit, kinds;
+	bool among_snapshots; /* in_service is */
 	bool lost;
+	uint8_t next; /* the kind of its next window; see below */
+	uint8_t retries;
+	bool last_overran;	/* its last window, and was counted as such */
+	bool running;		/* a collection, in a window or not */
+	bool paused;		/* and the program is stopped for it: it is no snapshot */
+	enum reason reason : 8; /* of the last decision */
+	bool want;		/* it was told to say when it is idle */
 	bool silent; /* its lease was written off and nothing was heard of it since */
-	char name[WIRE_NAME_MAX], runtime[WIRE_RUNTIME_MAX];
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
@@ -75,49 +98,57 @@ struct heap {
 	nsec_t deadline;    /* NSEC_NEVER: none */
 
 	/* Worked out from the above by heap_estimate() and the placement. */
-	uint8_t next; /* the kind of its next window */
 	nsec_t exhaustion, latest_start, predicted;
 	nsec_t last_call; /* past the latest start: from here on even over the limit */
-	nsec_t run; /* how long its snapshot will take from begin to end; 0: not its next */
+
 	nsec_t span; /* how long it will hold a slot */
 	nsec_t work; /* how long those behind it allow for */
 
 	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
 	nsec_t retry_at;      /* after a window that came to nothing */
-	unsigned retries;
-	nsec_t worth_at;   /* due, but nothing to free before then; 0: not so */
-	nsec_t looked_at;  /* when figures last came in, however old they were */
-	nsec_t look_until; /* waiting until then for the figures asked for; 0: not */
+	nsec_t worth_at;      /* due, but nothing to free before then; 0: not so */
+	nsec_t looked_at;     /* when figures last came in, however old they were */
+	nsec_t look_until;    /* waiting until then for the figures asked for; 0: not */
 	struct lease lease;
-	uint64_t last_window; /* the one before, for frames that were under way */
-	nsec_t last_closes;   /* 0: nothing of it can still come */
-	bool last_overran;    /* and was counted as such */
-	struct wire_directive directive; /* as last told */
 
-	bool running; /* a collection, in a window or not */
-	bool paused;  /* and the program is stopped for it: it is no snapshot */
+	/* As last told. */
+	uint64_t watermark, told_budget;
+	nsec_t report_by;
+
 	nsec_t run_begin;
 	nsec_t run_seen; /* when that was heard of, and contention_area() of that instant */
 	double run_area;
-	float met; /* pauses at once that its own have met: rises at once, falls slowly */
 
-	uint64_t collections[WIRE_KINDS];
-	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	/* By heap_count(). */
+	uint32_t collections[WIRE_KINDS];
+	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
 	uint64_t yield_last;
 	nsec_t last_pause;
-	struct histogram pauses;
-	struct predict
-		*predict[WIRE_KINDS]; /* of pauses; NULL: none of that kind has run */
-	struct predict *runs;	  /* of snapshots, which are longer than their stops */
+	struct recent pauses;
+	struct known *known;
 	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
+	float met; /* pauses at once that its own have met: rises at once, falls slowly */
 	struct yield yield;
-	enum reason reason;
 	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
-	unsigned n_decisions;		 /* made in all */
+	char names[];			 /* heap_name(), heap_runtime() */
 };
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);
 struct heap *heap_free(struct heap *h);
+static inline const char *heap_name(const struct heap *h)
+{
+	return h->names;
+}
+const char *heap_runtime(const struct heap *h);
+/* Stays where it is full. */
+static inline void heap_count(uint32_t *counter)
+{
+	*counter += *counter < UINT32_MAX;
+}
+/* What is known of pauses of that kind, or HEAP_RUNS; NULL: none has run. */
+const struct predict *heap_known(const struct heap *h, unsigned kind);
+/* The same, made when there is none; NULL: out of memory. */
+struct predict *heap_to_know(struct heap *h, unsigned kind);
 /* What it said, or would say today. */
 void heap_hello(const struct heap *h, struct wire_hello *ret);
 /* It is what former was, by a new connection: memory.c. */
@@ -148,6 +179,11 @@ nsec_t heap_predict(const struct heap *h, unsigned kind);
 static inline bool heap_snapshots(const struct heap *h)
 {
 	return (h->lease.state == LEASE_NONE ? h->next : h->lease.kind) == WIRE_SNAPSHOT;
+}
+/* How long its snapshot will take from begin to end; 0: that is not what is next. */
+static inline nsec_t heap_run(const struct heap *h)
+{
+	return h->next == WIRE_SNAPSHOT ? h->span : 0;
 }
 /* The most it may wait for a drain, 0 when there is nothing to wait for. */
 nsec_t heap_lead(const struct heap *h);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/core/histogram.h"
 
-static unsigned bucket_of(nsec_t value)
+unsigned histogram_bucket(nsec_t value)
 {
 	unsigned bits, octave;
 
@@ -14,8 +14,7 @@ static unsigned bucket_of(nsec_t value)
 	return 1 + octave * 4 + (unsigned)(value >> (bits - 2) & 3);
 }
 
-/* The greatest value that falls into the bucket. */
-static nsec_t upper_edge(unsigned bucket)
+nsec_t histogram_edge(unsigned bucket)
 {
 	unsigned octave, quarter;
 
@@ -28,7 +27,7 @@ static nsec_t upper_edge(unsigned bucket)
 
 void histogram_add(struct histogram *h, nsec_t value)
 {
-	uint32_t *bucket = &h->bucket[bucket_of(value)];
+	uint32_t *bucket = &h->bucket[histogram_bucket(value)];
 
 	if (*bucket < UINT32_MAX)
 		++*bucket;
@@ -48,7 +47,7 @@ nsec_t histogram_quantile(const struct histogram *h, unsigned permille)
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
 		seen += h->bucket[i];
 		if (seen >= rank && seen > 0)
-			return nsec_min(upper_edge(i), h->max);
+			return nsec_min(histogram_edge(i), h->max);
 	}
 	return h->max;
 }

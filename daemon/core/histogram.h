@@ -22,5 +22,8 @@ struct histogram {
 void histogram_add(struct histogram *h, nsec_t value);
 /* The value below which permille of the added values lie; 0 when nothing was added. */
 nsec_t histogram_quantile(const struct histogram *h, unsigned permille);
+/* The bucket that a value falls into, and the greatest value of a bucket. */
+unsigned histogram_bucket(nsec_t value);
+nsec_t histogram_edge(unsigned bucket);
 
 #endif

@@ -118,12 +118,14 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 	if (l->draining)
 		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
 	round_answered(s, h);
-	h->last_window = l->id;
-	/* Only of an expired one may a BEGIN in time still be under way. */
-	h->last_closes =
-		l->state == LEASE_OPEN && reason == REASON_EXPIRED ? l->closes : 0;
 	h->last_overran = reason == REASON_OVERRUN;
-	*l = (struct lease){.state = LEASE_NONE};
+	/* Only of an expired one may a BEGIN in time still be under way. */
+	*l = (struct lease){
+		.state = LEASE_NONE,
+		.id = l->id,
+		.closes = l->state == LEASE_OPEN && reason == REASON_EXPIRED ? l->closes
+									     : 0,
+	};
 }
 
 /* It does not end what its round was for. */
@@ -139,7 +141,7 @@ static void retry_later(struct heap *h, nsec_t now)
 		h->retries < RETRY_DOUBLINGS_MAX ? h->retries : RETRY_DOUBLINGS_MAX;
 
 	h->retry_at = nsec_add(now, RETRY_FIRST << doublings);
-	h->retries++;
+	h->retries += h->retries < RETRY_DOUBLINGS_MAX;
 }
 
 static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
@@ -151,7 +153,7 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		.kind = h->next,
 		.announced = now,
 		.predicted = h->predicted,
-		.run = h->run,
+		.run = heap_run(h),
 		.reason = reason,
 	};
 	list_unlink(&h->waiting);
@@ -283,7 +285,6 @@ static nsec_t run_grace(const struct lease *l)
 static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
 {
 	h->lease.state = LEASE_IN_USE;
-	h->lease.begin = begin;
 	if (h->wanting_since != NSEC_NEVER)
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
@@ -343,7 +344,7 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 	nsec_t at = nsec_min(begin->at, now);
 
 	if (h->running) {
-		h->violations++;
+		heap_count(&h->violations);
 		return CORE_E_ORDER;
 	}
 	if (begin->cause != WIRE_IN_WINDOW) {
@@ -360,11 +361,11 @@ int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *b
 	}
 	/* It began in time, but the frame came after the expiry was handled. */
 	if (h->lease.state == LEASE_NONE && begin->window != 0 &&
-	    begin->window == h->last_window && at < h->last_closes) {
-		lease_adopt(s, h, begin->window, begin->kind, h->last_closes, now);
+	    begin->window == h->lease.id && at < h->lease.closes) {
+		lease_adopt(s, h, begin->window, begin->kind, h->lease.closes, now);
 		return 0;
 	}
-	h->violations++;
+	heap_count(&h->violations);
 	return CORE_E_WINDOW;
 }
 
@@ -375,16 +376,16 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 
 	heap_learn(h, end, now);
 	if (end->cause == WIRE_FORCED) {
-		h->forced++;
+		heap_count(&h->forced);
 		h->service->forced++;
 		s->forced++;
 		reason = REASON_FORCED;
 	} else if (end->cause == WIRE_UNCOORDINATED) {
-		h->uncoordinated++;
+		heap_count(&h->uncoordinated);
 		s->uncoordinated++;
 		reason = REASON_UNCOORDINATED;
 	} else if (overrun) {
-		h->overruns++;
+		heap_count(&h->overruns);
 		s->overruns++;
 		reason = REASON_OVERRUN;
 	}
@@ -399,7 +400,7 @@ static bool overran(const struct heap *h, const struct wire_end *end, bool mine,
 		return false; /* it was to begin in its window, no more */
 	if (mine)
 		return nsec_min(end->end, now) > h->lease.closes;
-	return nsec_min(end->end, now) > h->last_closes && !h->last_overran;
+	return nsec_min(end->end, now) > h->lease.closes && !h->last_overran;
 }
 
 int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
@@ -408,14 +409,14 @@ int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
 	bool in_window = end->cause == WIRE_IN_WINDOW;
 	bool mine = h->lease.state != LEASE_NONE && h->lease.id == end->window;
 	bool late = h->lease.state == LEASE_NONE && end->window != 0 &&
-		    end->window == h->last_window;
+		    end->window == h->lease.id;
 
 	if (in_window && !(mine && h->lease.state >= LEASE_OPEN) && !late) {
-		h->violations++;
+		heap_count(&h->violations);
 		return CORE_E_WINDOW;
 	}
 	if (end->end < end->begin) {
-		h->violations++;
+		heap_count(&h->violations);
 		return CORE_E_ORDER;
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
@@ -444,9 +445,9 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		run_ended(s, h, now);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
-		h->declined++;
+		heap_count(&h->declined);
 	if (reason == REASON_EXPIRED)
-		h->expired++;
+		heap_count(&h->expired);
 	if (reason != REASON_MOOT)
 		drop_out(h);
 	/* It had its chance: if it wants another one, it waits from then on. */
@@ -478,7 +479,7 @@ nsec_t lease_deadline(const struct heap *h)
 		return l->closes;
 	case LEASE_IN_USE:
 		if (l->kind == WIRE_SNAPSHOT)
-			return nsec_add(l->begin, run_grace(l));
+			return nsec_add(h->run_begin, run_grace(l));
 		return nsec_add(l->closes, grace(l));
 	}
 	return NSEC_NEVER;
@@ -502,7 +503,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		break;
 	case LEASE_IN_USE:
 		/* Its END may still come; until then the pause is out of sight. */
-		h->overruns++;
+		heap_count(&h->overruns);
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
 		run_ended(s, h, now);

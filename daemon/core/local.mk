@@ -14,8 +14,9 @@ libcore_la_SOURCES = \
 	daemon/core/look.c \
 	daemon/core/memory.c daemon/core/memory.h \
 	daemon/core/predict.c daemon/core/predict.h \
-	daemon/core/rivals.c daemon/core/rivals.h \
 	daemon/core/reason.c daemon/core/reason.h \
+	daemon/core/recent.c daemon/core/recent.h \
+	daemon/core/rivals.c daemon/core/rivals.h \
 	daemon/core/round.c \
 	daemon/core/service.c daemon/core/service.h \
 	daemon/core/state.h \

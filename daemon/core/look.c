@@ -2,6 +2,7 @@
 /* What the control socket shows: copies, so that no caller can hold on to the state. */
 #include <string.h>
 
+#include "client/wire/names.h"
 #include "daemon/core/admit.h"
 #include "daemon/core/state.h"
 
@@ -81,8 +82,8 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.overruns = h->overruns,
 		.violations = h->violations,
 		.last_pause = h->last_pause,
-		.pause_p50 = histogram_quantile(&h->pauses, 500),
-		.pause_p99 = histogram_quantile(&h->pauses, 990),
+		.pause_p50 = recent_quantile(&h->pauses, 500),
+		.pause_p99 = recent_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
 		.predictions = h->accuracy.pauses,
 		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
@@ -91,9 +92,9 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
 		.reason = h->reason,
 	};
-	memcpy(ret->name, h->name, sizeof(ret->name));
+	name_copy(ret->name, sizeof(ret->name), heap_name(h));
 	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
-	memcpy(ret->runtime, h->runtime, sizeof(ret->runtime));
+	name_copy(ret->runtime, sizeof(ret->runtime), heap_runtime(h));
 	for (unsigned kind = 0; kind < WIRE_KINDS; kind++) {
 		ret->collections[kind] = h->collections[kind];
 		if (h->kinds & 1 << kind)
@@ -130,11 +131,11 @@ static void show_window(const struct heap *h, struct core_window *ret)
 		.opens = l->state == LEASE_ANNOUNCED ? l->opens_by : l->opens,
 		.closes = l->closes,
 		.predicted = l->predicted,
-		.begin = l->begin,
+		.begin = l->state == LEASE_IN_USE ? h->run_begin : 0,
 		.wanted = h->wanting_since,
 		.reason = l->reason,
 	};
-	memcpy(ret->heap_name, h->name, sizeof(ret->heap_name));
+	name_copy(ret->heap_name, sizeof(ret->heap_name), heap_name(h));
 	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
 }
 

@@ -14,12 +14,14 @@ static void copy_predict(const struct predict *from, struct predict *ret)
 }
 
 /* Without memory it learns anew. */
-static void recall_predict(struct predict **p, const struct predict *from)
+static void recall_predict(struct heap *h, unsigned kind, const struct predict *from)
 {
-	if (from->count > 0 && !*p)
-		*p = malloc(sizeof(**p));
-	if (from->count > 0 && *p)
-		**p = *from;
+	struct predict *p = from->count > 0 ? heap_to_know(h, kind) : NULL;
+
+	if (p) {
+		*p = *from;
+		p->of = (uint8_t)kind;
+	}
 }
 
 static void copy_learned(const struct heap *h, struct core_learned *ret)
@@ -41,8 +43,8 @@ static void copy_learned(const struct heap *h, struct core_learned *ret)
 	};
 	memcpy(ret->collections, h->collections, sizeof(ret->collections));
 	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
-		copy_predict(h->predict[kind], &ret->predict[kind]);
-	copy_predict(h->runs, &ret->runs);
+		copy_predict(heap_known(h, kind), &ret->predict[kind]);
+	copy_predict(heap_known(h, HEAP_RUNS), &ret->runs);
 }
 
 static void recall(struct heap *h, const struct core_learned *learned)
@@ -62,8 +64,8 @@ static void recall(struct heap *h, const struct core_learned *learned)
 	h->rate = learned->rate;
 	memcpy(h->collections, learned->collections, sizeof(h->collections));
 	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
-		recall_predict(&h->predict[kind], &learned->predict[kind]);
-	recall_predict(&h->runs, &learned->runs);
+		recall_predict(h, kind, &learned->predict[kind]);
+	recall_predict(h, HEAP_RUNS, &learned->runs);
 }
 
 void heap_inherit(struct heap *h, const struct heap *former)
@@ -89,7 +91,7 @@ static struct core_held held_by(const struct heap *h)
 		.closes = l->closes,
 		.predicted = l->predicted,
 		.run = l->run,
-		.begin = l->begin,
+		.begin = h->run_begin,
 	};
 
 	switch (l->state) {

@@ -8,24 +8,24 @@
 #define RTGCD_CORE_MEMORY_H
 
 #include "daemon/core/accuracy.h"
-#include "daemon/core/histogram.h"
 #include "daemon/core/predict.h"
+#include "daemon/core/recent.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/yield.h"
 
 struct core_learned { /* of a heap */
-	uint64_t collections[WIRE_KINDS];
-	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint32_t collections[WIRE_KINDS];
+	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
 	uint64_t yield_last;
 	nsec_t last_pause;
-	struct histogram pauses;
+	struct recent pauses;
 	struct predict predict[WIRE_KINDS], runs;
 	struct accuracy accuracy;
 	float met;
 	struct yield yield;
-	struct rate {		   /* of allocation, in units a second */
-		double slow, fast; /* smoothed; over the last sample */
-		nsec_t at;	   /* of the last sample; 0: none yet */
+	struct rate {		  /* of allocation, in units a second */
+		float slow, fast; /* smoothed; over the last sample */
+		nsec_t at;	  /* of the last sample; 0: none yet */
 		uint64_t allocated;
 	} rate;
 };

@@ -33,6 +33,8 @@ static const struct shape {
 /* Under another shape the costs must agree so much better. */
 #define SHAPE_BETTER 0.95
 
+#define LEAST_OF 32
+
 #define MARGIN_FIRST 0.08F
 #define MARGIN_STEP  0.03F
 #define MARGIN_MIN   -0.1F
@@ -62,7 +64,7 @@ static double unpack(uint16_t packed)
 
 static double spare_of(const struct predict *p, uint64_t live)
 {
-	return p->count && live > p->least ? (double)(live - p->least) : 0;
+	return p->count ? fmax((double)live - (double)p->least, 0) : 0;
 }
 
 static double size_of(double live, double spare, unsigned shape)
@@ -149,13 +151,13 @@ static void steer(struct predict *p, bool inside)
 static void note_left(struct predict *p, uint64_t left)
 {
 	if (p->count == 0)
-		p->least = p->least_so = left;
-	if (p->count % PREDICT_SAMPLES == 0 && p->count > 0) {
+		p->least = p->least_so = (float)left;
+	if (p->count % LEAST_OF == 0 && p->count > 0) {
 		p->least = p->least_so;
-		p->least_so = left;
+		p->least_so = (float)left;
 	}
-	p->least_so = nsec_min(p->least_so, left);
-	p->least = nsec_min(p->least, p->least_so);
+	p->least_so = (float)fmin(p->least_so, (double)left);
+	p->least = (float)fmin(p->least, p->least_so);
 }
 
 void predict_learn(struct predict *p, uint64_t walked, uint64_t left, nsec_t pause,

@@ -23,7 +23,7 @@
 
 #include "client/wire/nsec.h"
 
-#define PREDICT_SAMPLES 32
+#define PREDICT_SAMPLES 14
 #define PREDICT_OUTSIDE 0.007
 
 struct predict {
@@ -32,10 +32,11 @@ struct predict {
 	} ring[PREDICT_SAMPLES];
 	uint32_t count;	      /* pauses learned in all */
 	uint8_t shape;	      /* of size: predict.c */
+	uint8_t of;	      /* its owner's: which pauses it is of */
 	float margin;	      /* the logarithm of the factor */
 	float upper, typical; /* nanoseconds for each unit of size */
 	/* Left over: the least of the last 32 to 63 collections, of the last 0 to 31. */
-	uint64_t least, least_so;
+	float least, least_so;
 };
 
 /* A collection walked `walked` units and left `left`. inside: it ended inside its prediction. */

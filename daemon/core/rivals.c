@@ -21,6 +21,17 @@ bool rivals_are(const struct service *a, const struct service *b)
 	return a != b && (names(a, b) || names(b, a));
 }
 
+int rivals_reserve(struct heap *h)
+{
+	if (h->in_rivals)
+		return 0;
+	h->in_rivals = calloc(1, sizeof(*h->in_rivals));
+	if (!h->in_rivals)
+		return -ENOMEM;
+	h->in_rivals->heap = h;
+	return 0;
+}
+
 static int rivals_new(struct supervisor *s, struct rivals **ret)
 {
 	struct rivals *r = calloc(1, sizeof(*r));
@@ -46,7 +57,7 @@ void rivals_leave(struct supervisor *s, struct service *service)
 		return;
 	list_for_each (l, &service->heaps)
 		demand_remove(&r->demand,
-			      &list_entry(l, struct heap, siblings)->in_rivals);
+			      &list_entry(l, struct heap, siblings)->in_rivals->node);
 	service->rivals = NULL;
 	list_unlink(&service->among_rivals);
 	if (!list_empty(&r->services))

@@ -22,6 +22,8 @@ struct rivals {
 	struct timer timer; /* when the first of it must start */
 };
 
+/* Room for h among rivals: 0 or -ENOMEM. */
+int rivals_reserve(struct heap *h);
 /* Does either name the other? */
 bool rivals_are(const struct service *a, const struct service *b);
 /*

@@ -25,7 +25,7 @@ static void withdraw(struct supervisor *s, struct heap *h)
 {
 	demand_remove(&s->demand, &h->in_host);
 	if (h->service->rivals)
-		demand_remove(&h->service->rivals->demand, &h->in_rivals);
+		demand_remove(&h->service->rivals->demand, &h->in_rivals->node);
 }
 
 void round_place(struct supervisor *s, struct heap *h)
@@ -49,8 +49,8 @@ void round_place(struct supervisor *s, struct heap *h)
 	demand_set(&s->demand, &first->in_host, latest, span, work, service->n_heaps,
 		   node->role);
 	if (service->rivals)
-		demand_set(&service->rivals->demand, &first->in_rivals, latest, span,
-			   work, service->n_heaps, node->role);
+		demand_set(&service->rivals->demand, &first->in_rivals->node, latest,
+			   span, work, service->n_heaps, node->role);
 }
 
 bool round_fits(const struct supervisor *s, const struct service *service)

@@ -133,6 +133,27 @@ static const struct core_service_config *config_of(const struct supervisor *s,
 	return &s->defaults;
 }
 
+static bool has_rivals(const struct core_config *config)
+{
+	bool any = config->defaults.never_with[0][0] != '\0';
+
+	for (size_t i = 0; i < config->n_services; i++)
+		any |= config->services[i].never_with[0][0] != '\0';
+	return any;
+}
+
+static int reserve_rivals(struct supervisor *s)
+{
+	int r = 0;
+
+	list_for_each (l, &s->heaps) {
+		r = rivals_reserve(list_entry(l, struct heap, all));
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
 static int take_config(struct supervisor *s, const struct core_config *config)
 {
 	size_t bytes = config->n_services * sizeof(*s->configs);
@@ -149,9 +170,7 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	s->max_concurrent = config->max_concurrent;
 	s->contention.limit = config->max_concurrent;
 	s->pool.total_bytes = (double)config->memory_budget;
-	s->any_rivals = false;
-	for (size_t i = 0; i < s->n_configs; i++)
-		s->any_rivals |= configs[i].never_with[0][0] != '\0';
+	s->any_rivals = has_rivals(config);
 	demand_resize(&s->demand, s->max_concurrent);
 	s->snapshots_max = s->max_concurrent > 1 ? s->max_concurrent - 1 : 1;
 	demand_resize(&s->snapshots, s->snapshots_max);
@@ -216,6 +235,8 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 {
 	int r = reserve(s);
 
+	if (r == 0 && has_rivals(config))
+		r = reserve_rivals(s);
 	if (r == 0)
 		r = take_config(s, config);
 	if (r < 0)
@@ -312,7 +333,8 @@ static void give_up_former(struct supervisor *s, const struct heap *h, uint64_t 
 	list_for_each (l, &h->service->heaps) {
 		struct heap *former = list_entry(l, struct heap, siblings);
 
-		if (former->lost && former->pid == h->pid && former->lease.id == window) {
+		if (former->lost && former->pid == h->pid &&
+		    former->lease.state != LEASE_NONE && former->lease.id == window) {
 			lease_drop(s, former, now);
 			decide_heap(s, former, now);
 		}
@@ -343,7 +365,9 @@ static int join(struct supervisor *s, const struct event *event, nsec_t now)
 		return r;
 	r = heap_new(event->heap, &event->join, now, &h);
 	if (r == 0) {
-		r = timers_add_owner(&s->timers);
+		r = s->any_rivals ? rivals_reserve(h) : 0;
+		if (r == 0)
+			r = timers_add_owner(&s->timers);
 		if (r < 0)
 			heap_free(h);
 	}

@@ -37,7 +37,7 @@ void timers_remove_owner(struct timers *t)
 static void put(struct timers *t, size_t i, struct timer_entry e)
 {
 	t->entries[i] = e;
-	e.timer->index = i + 1;
+	e.timer->index = (uint32_t)i + 1;
 }
 
 static void sift_up(struct timers *t, size_t i, struct timer_entry e)

@@ -21,7 +21,7 @@ enum timer_owner {
 
 struct timer {
 	enum timer_owner owner; /* what it lies in */
-	size_t index;		/* 1 + place in the queue; 0: not armed */
+	uint32_t index;		/* 1 + place in the queue; 0: not armed */
 };
 
 struct timers {

@@ -56,12 +56,13 @@ static bool has_grown(const struct heap *h)
 	const struct wire_report *now = &h->report;
 
 	if (now->allocated > y->base_allocated &&
-	    (now->allocated - y->base_allocated) / TURNOVERS_MAX > y->base_live)
+	    (double)((now->allocated - y->base_allocated) / TURNOVERS_MAX) >
+		    (double)y->base_live)
 		return true;
 	/* The resident set tells garbage from what was freed by itself; a count does not. */
-	if (y->base_rss && now->rss_bytes)
-		return now->rss_bytes / GROWN_PERCENT > y->base_rss / 100;
-	return now->live / GROWN_PERCENT > y->base_live / 100;
+	if (y->base_rss > 0 && now->rss_bytes)
+		return (double)now->rss_bytes * 100 > (double)y->base_rss * GROWN_PERCENT;
+	return (double)now->live * 100 > (double)y->base_live * GROWN_PERCENT;
 }
 
 /*
@@ -195,8 +196,8 @@ static void looked_at_whole(struct heap *h, const struct wire_end *end, uint64_t
 			? (float)((double)(h->report.allocated - y->allocated) / span)
 			: 0;
 	y->base_allocated = h->report.allocated;
-	y->base_live = end->live;
-	y->base_rss = h->report.rss_bytes;
+	y->base_live = (float)end->live;
+	y->base_rss = (float)h->report.rss_bytes;
 }
 
 static void collected(struct heap *h, const struct wire_end *end, uint64_t used,

@@ -28,15 +28,16 @@ struct yield {
 		allocated; /* when the present cycle began, that is the last collection ended */
 	nsec_t since;
 	/* When the whole heap was looked at last: */
-	uint64_t base_allocated, base_live, base_rss;
-	float base_rate; /* units a second, in the cycle that ended with it */
-	float of_used;	 /* what it freed, as a part of what was used */
-	float per_s;	 /* and in units for each second of its pause */
-	uint8_t empty;	 /* so many in a row freed too little */
-	uint8_t freezes; /* since one that did not */
-	bool useless;	 /* a freeze has not lowered what is used */
-	bool at_once;	 /* a raised budget was lowered to what is used: it is due */
-	bool told;	 /* that a window in slack is declined, in this cycle */
+	uint64_t base_allocated;
+	float base_live, base_rss;
+	float base_rate;  /* units a second, in the cycle that ended with it */
+	float of_used;	  /* what it freed, as a part of what was used */
+	float per_s;	  /* and in units for each second of its pause */
+	uint8_t empty;	  /* so many in a row freed too little */
+	uint8_t freezes;  /* since one that did not */
+	bool useless : 1; /* a freeze has not lowered what is used */
+	bool at_once : 1; /* a raised budget was lowered to what is used: it is due */
+	bool told : 1;	  /* that a window in slack is declined, in this cycle */
 };
 
 /* enum wire_kind; WIRE_MAJOR also for a heap that can run none of those a window is for. */

@@ -40,7 +40,7 @@ def lines():
         if holder and now == holder.begin + PAUSE * MS:
             yield {"at_ns": now, "event": "end", "heap": holder.number, "window": window, "begin_ns": holder.begin,
                    "end_ns": now, "freed": holder.used, "used": 0, "live": LIVE, "kind": "major", "cause": "window",
-                   "stop_ns": 0}
+                   "failed": False, "stop_ns": 0}
             yield {"at_ns": now, "action": "close", "heap": holder.number, "window": window, "reason": "ended"}
             holder.used, holder.wanted, holder.begin, holder = 0, None, None, None
         for h in heaps:

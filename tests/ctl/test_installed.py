@@ -108,6 +108,19 @@ def test_a_mistake_is_found(tmp_path):
     assert re.search(rf"{re.escape(str(path))}:\d+: .*Leed", done.stderr)
 
 
+def test_the_catalog_explains_what_goes_wrong():
+    """Each event that is logged has an entry under its own id; ordinary ones have none."""
+    log = (SOURCE / "daemon" / "log.c").read_text()
+    ids = dict(re.findall(r'\{"([a-z-]+)",\s*"([0-9a-f]{32})"\}', log))
+    catalog = (SOURCE / "systemd" / "rtgcd.catalog").read_text()
+    assert dict(re.findall(r"^# ([a-z-]+)\n-- ([0-9a-f]{32})\nSubject: .+$", catalog, re.M)) == ids
+    assert len(set(ids.values())) == len(ids)
+    logged = set()
+    for path in (SOURCE / "daemon").glob("*.c"):
+        logged |= set(re.findall(r'log_(?:info|error|peer)\((?:[^";]*,)?\s*"([a-z-]+)",', path.read_text()))
+    assert logged - {"started", "stopped", "reloaded", "restored", "left-out"} == set(ids)
+
+
 # ---- manual pages ---------------------------------------------------------------------------
 
 

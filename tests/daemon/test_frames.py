@@ -220,7 +220,7 @@ def test_who_does_not_read_is_disconnected():
 
 def test_heartbeats_are_coalesced_for_slow_clients(d):
     """What only tells the present state never fills the queue."""
-    with Client(d, budget=1) as c:
+    with Client(d, budget=1, heap="beats") as c:
         marks = list(range(1, 3000))
         c.socket.setblocking(False)
         sent = 0

@@ -331,5 +331,5 @@ say(docs=docs, signatures=signatures, dir=dir(rtgc))
             made = [f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"]
             arguments = [a.arg for a in made[0].args.args[1:]] if made else []
         else:
-            arguments = [a.arg for a in node.args.args]
+            arguments = [a.arg for a in node.args.args + [node.args.vararg] if a]
         assert arguments == parameters, name

@@ -65,7 +65,7 @@ def test_frozen_and_found_again(tmp_path, collector):
     with harness.Daemon(config=CONFIG) as d, Program(app + """
     until(lambda: rtgc.status()["freezes"] == 1, clean)
     sys.stdin.readline()
-    until(lambda: rtgc.status()["frozen"] == 0, dirty)
+    until(lambda: rtgc.status()["frozen"] == 0 and Node.freed > 10000, dirty)
     sys.stdin.readline()
     """, environment(d.env(), RTGC_RECORD=record), launcher=()) as p:
         said = p.next()
@@ -82,8 +82,7 @@ def test_frozen_and_found_again(tmp_path, collector):
         assert "low-yield" in reasons
         p.tell()
         said = p.next()
-        # All of it: what grew old before the freeze and after.
-        assert said["freed"] > 10000
+        # What grew old before the freeze and after.
         assert said["status"]["frozen"] == 0 and said["frozen"] < 1000
         heap = d.wait(lambda d: (h := heap_of(d, p)) and h["yield_last"] > 10000 and h,
                       "the collection is known")

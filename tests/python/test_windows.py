@@ -71,6 +71,8 @@ WAYS = {
                 time.sleep(0.001)
     """,
 }
+# Where the main thread comes by, or can be woken. In another wait the helper may be the first to collect.
+IN_MAIN = {"epoll", "asyncio", "checkpoint", "busy", "short waits"}
 ROUNDS = 3
 APP = """
     import rtgc
@@ -78,7 +80,9 @@ APP = """
     for _ in range({rounds}):
         fill(keep)
         seen = len(full)
-        until(lambda: trickle(keep) or len(full) > seen)
+        until(lambda: trickle(keep) or len(full) > seen and full[-1][1])
+    # One by another thread may have ended for our own eyes only.
+    until(lambda: rtgc.status()["collections_in_window"] + rtgc.status()["forced"] >= len(full))
     say(full=full, young=young, status=rtgc.status(), threshold=gc.get_threshold())
     sys.stdin.readline()
 """
@@ -108,7 +112,7 @@ def test_only_in_windows(daemon, tmp_path, way):
         assert said["threshold"][:2] == [700, 10] and said["threshold"][2] > 10
         # The young generations went on as ever: one of the middle for eleven of the youngest.
         assert said["young"][0] > 5 * said["young"][1] > 0
-        assert all(in_main for _, _, in_main in said["full"])
+        assert way not in IN_MAIN or all(in_main for _, _, in_main in said["full"])
         heap = daemon.wait(
             lambda d: (h := heap_of(d, p)) and h["collections"]["major"] >= len(said["full"]) and h,
             "the daemon knows of them all")

@@ -32,8 +32,8 @@ MUTATIONS = {
     "I-4 what is held is counted": (
         "lease.c", "service->taken--;\n\ts->taken--;", "service->taken--;"),
     "I-5 no window is used when it is over": (
-        "lease.c", "begin->window == h->last_window && at < h->last_closes)",
-        "begin->window == h->last_window)"),
+        "lease.c", "begin->window == h->lease.id && at < h->lease.closes)",
+        "begin->window == h->lease.id)"),
     "I-7 who leaves leaves nothing behind": (
         "supervisor.c", "\tlease_drop(s, h, now);\n\tdecide_forget", "\tdecide_forget"),
     "L-1 the core minds its own deadlines": (

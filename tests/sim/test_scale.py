@@ -25,11 +25,13 @@ def instructions(function, heaps, directory):
     return int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M).group(1)) / ROUNDS
 
 
+@pytest.mark.skipif(bool(os.environ.get("SANITIZE")), reason="a sanitizer has its own allocator")
 def test_a_heap_is_small():
-    done = subprocess.run([os.path.join(BUILD, "tests/sim/scale"), "100"],
+    done = subprocess.run([os.path.join(BUILD, "tests/sim/scale")],
                           stdout=subprocess.PIPE, text=True, check=True)
     print(done.stdout)
-    assert int(re.search(r"(\d+) bytes a heap", done.stdout).group(1)) <= 2048
+    # The goal is 1,024: what a heap knows for its budget is 80 bytes too much.
+    assert 512 < int(re.search(r"(\d+) bytes a heap", done.stdout).group(1)) <= 1104
 
 
 @pytest.mark.skipif(VALGRIND == "no", reason="valgrind is not installed")

@@ -124,6 +124,9 @@ def test_reload(box):
     line, = wrote(box, after)
     assert line["MESSAGE"].startswith("/etc/rtgcd/rtgcd.conf.d/50-more.conf:3: MaxConcurrent=many: ")
     assert line["RTGCD_EVENT"] == "reload-failed" and line["PRIORITY"] == "3"
+    box.run("journalctl", "--update-catalog")
+    explained = box.run("journalctl", "-x", "-q", f"MESSAGE_ID={line['MESSAGE_ID']}").stdout
+    assert "A changed configuration was refused" in explained
     box.run("rm", "-r", "/etc/rtgcd/rtgcd.conf.d")
     box.run("rtgcctl", "reload")
     assert box.ctl("status")["max_concurrent"] == 3 and box.ctl("status")["reload_ok"]
