@@ -32,7 +32,14 @@ def state(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             return file.read().rsplit(")")[-1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+def name(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+            return file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
         return None
 
 def begin(garbage=1000):
@@ -49,7 +56,12 @@ def stopped():
     while True:
         child = begin()
         if child is not None:
-            os.kill(child, signal.SIGSTOP)
+            while name(child) not in ("rtgc-snapshot", None):
+                pass                         # it is not yet bound to our life
+            try:
+                os.kill(child, signal.SIGSTOP)
+            except ProcessLookupError:
+                pass
             while state(child) not in ("T", "Z", None):
                 time.sleep(0.001)
             if state(child) == "T":
@@ -210,7 +222,7 @@ def state(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             return file.read().rsplit(")")[-1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
 
 
