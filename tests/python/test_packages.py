@@ -190,7 +190,8 @@ def test_snapshots(daemon, name):
         status = daemon.call("GetStatus")
         assert status["forced"] == status["uncoordinated"] == 0
         server.stop()
-        assert "Traceback" not in server.log
+        # A young collection may come in gevent's hub, where no finalizer may block, as it may without us.
+        assert server.log.count("Traceback") == server.log.count("BlockingSwitchOutError")
 
 
 def test_gunicorn_settings(daemon):

@@ -244,7 +244,7 @@ def test_checkpoints_are_better_places_than_the_middle_of_the_work(daemon):
         while len(places) < 6:
             working = True
             trickle(keep)
-            end = time.monotonic() + 0.03
+            end = time.monotonic() + 0.01
             while time.monotonic() < end:
                 pass
             working = False
@@ -254,7 +254,7 @@ def test_checkpoints_are_better_places_than_the_middle_of_the_work(daemon):
         said = p.next()
         assert said["status"]["forced"] == 0
         # (One step may take so long that its window is almost over.)
-        assert said["places"].count(False) >= 4, said["places"]
+        assert said["places"].count(False) >= 3, said["places"]
 
 
 def test_timeout_is_kept(daemon):
