@@ -56,6 +56,8 @@ static void conclude(struct ask *a, json_t *parameters, const char *error)
 		else
 			varlink_reply(call, parameters);
 		varlink_resume(call);
+	} else {
+		json_decref(parameters);
 	}
 	ask_free(a);
 }
