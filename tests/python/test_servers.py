@@ -16,7 +16,7 @@ from program import PATIENCE, PYTHON, Program, environment, harness, read_record
 
 @pytest.fixture(scope="module")
 def daemon():
-    with harness.Daemon(config="[Service:web]\nMaxConcurrent=1\n") as d:
+    with harness.Daemon(config="[Service:web]\nMaxConcurrent=1\nMinYield=0%\n") as d:
         yield d
 
 
