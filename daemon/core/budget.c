@@ -2,6 +2,7 @@
 #include "daemon/core/budget.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "daemon/core/state.h"
 
@@ -22,8 +23,10 @@
 
 void budget_report(struct heap *h)
 {
-	struct budget_learned *b = &h->learned;
+	struct budget_share *b = h->share;
 
+	if (!b)
+		return;
 	if (b->since[0].at == 0 || h->report.allocated < b->since[1].allocated) {
 		b->since[1].at = h->report.at;
 		b->since[1].allocated = h->report.allocated;
@@ -36,9 +39,11 @@ void budget_report(struct heap *h)
 
 void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
 {
-	struct budget_learned *b = &h->learned;
+	struct budget_share *b = h->share;
 	double walked = (double)end->live + (double)end->freed, sample;
 
+	if (!b)
+		return;
 	b->since[0].at = nsec_add(b->since[0].at, b->since[0].at ? pause : 0);
 	b->since[1].at = nsec_add(b->since[1].at, b->since[1].at ? pause : 0);
 	if (end->kind != WIRE_MAJOR && end->kind != WIRE_SNAPSHOT)
@@ -65,7 +70,7 @@ void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
 /* Over the cycle before and as much as there is of this one: single bursts do not move shares. */
 static double cycle_rate(const struct heap *h)
 {
-	const struct budget_learned *b = &h->learned;
+	const struct budget_share *b = h->share;
 	double span =
 		(double)nsec_sub(h->report.at, b->since[0].at) / (double)NSEC_PER_SEC;
 
@@ -76,15 +81,15 @@ static double cycle_rate(const struct heap *h)
 
 /* ---- Budgets -------------------------------------------------------------------------------- */
 
-/* 0: not known, and nothing can be converted. */
+/* Of a heap with a share; 0: not known, and nothing can be converted. */
 static double bytes_per_unit(const struct heap *h)
 {
-	return h->unit == WIRE_BYTES ? 1 : h->learned.bytes_per_unit;
+	return h->unit == WIRE_BYTES ? 1 : h->share->bytes_per_unit;
 }
 
 static enum core_budget source_of(const struct supervisor *s, const struct heap *h)
 {
-	if (h->own_budget || bytes_per_unit(h) == 0)
+	if (h->own_budget)
 		return BUDGET_NONE;
 	if (s->pool.total_bytes > 0)
 		return BUDGET_SHARED;
@@ -104,8 +109,8 @@ static struct budget_part part_of(const struct heap *h)
 		h->unit == WIRE_OBJECTS ? nsec_min(h->report.used, h->report.live) : 0;
 
 	/* The part of the pause that room makes rarer: what walking the new ones costs stays. */
-	if (h->learned.pause_per_unit > 0)
-		pause = h->learned.pause_per_unit * (double)(h->report.live - new);
+	if (h->share->pause_per_unit > 0)
+		pause = h->share->pause_per_unit * (double)(h->report.live - new);
 	else if (h->report.live > 0)
 		pause *= (double)(h->report.live - new) / (double)h->report.live;
 	return (struct budget_part){
@@ -117,19 +122,41 @@ static struct budget_part part_of(const struct heap *h)
 static void take_part(struct supervisor *s, struct heap *h,
 		      const struct budget_part *part)
 {
-	s->pool.live_bytes += part->live_bytes - h->part.live_bytes;
-	s->pool.weight += part->weight - h->part.weight;
-	h->part = *part;
+	struct budget_part *known = &h->share->part;
+
+	s->pool.live_bytes += part->live_bytes - known->live_bytes;
+	s->pool.weight += part->weight - known->weight;
+	*known = *part;
+}
+
+static void take_back(struct supervisor *s, struct heap *h)
+{
+	take_part(s, h, &(struct budget_part){0});
+	h->share->budget = 0;
+	h->share->from = BUDGET_NONE;
 }
 
 void budget_forget(struct supervisor *s, struct heap *h)
 {
-	take_part(s, h, &(struct budget_part){0});
-	h->assigned = 0;
-	h->assigned_from = BUDGET_NONE;
+	if (!h->share)
+		return;
+	take_back(s, h);
+	free(h->share);
+	h->share = NULL;
 }
 
-static void assign(struct heap *h, enum core_budget from, const struct budget_part *part,
+/* (Out of memory: it has its runtime's own rule until its next event.) */
+static bool has_share(struct heap *h)
+{
+	if (h->share)
+		return true;
+	h->share = calloc(1, sizeof(*h->share));
+	if (h->share && h->looked_at)
+		budget_report(h);
+	return h->share;
+}
+
+static bool assign(struct heap *h, enum core_budget from, const struct budget_part *part,
 		   double extra)
 {
 	double unit = bytes_per_unit(h), least = part->live_bytes / EXTRA_MIN_SHARE;
@@ -137,31 +164,42 @@ static void assign(struct heap *h, enum core_budget from, const struct budget_pa
 	double lives = h->unit == WIRE_BYTES ? part->live_bytes : 0, room, now, units;
 
 	room = (extra > least ? extra : least) / unit;
-	now = (double)h->assigned - lives;
-	if (h->assigned_from == from && now >= room * ROOM_LEAST && now <= room)
-		return;
+	now = (double)h->share->budget - lives;
+	if (h->share->from == from && now >= room * ROOM_LEAST && now <= room)
+		return false;
 	units = lives + room * ROOM_GIVEN;
-	h->assigned_from = from;
-	h->assigned = units < 1 ? 1 : units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
+	h->share->from = from;
+	h->share->budget = units < 1	  ? 1
+			   : units < 1e18 ? (uint64_t)units
+					  : UINT64_C(1) << 60;
+	return true;
 }
 
-void budget_update(struct supervisor *s, struct heap *h)
+bool budget_update(struct supervisor *s, struct heap *h)
 {
 	const struct budget_pool *pool = &s->pool;
 	enum core_budget from = source_of(s, h);
-	struct budget_part part =
-		from == BUDGET_NONE ? (struct budget_part){0} : part_of(h);
+	uint64_t before = heap_share(h);
+	struct budget_part part;
 
-	if (part.weight == 0) {
+	if (from == BUDGET_NONE) {
 		budget_forget(s, h);
-	} else if (from == BUDGET_SHARED) {
-		take_part(s, h, &part);
-		assign(h, from, &part,
-		       (pool->total_bytes - pool->live_bytes) * part.weight /
-			       pool->weight);
-	} else {
-		take_part(s, h, &(struct budget_part){0});
-		assign(h, from, &part,
-		       (double)h->service->config.budget_bytes - part.live_bytes);
+		return before > 0;
 	}
+	if (!has_share(h))
+		return false;
+	part = bytes_per_unit(h) > 0 ? part_of(h) : (struct budget_part){0};
+	if (part.weight == 0) {
+		take_back(s, h);
+		return before > 0;
+	}
+	if (from == BUDGET_SHARED) {
+		take_part(s, h, &part);
+		return assign(h, from, &part,
+			      (pool->total_bytes - pool->live_bytes) * part.weight /
+				      pool->weight);
+	}
+	take_part(s, h, &(struct budget_part){0});
+	return assign(h, from, &part,
+		      (double)h->service->config.budget_bytes - part.live_bytes);
 }

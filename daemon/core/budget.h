@@ -29,21 +29,22 @@
 #include <stdint.h>
 
 #include "client/wire/nsec.h"
+#include "daemon/core/supervisor.h"
 
 struct heap;
-struct supervisor;
 struct wire_end;
-
-struct budget_part { /* what a heap adds to the sums */
-	double live_bytes, weight;
-};
 
 struct budget_pool {
 	double total_bytes;	   /* 0: there is no MemoryBudget */
 	double live_bytes, weight; /* sums */
 };
 
-struct budget_learned {
+struct budget_share {	 /* of a heap whose budget is worked out here */
+	uint64_t budget; /* in its unit; 0: none */
+	enum core_budget from;
+	struct budget_part { /* what it adds to the sums */
+		double live_bytes, weight;
+	} part;
 	double bytes_per_unit; /* 0: not known */
 	double pause_per_unit; /* walked, in seconds; 0: not known */
 	bool collected;	       /* it is of a collection, not of the latest figures */
@@ -59,8 +60,8 @@ struct budget_learned {
 void budget_report(struct heap *h);
 /* h was collected in [begin, begin + pause); its figures are still those before. */
 void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause);
-/* Something about h has changed: its part of the sums, then its budget. */
-void budget_update(struct supervisor *s, struct heap *h);
+/* Something about h has changed: its part of the sums, then its budget. true: that is another one. */
+bool budget_update(struct supervisor *s, struct heap *h);
 /* h is gone, or gets no budget from here now. */
 void budget_forget(struct supervisor *s, struct heap *h);
 
