@@ -7,7 +7,7 @@ tests_bench_rtgc_load_SOURCES = \
 	tests/bench/http.c tests/bench/http.h
 
 TESTS += tests/bench/test_load.py
-EXTRA_DIST += tests/bench/test_load.py tests/bench/snapshot/run.py
+EXTRA_DIST += tests/bench/test_load.py tests/bench/bench.py tests/bench/snapshot/run.py
 
 # The demo: a real service by itself and under rtgcd.
 demo_files = \
@@ -26,6 +26,7 @@ demo_files = \
 EXTRA_DIST += $(demo_files)
 EXTRA_DIST += tests/bench/gunicorn/run.py tests/bench/gunicorn/settings.py tests/bench/gunicorn/shop.py
 demo_tests = \
+	tests/bench/test_bench.py \
 	tests/bench/test_check_pauses.py \
 	tests/bench/test_demo.py \
 	tests/bench/test_faults.py \

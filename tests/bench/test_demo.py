@@ -9,9 +9,10 @@ import types
 
 import pytest
 
-DEMO = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "demo")
+BENCH = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench")
+DEMO = os.path.join(BENCH, "demo")
 BUILD = os.environ["RTGC_BUILDDIR"]
-sys.path.insert(0, DEMO)
+sys.path[:0] = [BENCH, DEMO]
 
 import measure  # noqa: E402
 import report  # noqa: E402
