@@ -168,7 +168,7 @@ class Gunicorn:
         return self.spawn("load", [
             options.build / "tests" / "bench" / "rtgc-load", "--rate", options.rate,
             "--warmup", options.warmup, "--seconds", options.seconds, "--keys", options.products,
-            "--seed", options.seed, f"http://127.0.0.1:{self.port}/page/%k"])
+            "--seed", options.seed, "--series", self.logs / "requests.csv", f"http://127.0.0.1:{self.port}/page/%k"])
 
 
 def figures_of(load, before, after, rss, pss, recorded):
