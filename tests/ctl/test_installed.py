@@ -127,6 +127,8 @@ def test_the_catalog_explains_what_goes_wrong():
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_page_refers_to_pages_that_exist(page):
     ours = {tuple(path.name.rsplit(".", 1)) for path in PAGES}
+    links = re.findall(r"^\t(\w+):\w+", (SOURCE / "man" / "local.mk").read_text(), re.M)
+    ours |= {(name, "3") for name in links}
     for name, section in re.findall(r"^\.Xr (\S+) (\d)", page.read_text(), re.M):
         assert (name, section) in ours or not name.startswith(("rtgc", "libruntime")), name
 
