@@ -218,16 +218,18 @@ static json_t *show_heap(const struct core_heap *h, nsec_t now)
 {
 	json_t *object = json_pack(
 		"{s:o, s:s, s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o,"
-		" s:o, s:o, s:o, s:o}",
+		" s:o, s:o, s:o, s:o, s:o}",
 		"id", amount(h->id), "name", h->name, "service", h->service, "runtime",
 		h->runtime, "pid", (int)h->pid, "uid", amount(h->uid), "state",
 		core_state_name(h->state), "unit", unit_name(h->unit), "used",
 		amount(h->used), "budget", amount(h->budget), "budget_from",
-		core_budget_name(h->budget_from), "live", amount(h->live),
-		"alloc_rate_per_s", amount(h->alloc_rate_per_s), "rss_bytes",
-		amount(h->rss_bytes), "exhaustion_us", instant(h->exhaustion, now),
-		"latest_start_us", instant(h->latest_start, now), "predicted_pause_us",
-		show_kinds(h), "collections", show_collections(h));
+		core_budget_name(h->budget_from), "budget_bytes",
+		h->budget_bytes ? amount(h->budget_bytes) : json_null(), "live",
+		amount(h->live), "alloc_rate_per_s", amount(h->alloc_rate_per_s),
+		"rss_bytes", amount(h->rss_bytes), "exhaustion_us",
+		instant(h->exhaustion, now), "latest_start_us",
+		instant(h->latest_start, now), "predicted_pause_us", show_kinds(h),
+		"collections", show_collections(h));
 
 	json_object_update_new(
 		object,

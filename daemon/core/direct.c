@@ -19,8 +19,9 @@ static uint64_t watermark(const struct heap *h, nsec_t due, uint64_t step, nsec_
 {
 	uint64_t used = h->report.used, at_due = heap_budget(h) / 2, half;
 
+	/* (It has been due for long: that it is full by now is mere extrapolation.) */
 	if (due != NSEC_NEVER)
-		at_due = heap_used_at(h, nsec_max(due, now));
+		at_due = nsec_min(heap_used_at(h, nsec_max(due, now)), heap_budget(h));
 	half = at_due > used ? (at_due - used) / 2 : 0;
 	return add_amount(used, half > step ? half : step);
 }
