@@ -30,6 +30,8 @@ struct screen {
 	bool colour;
 };
 
+struct ctl_verb;
+
 struct ctl {
 	char *control;		      /* path of the control socket; owned */
 	const char *service;	      /* --service; NULL: all */
@@ -38,6 +40,7 @@ struct ctl {
 	size_t n_set;
 	enum ctl_json json;
 	struct screen screen;
+	const struct ctl_verb *verb;
 	char **args; /* those of the verb */
 };
 

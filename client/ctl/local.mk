@@ -12,6 +12,7 @@ rtgcctl_SOURCES = \
 	client/ctl/main.c \
 	client/ctl/reload.c \
 	client/ctl/services.c \
+	client/ctl/show.c client/ctl/show.h \
 	client/ctl/simulate.c client/ctl/simulate.h \
 	client/ctl/simulate_figures.c \
 	client/ctl/simulate_heap.c \

