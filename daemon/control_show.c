@@ -120,16 +120,18 @@ json_t *show_heap(const struct core_heap *h, nsec_t now)
 {
 	json_t *object = json_pack(
 		"{s:o, s:s, s:s, s:s, s:i, s:o, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o,"
-		" s:o, s:o, s:o, s:o}",
+		" s:o, s:o, s:o, s:o, s:o}",
 		"id", show_amount(h->id), "name", h->name, "service", h->service,
 		"runtime", h->runtime, "pid", (int)h->pid, "uid", show_amount(h->uid),
 		"state", core_state_name(h->state), "unit", unit_name(h->unit), "used",
 		show_amount(h->used), "budget", show_amount(h->budget), "budget_from",
-		core_budget_name(h->budget_from), "live", show_amount(h->live),
-		"alloc_rate_per_s", show_amount(h->alloc_rate_per_s), "rss_bytes",
-		show_amount(h->rss_bytes), "exhaustion_us", instant(h->exhaustion, now),
-		"latest_start_us", instant(h->latest_start, now), "predicted_pause_us",
-		show_kinds(h), "collections", show_collections(h));
+		core_budget_name(h->budget_from), "budget_bytes",
+		h->budget_bytes ? show_amount(h->budget_bytes) : json_null(), "live",
+		show_amount(h->live), "alloc_rate_per_s",
+		show_amount(h->alloc_rate_per_s), "rss_bytes", show_amount(h->rss_bytes),
+		"exhaustion_us", instant(h->exhaustion, now), "latest_start_us",
+		instant(h->latest_start, now), "predicted_pause_us", show_kinds(h),
+		"collections", show_collections(h));
 
 	json_object_update_new(
 		object,
