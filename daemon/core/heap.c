@@ -155,7 +155,7 @@ uint64_t heap_budget(const struct heap *h)
 	case BUDGET_SHARED:
 		return heap_share(h);
 	case BUDGET_RUNTIME:
-		return yield_budget(h, h->report.budget);
+		return yield_budget(h);
 	case BUDGET_SERVICE:
 		return heap_share(h) ? heap_share(h) : h->service->config.budget_bytes;
 	}
