@@ -101,7 +101,7 @@ class Box:
     def __init__(self, bring=None):
         self.bring = bring
         self.dir = tempfile.mkdtemp(prefix="rtgcd-box-", dir="/tmp")
-        self.name = os.path.basename(self.dir)
+        self.name = os.path.basename(self.dir).replace("_", "x")  # no machine may be called that
         self.stage = os.path.join(self.dir, "stage")
         self.proc = self.leader = self.units = None
         for name in ("root", "store", "stage"):
