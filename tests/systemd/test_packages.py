@@ -49,9 +49,14 @@ def clone(to):
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(SOURCE / name, to / name, follow_symlinks=False)
     else:
-        shutil.copytree(SOURCE, to, dirs_exist_ok=True, symlinks=True,
-                        ignore=lambda top, names: [n for n in names if n.startswith("_")] if top == str(SOURCE) else [])
+        shutil.copytree(SOURCE, to, dirs_exist_ok=True, ignore=build_folders)
         subprocess.run(["chmod", "-R", "u+w", to], check=True)
+
+
+def build_folders(top, names):
+    """make distcheck builds below the sources."""
+    return [name for name in names if os.path.exists(os.path.join(top, name, "config.status"))
+            or top == str(SOURCE) and name.startswith("_")]
 
 
 def environment():
@@ -107,8 +112,8 @@ def install(box):
 def left_behind(box, before):
     """Files that the packages have brought or made; the user stays, as Debian's policy has it."""
     files = box.created() - before | set(box.run("find", "/run", "-name", "*rtgc*").stdout.split())
-    return {f for f in files if not f.startswith(("/var/log/", "/var/cache/man/", "/var/lib/dpkg/", "/var/lib/systemd/catalog/"))
-            and f not in ("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-")}
+    others = ("/var/log/", "/var/cache/man/", "/var/lib/dpkg/", "/var/lib/systemd/catalog/")
+    return {f for f in files if not f.startswith(others) and f not in ("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-")}
 
 
 def python_gets_a_window(box):
@@ -125,7 +130,8 @@ def python_gets_a_window(box):
 def c_gets_a_window(box):
     """Built against libruntime-dev."""
     before = windows(box)
-    box.run("/bin/sh", "-c", "cd /srv && gcc -Wall -Werror -o example example.c $(pkg-config --cflags --libs libruntime)")
+    build = "gcc -Wall -Werror -o example example.c $(pkg-config --cflags --libs libruntime)"
+    box.run("/bin/sh", "-c", f"cd /srv && {build}")
     out = box.run("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "-p", "DynamicUser=yes",
                   "/srv/example").stdout
     in_window, forced = map(int, re.match(r"(\d+) collections in windows, (\d+) forced", out).groups())
