@@ -324,7 +324,7 @@ static void test_lines_of_older_versions(void **state)
 	static const char end[] =
 		"{\"at_ns\":10,\"event\":\"end\",\"heap\":1,\"window\":2,\"begin_ns\":3,"
 		"\"end_ns\":4,\"freed\":5,\"used\":6,\"live\":7,\"kind\":\"major\","
-		"\"cause\":\"in_window\"}";
+		"\"cause\":\"window\"}";
 	struct eventlog_reader reader = {0};
 	struct eventlog_entry read;
 
