@@ -333,6 +333,11 @@ bool snapshot_step(uint64_t until_ns)
 	return atomic_load(&snapshot.runs) && atomic_load(&snapshot.child) == 0;
 }
 
+uint64_t snapshot_need_ns(void)
+{
+	return snapshot_reap_need_ns();
+}
+
 void snapshot_step_between(void)
 {
 	if (snapshot_due() && rtgc_now() >= snapshot_stepped_ns() + SNAPSHOT_REST_NS)

@@ -59,6 +59,8 @@ uint64_t snapshot_stepped_ns(void);
  * did, and there is more to do.
  */
 bool snapshot_step(uint64_t until_ns);
+/* How long the shortest step takes, as far as one can know. */
+uint64_t snapshot_need_ns(void);
 /* The same for a program that works: only when the last step is long enough ago. */
 void snapshot_step_between(void);
 /* Ends it, as void, if one runs. The text is static. */
