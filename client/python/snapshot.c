@@ -4,6 +4,7 @@
 #include "client/python/snapshot.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,9 +25,13 @@
 #define OBJECTS_MIN	 (UINT64_C(1) << 20)
 #define BYTES_PER_OBJECT 64
 
-/* How long a child may take: half a second for a million objects where it has a CPU to itself. */
+/*
+ * How long a child may take, unless $RTGC_SNAPSHOT_LIMIT says it: half a second for a million objects where it
+ * has a CPU to itself.
+ */
 #define CHILD_MIN_S	      20
 #define CHILD_OBJECTS_PER_S   50000
+#define CHILD_MAX_S	      (24 * 3600)
 #define REAP_MAX_NS	      (60 * SEC)
 #define FAILURES_IN_A_ROW_MAX 3
 #define TRIAL_POLL_US	      200
@@ -121,6 +126,16 @@ static void note_stop(uint64_t stop_ns)
 		f->stop_max_ns = stop_ns;
 }
 
+static unsigned child_limit_s(uint64_t objects)
+{
+	const char *given = getenv("RTGC_SNAPSHOT_LIMIT");
+	unsigned long s = given ? strtoul(given, NULL, 10) : 0;
+
+	if (s == 0)
+		s = CHILD_MIN_S + objects / CHILD_OBJECTS_PER_S;
+	return (unsigned)(s < CHILD_MAX_S ? s : CHILD_MAX_S);
+}
+
 /* Of a list; begin_ns: when the program was stopped for it. 0 or -errno. */
 static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 {
@@ -139,9 +154,8 @@ static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 	snapshot.pending_before = old.pending;
 	snapshot.void_later = NULL;
 	snapshot_reap_open(list);
-	child = snapshot_child_start(
-		list, snapshot.result, snapshot.room,
-		(unsigned)(CHILD_MIN_S + objects / CHILD_OBJECTS_PER_S));
+	child = snapshot_child_start(list, snapshot.result, snapshot.room,
+				     child_limit_s(objects));
 	f->fork_ns = rtgc_now() - begin_ns;
 	f->stop_ns = 0;
 	note_stop(f->fork_ns);
@@ -329,6 +343,7 @@ bool snapshot_step(uint64_t until_ns)
 	if (snapshot.ended) {
 		snapshot.ended = false;
 		end(snapshot.why);
+		note_stop(rtgc_now() - begin_ns);
 	}
 	return atomic_load(&snapshot.runs) && atomic_load(&snapshot.child) == 0;
 }
