@@ -48,6 +48,7 @@ static struct {
 	struct snapshot_result *result;
 	size_t room;
 	uint64_t begin_ns, found_ns, freed, pending_before;
+	uint64_t step_ns; /* when the step under way began; 0: none is */
 	const char *cause;
 	bool ended;	   /* by the step under way */
 	const char *why;   /* NULL: all was done */
@@ -185,6 +186,7 @@ static void tell(struct rtgc *r, uint64_t end_ns, bool failed)
 		.end_ns = end_ns,
 		.freed = snapshot.freed,
 		.stop_ns = snapshot.figures.stop_ns,
+		.fork_ns = snapshot.figures.fork_ns,
 	};
 	struct rtgc_result result;
 
@@ -219,6 +221,8 @@ static void end(const char *why)
 		f->void_reason = why;
 	}
 	atomic_store(&snapshot.runs, false);
+	if (snapshot.step_ns)
+		note_stop(rtgc_now() - snapshot.step_ns);
 	if (snapshot.rtgc && snapshot.rtgc == heap.rtgc)
 		tell(snapshot.rtgc, rtgc_now(), why != NULL);
 }
@@ -342,8 +346,9 @@ bool snapshot_step(uint64_t until_ns)
 	atomic_store(&snapshot.stepped_ns, rtgc_now());
 	if (snapshot.ended) {
 		snapshot.ended = false;
+		snapshot.step_ns = begin_ns;
 		end(snapshot.why);
-		note_stop(rtgc_now() - begin_ns);
+		snapshot.step_ns = 0;
 	}
 	return atomic_load(&snapshot.runs) && atomic_load(&snapshot.child) == 0;
 }
