@@ -29,7 +29,7 @@ uint32_t collector_kinds(void)
 	if (gate_shared())
 		return major;
 	snapshot_figures(&figures);
-	return figures.fork_ns > heap.fork_limit_ns ? major : major | snapshots;
+	return figures.fork_usual_ns > heap.fork_limit_ns ? major : major | snapshots;
 }
 
 void collector_offer(void)

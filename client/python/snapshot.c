@@ -34,6 +34,7 @@
 #define CHILD_MAX_S	      (24 * 3600)
 #define REAP_MAX_NS	      (60 * SEC)
 #define FAILURES_IN_A_ROW_MAX 3
+#define FORKS		      3 /* the last ones, by which their cost is judged */
 #define TRIAL_POLL_US	      200
 
 static struct {
@@ -53,6 +54,8 @@ static struct {
 	bool ended;	   /* by the step under way */
 	const char *why;   /* NULL: all was done */
 	unsigned failures; /* in a row */
+	uint64_t fork_ns[FORKS];
+	unsigned forks;
 	struct snapshot_figures figures;
 } snapshot;
 
@@ -86,6 +89,19 @@ uint64_t snapshot_stepped_ns(void)
 void snapshot_figures(struct snapshot_figures *ret)
 {
 	*ret = snapshot.figures;
+}
+
+static void note_fork(uint64_t fork_ns)
+{
+	struct snapshot_figures *f = &snapshot.figures;
+
+	snapshot.fork_ns[snapshot.forks++ % FORKS] = fork_ns;
+	f->fork_ns = f->fork_usual_ns = fork_ns;
+	for (unsigned i = 0; i < FORKS && i < snapshot.forks; i++)
+		if (snapshot.fork_ns[i] < f->fork_usual_ns)
+			f->fork_usual_ns = snapshot.fork_ns[i];
+	if (fork_ns > f->fork_max_ns)
+		f->fork_max_ns = fork_ns;
 }
 
 void snapshot_refuse(const char *why)
@@ -157,11 +173,9 @@ static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 	snapshot_reap_open(list);
 	child = snapshot_child_start(list, snapshot.result, snapshot.room,
 				     child_limit_s(objects));
-	f->fork_ns = rtgc_now() - begin_ns;
+	note_fork(rtgc_now() - begin_ns);
 	f->stop_ns = 0;
 	note_stop(f->fork_ns);
-	if (f->fork_ns > f->fork_max_ns)
-		f->fork_max_ns = f->fork_ns;
 	if (child < 0) {
 		snapshot_reap_close();
 		give_room_back();
@@ -415,6 +429,7 @@ const char *snapshot_trial(PyGC_Head *list, uint64_t *ret_objects, uint64_t *ret
 	fork_ns = f->fork_ns;
 	*ret_objects = f->objects;
 	*ret_freed = f->freed;
-	*f = (struct snapshot_figures){.fork_ns = fork_ns, .refused = f->refused};
+	*f = (struct snapshot_figures){
+		.fork_ns = fork_ns, .fork_usual_ns = fork_ns, .refused = f->refused};
 	return why;
 }
