@@ -29,7 +29,7 @@ static bool takes_part(const struct heap *h, nsec_t now)
 	if (!can_collect(h) || heap_snapshots(h) || h->retry_at > now)
 		return false;
 	/* (It is due, whatever it has used: the round is for its sake.) */
-	return !list_empty(&h->waiting) || heap_used_at(h, now) >= budget / WORTH_SHARE;
+	return heap_is_waiting(h) || heap_used_at(h, now) >= budget / WORTH_SHARE;
 }
 
 static void withdraw(struct supervisor *s, struct heap *h)
