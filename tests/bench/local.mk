@@ -7,7 +7,7 @@ tests_bench_rtgc_load_SOURCES = \
 	tests/bench/http.c tests/bench/http.h
 
 TESTS += tests/bench/test_load.py
-EXTRA_DIST += tests/bench/test_load.py tests/bench/snapshot/run.py
+EXTRA_DIST += tests/bench/test_load.py tests/bench/bench.py tests/bench/snapshot/run.py
 
 # The demo: a real service by itself and under rtgcd.
 demo_files = \
@@ -26,10 +26,12 @@ demo_files = \
 EXTRA_DIST += $(demo_files)
 EXTRA_DIST += tests/bench/gunicorn/run.py tests/bench/gunicorn/settings.py tests/bench/gunicorn/shop.py
 demo_tests = \
+	tests/bench/test_bench.py \
 	tests/bench/test_check_pauses.py \
 	tests/bench/test_demo.py \
 	tests/bench/test_faults.py \
-	tests/bench/test_gunicorn.py
+	tests/bench/test_gunicorn.py \
+	tests/bench/test_python.py
 TESTS += $(demo_tests)
 EXTRA_DIST += $(demo_tests)
 
@@ -45,13 +47,22 @@ ranks_files = \
 	tests/bench/ranks/timeline.py
 EXTRA_DIST += $(ranks_files)
 
+# All that is promised of Python.
+EXTRA_DIST += \
+	tests/bench/python/cost.py \
+	tests/bench/python/cost_loops.py \
+	tests/bench/python/idle.py \
+	tests/bench/python/idle_app.py \
+	tests/bench/python/replicas.py \
+	tests/bench/python/run.py
+
 # Memory shared between heaps.
 EXTRA_DIST += \
 	tests/bench/budgets/app.py \
 	tests/bench/budgets/run.py
 
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = budgets demo faults gunicorn pool snapshot summary together
+BENCHES = budgets cost demo faults gunicorn idle pool replicas snapshot summary together
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
@@ -61,6 +72,10 @@ run_budgets = $(PYTHON) -B $(srcdir)/tests/bench/budgets/run.py --build .
 run_snapshot = $(PYTHON) -B $(srcdir)/tests/bench/snapshot/run.py --build .
 run_pool = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/pool.py --build .
 run_summary = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/summary.py --build .
+run_replicas = $(demo_python) $(srcdir)/tests/bench/python/replicas.py --build .
+run_idle = $(PYTHON) -B $(srcdir)/tests/bench/python/idle.py --build .
+run_cost = VALGRIND='$(VALGRIND)' $(PYTHON) -B $(srcdir)/tests/bench/python/cost.py --build .
+run_python = VALGRIND='$(VALGRIND)' PYTHON='$(PYTHON)' $(demo_python) $(srcdir)/tests/bench/python/run.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 
 demo: all
@@ -75,12 +90,16 @@ bench: all
 		pool) $(run_pool) --results bench-results/pool ;; \
 		summary) $(run_summary) --results bench-results/summary ;; \
 		gunicorn) $(run_gunicorn) --results bench-results/gunicorn ;; \
+		replicas) $(run_replicas) --results bench-results/replicas ;; \
+		idle) $(run_idle) --results bench-results/idle ;; \
+		cost) $(run_cost) --results bench-results/cost ;; \
+		python) $(run_python) --results bench-results/python ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \
 		budgets) $(run_budgets) --results bench-results/budgets --rounds 3 --strict ;; \
 		stress) $(run_stress) --results bench-results/stress ;; \
 		peers) $(run_peers) --results bench-results/peers ;; \
-		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES))" >&2; false ;; \
+		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES) python)" >&2; false ;; \
 		esac || missed="$$missed $$name"; \
 	done; \
 	if test -n "$$missed"; then echo "make bench: not passed:$$missed" >&2; exit 1; fi

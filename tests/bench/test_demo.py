@@ -9,9 +9,10 @@ import types
 
 import pytest
 
-DEMO = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "demo")
+BENCH = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench")
+DEMO = os.path.join(BENCH, "demo")
 BUILD = os.environ["RTGC_BUILDDIR"]
-sys.path.insert(0, DEMO)
+sys.path[:0] = [BENCH, DEMO]
 
 import measure  # noqa: E402
 import report  # noqa: E402
@@ -117,7 +118,8 @@ def test_medians_of_rounds_and_the_worst_of_counts():
 
 
 def look(begin_ns, majors):
-    return {"begin_ns": begin_ns, "end_ns": begin_ns + 1000, "majors": majors, "status": {}}
+    return {"begin_ns": begin_ns, "end_ns": begin_ns + 1000, "majors": majors, "snapshots": 0,
+            "status": {}}
 
 
 @pytest.mark.parametrize("counted, agree", [(1, False), (2, True), (3, True), (4, False)])

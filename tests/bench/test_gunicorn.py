@@ -27,7 +27,8 @@ def test_the_whole_of_it(tmp_path):
         assert name in done.stdout
     counts = {check["name"]: check["value"] for check in written["checks"]}
     assert counts["failed requests, all runs"] == 0
-    # (Whether so short a load comes to a window depends on how the kernel spreads it.)
-    assert counts["rounds without a window, rtgcd"] in (0, 1)
+    # What 650 requests leave behind is several times what both workers may hold together.
+    assert counts["rounds without a window, rtgcd"] == 0
+    assert written["runs"]["rtgcd"]["longest_pause_ms"] > 0
     # Limits in time are for the benchmark itself.
     assert done.returncode == (0 if written["passed"] else 1)

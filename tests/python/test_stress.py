@@ -27,6 +27,6 @@ def daemon():
 def test_graph(daemon, capsys, seed):
     rows = stress.compare(daemon, seed, OPERATIONS, COLLECTORS)
     with capsys.disabled():
-        print("".join("\n" + stress.line(row) for row in rows), end="")
+        print("\n" + stress.table(rows), end="")
     for row in rows[1:]:
         assert row["collections_in_window"] + row["snapshots"] >= 3, row

@@ -7,12 +7,19 @@ cycle that waits for the collector; from a pool it is reset and used again. Coun
 collector has to do (its runs, tracked objects made on balance), and the time of all requests.
 """
 
-import argparse
 import json
 import os
-import statistics
+import pathlib
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import bench  # noqa: E402
+
+WAYS = {"made anew": 0, "half from the pool": 5, "all from the pool": 10}  # of ten requests
+HEAD = ("", "request", "ratio", "tracked made", "collections", "reused")
+UNITS = ("", "us", "", "", "", "")
 
 SOURCE = """
 import gc, json, sys, time
@@ -54,49 +61,44 @@ print(json.dumps(dict(took=took, made=made[0], pool=pool.stats(),
 """
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--results", required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=300_000)
-    args = parser.parse_args()
+def one(way, args):
     python = os.environ.get("PYTHON", sys.executable)
-    env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(args.build, ".libs"),
-               PYTHONPATH=os.path.join(os.path.abspath(args.build), "client", "python", "stage"))
-    ways = {"made anew": 0, "half from the pool": 5, "all from the pool": 10}
-    runs = {way: [] for way in ways}
-    for _ in range(args.rounds):
-        for way, share in ways.items():
-            source = SOURCE.format(share=share, requests=args.requests)
-            done = subprocess.run([python, "-c", source], env=env, check=True, capture_output=True,
-                                  text=True)
-            runs[way].append(json.loads(done.stdout))
-    print(f"{args.requests:,} requests beside 200,000 live objects; medians of {args.rounds} rounds\n")
-    print(f"{'':20}{'us/request':>11}{'ratio':>7}{'tracked made':>14}{'collections':>16}{'reused':>8}")
-    figures, failed = {}, []
-    for way in ways:
-        took = statistics.median(r["took"] for r in runs[way])
-        made = statistics.median(r["made"] for r in runs[way])
-        last = runs[way][-1]
-        figures[way] = dict(took_s=took, tracked_made=made, collections=last["collections"],
-                            collected=last["collected"], pool=last["pool"])
-        base = figures["made anew"]
-        total = last["pool"]["made"] + last["pool"]["reused"]
-        reused = last["pool"]["reused"] / args.requests
-        print(f"{way:20}{took / args.requests * 1e6:>11.2f}{took / base['took_s']:>7.2f}{made:>14,.0f}"
-              f"{'/'.join(map(str, last['collections'])):>16}{reused:>8.0%}")
-        if took > base["took_s"] * 1.02:
-            failed.append(f"{way}: takes {took / base['took_s']:.2f} times as long")
-        if made > base["tracked_made"] * (1 - reused) + 0.01 * base["tracked_made"]:
-            failed.append(f"{way}: {made:,.0f} tracked objects, {reused:.0%} reused of {total:,}")
-    os.makedirs(args.results, exist_ok=True)
-    with open(os.path.join(args.results, "pool.json"), "w", encoding="utf-8") as file:
-        json.dump({"requests": args.requests, "figures": figures, "failed": failed}, file, indent=1)
-    for line in failed:
-        print("not reached:", line)
-    return bool(failed)
+    source = SOURCE.format(share=WAYS[way], requests=args.requests)
+    done = subprocess.run([python, "-c", source], env=bench.environment(args), check=True,
+                          capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def figures_of(measured):
+    last = measured[-1]
+    middle = bench.medians(measured, ("took", "made"))
+    return {"took_s": middle["took"], "tracked_made": middle["made"],
+            "collections": last["collections"], "collected": last["collected"], "pool": last["pool"]}
+
+
+def main():
+    parser = bench.arguments("pool", __doc__, rounds=5)
+    parser.add_argument("--requests", type=int, default=300_000)
+    args = bench.prepare(parser.parse_args())
+    rounds = bench.interleaved(args, WAYS, lambda way, where, progress: one(way, args))
+    figures = {way: figures_of(measured) for way, measured in rounds.items()}
+    base, rows, found = figures["made anew"], [], []
+    for way, own in figures.items():
+        reused = own["pool"]["reused"] / args.requests
+        rows.append([way, f"{own['took_s'] / args.requests * 1e6:.2f}",
+                     f"{own['took_s'] / base['took_s']:.2f}", f"{own['tracked_made']:,.0f}",
+                     "/".join(map(str, own["collections"])), f"{reused:.0%}"])
+        if own is not base:
+            found += [
+                bench.ratio(f"time, {way} / made anew", own["took_s"], base["took_s"], 1.02),
+                bench.ratio(f"tracked objects, {way} / made anew", own["tracked_made"],
+                            base["tracked_made"], 1.01 - reused)]
+    title = f"{args.requests:,} requests beside 200,000 live objects; medians of {args.rounds} rounds"
+    return bench.finish(
+        args, bench.text(title, bench.table(HEAD, UNITS, rows), bench.verdict(found)),
+        {"requests": args.requests, "figures": figures, **bench.judged(found),
+         "failed": [check["name"] for check in found if not check["pass"]]})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    bench.run("pool", main)

@@ -8,12 +8,18 @@ pympler look at untracked ones too, so they are held against untracked=True. gup
 from where this interpreter finds them; those it does not find are named, and no row is made up.
 """
 
-import argparse
 import json
 import os
-import statistics
+import pathlib
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import bench  # noqa: E402
+
+HEAD = ("", "objects", "took", "pause", "times", "same counts")
+UNITS = ("", "", "ms", "ms", "", "")
 
 # What the interpreter under test runs: it prints one JSON object.
 WORLD = """
@@ -117,55 +123,50 @@ def differing(mine, others, names):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--results", required=True)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--objects", type=int, default=1_000_000)
-    args = parser.parse_args()
-    python = os.environ.get("PYTHON", sys.executable)
-    env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(args.build, ".libs"))
-    stage = os.path.join(os.path.abspath(args.build), "client", "python", "stage")
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [stage, env.get("PYTHONPATH")]))
+def wrong_of(tool, base, runs):
+    """The types of which this tool counted others than rtgc, in words."""
+    # In the same process, where the tool brings modules of its own along.
+    mine = runs[tool][-1]["mine"] or runs[base][-1]["counts"]
+    compared = TRACKED if base == "tracked" else COMPARED
+    return differing(mine, runs[tool][-1]["counts"],
+                     [name for name in compared if name not in NOT_COMPARED.get(tool, ())])
 
+
+def main():
+    parser = bench.arguments("summary", __doc__, rounds=3)
+    parser.add_argument("--objects", type=int, default=1_000_000)
+    args = bench.prepare(parser.parse_args())
+    python, env = os.environ.get("PYTHON", sys.executable), bench.environment(args)
     tools = [tool for tool in TOOLS if present(python, env, tool)]
-    runs = {tool: [] for tool in tools}
-    for _ in range(args.rounds):
-        for tool in tools:
-            runs[tool].append(run(python, env, tool, args.objects))
-    took = {tool: statistics.median(r["took"] for r in runs[tool]) for tool in tools}
-    pause = {tool: statistics.median(r["pause"] for r in runs[tool]) for tool in tools}
-    print(f"{args.objects:,} tracked objects, as many untracked; medians of {args.rounds} rounds\n")
-    print(f"{'':24}{'objects':>12}{'took ms':>10}{'pause ms':>10}{'times':>8}  same counts")
-    failed = []
+    runs = bench.interleaved(
+        args, tools, lambda tool, where, progress: run(python, env, tool, args.objects))
+    middle = {tool: bench.medians(measured, ("took", "pause")) for tool, measured in runs.items()}
+    rows, found, remarks = [], [], []
     for tool in tools:
-        counts = runs[tool][-1]["counts"]
         base = "tracked" if tool in ("tracked", "gc module") else "rtgc"
-        # In the same process, where the tool brings modules of its own along.
-        mine = runs[tool][-1]["mine"] or runs[base][-1]["counts"]
-        compared = TRACKED if base == "tracked" else COMPARED
-        compared = [name for name in compared if name not in NOT_COMPARED.get(tool, ())]
-        wrong = differing(mine, counts, compared)
+        took, pause = middle[tool]["took"], middle[tool]["pause"]
+        times = took / middle[base]["took"]
         name = {"tracked": "rtgc", "rtgc": "rtgc, untracked=True"}.get(tool, tool)
-        print(f"{name:24}{sum(n for n, _ in counts.values()):>12,}{took[tool] * 1e3:>10.1f}"
-              f"{pause[tool] * 1e3:>10.1f}{took[tool] / took[base]:>8.1f}  "
-              f"{'no: ' + '; '.join(wrong) if wrong else 'yes'}")
-        if wrong:
-            failed.append(f"{name}: {'; '.join(wrong)}")
-        if tool in MODULES and took[tool] < SPEEDUP * took[base]:
-            failed.append(f"{name} takes only {took[tool] / took[base]:.1f} times as long")
-    for tool in MODULES:
-        if tool not in tools:
-            print(f"{tool:24}is not there: put it on PYTHONPATH to have it compared")
-    os.makedirs(args.results, exist_ok=True)
-    with open(os.path.join(args.results, "summary.json"), "w", encoding="utf-8") as file:
-        json.dump({"objects": args.objects, "took_s": took, "pause_s": pause, "failed": failed,
-                   "counts": {t: runs[t][-1]["counts"] for t in tools}}, file, indent=1)
-    for line in failed:
-        print("not reached:", line)
-    return bool(failed)
+        wrong = wrong_of(tool, base, runs)
+        rows.append([name, f"{sum(n for n, _ in runs[tool][-1]['counts'].values()):,}",
+                     f"{took * 1e3:.1f}", f"{pause * 1e3:.1f}", f"{times:.1f}",
+                     "no" if wrong else "yes"])
+        remarks += [f"{name} counts otherwise: {one}" for one in wrong]
+        if tool != base:
+            found.append(bench.check(f"types with other counts, {name}", len(wrong), "at most", 0))
+        if tool in MODULES:
+            found.append(bench.check(f"time, {name} / rtgc", times, "at least", SPEEDUP))
+    remarks += [f"{tool} is not there: put it on PYTHONPATH to have it compared"
+                for tool in MODULES if tool not in tools]
+    title = f"{args.objects:,} tracked objects, as many untracked; medians of {args.rounds} rounds"
+    return bench.finish(
+        args, bench.text(title, bench.table(HEAD, UNITS, rows), bench.verdict(found),
+                         "\n".join(remarks)),
+        {"objects": args.objects, "took_s": {tool: middle[tool]["took"] for tool in tools},
+         "pause_s": {tool: middle[tool]["pause"] for tool in tools}, **bench.judged(found),
+         "failed": [check["name"] for check in found if not check["pass"]],
+         "counts": {tool: runs[tool][-1]["counts"] for tool in tools}})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    bench.run("summary", main)

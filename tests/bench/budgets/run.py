@@ -11,23 +11,19 @@ room used is the peak of its memory beyond what lives; swing is the largest budg
 the run, divided by its smallest, of the heap where that is most.
 """
 
-import argparse
 import json
-import os
 import pathlib
-import platform
 import select
-import shutil
 import statistics
 import subprocess
 import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-TESTS = HERE.parent.parent
-sys.path[:0] = [str(TESTS), str(HERE.parent / "demo")]
+sys.path.insert(0, str(HERE.parent))
 
-from processes import Failure  # noqa: E402
+import bench  # noqa: E402
+from bench import Failure  # noqa: E402
 
 RUNS = ("default", "equal", "proportional", "root")
 SERVICES = {  # objects that live, objects of garbage a second
@@ -39,8 +35,7 @@ SERVICES = {  # objects that live, objects of garbage a second
 MB = 1 << 20
 PATIENCE = 120  # seconds until something that never comes is called missing
 LOOK = 0.1  # seconds between looks at the budgets
-COLUMNS = (("run", 14), ("GC time", 9), ("pauses", 9), ("collections", 13), ("room used", 11), ("live", 7),
-           ("forced", 8), ("over limit", 12), ("swing", 7))
+HEAD = ("run", "GC time", "pauses", "collections", "room used", "live", "forced", "over limit", "swing")
 UNITS = ("", "s", "s", "", "MB", "MB", "", "", "")
 KEYS = ("cpu_s", "wall_s", "collections", "room_mb", "live_mb", "forced", "over_limit", "swing")
 
@@ -55,7 +50,7 @@ class App:
             self.popen = subprocess.Popen(
                 [sys.executable, *launcher, str(HERE / "app.py"), *map(str, SERVICES[service]),
                  str(args.warm_up), str(args.work)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **env})
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env)
 
     def told(self, look=lambda: None):
         """The next object it says; look() is called ten times a second meanwhile."""
@@ -139,12 +134,10 @@ def run_apps(args, where, env, launcher, budgets=None):
 
 
 def measure(run, args, where, live):
-    env = {"PYTHONDONTWRITEBYTECODE": "1", "RTGC_COLLECTOR": "window",
-           "PYTHONPATH": str(args.build.resolve() / "client/python/stage"),
-           "LD_LIBRARY_PATH": str(args.build.resolve() / ".libs")}
+    env = bench.environment(args, RTGC_COLLECTOR="window")
     if run == "default":
         return run_apps(args, where, env, ())
-    import harness  # of a build folder that main() has named
+    import harness  # of the build folder that bench.prepare() has named
 
     config = config_of(run, live, args.room * sum(live.values()))
     with harness.Daemon(config=config) as daemon:
@@ -156,28 +149,13 @@ def measure(run, args, where, live):
 # ---- What is made of it ----------------------------------------------------------------------
 
 
-def median(rounds):
-    return {key: None if rounds[0][key] is None else statistics.median(one[key] for one in rounds) for key in KEYS}
-
-
 def table(runs):
-    def row(cells):
-        return "".join(str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
-                       for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS))).rstrip()
-
-    def text(key, value):
-        return "-" if value is None else f"{value:.2f}" if key in ("cpu_s", "wall_s", "swing") else f"{value:.0f}"
-
-    lines = [row(name for name, _ in COLUMNS), row(UNITS)]
-    lines.append("-" * max(map(len, lines)))
-    lines += [row([name, *(text(key, figures[key]) for key in KEYS)]) for name, figures in runs.items()]
-    return "\n".join(lines)
+    digits = {"cpu_s": 2, "wall_s": 2, "swing": 2}
+    return bench.table(HEAD, UNITS, [
+        [name, *(bench.number(figures[key], digits.get(key, 0)) for key in KEYS)] for name, figures in runs.items()])
 
 
 def checks(runs, rounds):
-    def check(name, value, limit, passed):
-        return {"name": name, "value": round(value, 4), "limit": limit, "pass": passed}
-
     def ratio(other, key):
         return statistics.median(a[key] / b[key] for a, b in zip(rounds["root"], rounds[other]))
 
@@ -185,32 +163,14 @@ def checks(runs, rounds):
     total = ((runs["root"]["room_mb"] + runs["root"]["live_mb"]) /
              (runs["equal"]["room_mb"] + runs["equal"]["live_mb"]))
     return [
-        check("total GC time, square root / equal, at most", equal, 0.90, equal <= 0.90),
-        check("total GC time, square root / proportional, at most", proportional, 1.0, proportional <= 1.0),
-        check("total memory, square root / equal, at most", total, 1.05, total <= 1.05),
+        bench.check("total GC time, square root / equal", equal, "at most", 0.90),
+        bench.check("total GC time, square root / proportional", proportional, "at most", 1.0),
+        bench.check("total memory, square root / equal", total, "at most", 1.05),
     ]
 
 
-def all_rounds(args, directory):
-    """Interleaved, so that an unrest of the machine meets all runs alike."""
-    rounds, live = {run: [] for run in RUNS}, None
-    for number in range(args.rounds):
-        for run in RUNS:
-            print(f"round {number + 1} of {args.rounds}: {run}", file=sys.stderr, flush=True)
-            where = directory / "runs" / f"{run}-{number + 1}"
-            where.mkdir(parents=True)
-            rounds[run].append(measure(run, args, where, live))
-            live = live or rounds["default"][0]["live_bytes"]
-    return rounds
-
-
 def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, required=True, help="the build folder")
-    parser.add_argument("--results", type=pathlib.Path, required=True, help="where they go")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--strict", action="store_true", help="status 1 when a goal is missed")
+    parser = bench.arguments("budgets", __doc__, strict=True)
     parser.add_argument("--room", type=float, default=0.25, help="of what lives")
     parser.add_argument("--warm-up", type=float, default=6, help="seconds")
     parser.add_argument("--work", type=float, default=10, help="seconds")
@@ -218,32 +178,24 @@ def arguments():
 
 
 def main():
-    args = arguments()
-    os.environ["RTGC_SRCDIR"] = str(TESTS.parent)
-    os.environ["RTGC_BUILDDIR"] = str(args.build.resolve())
-    directory = args.results.resolve()
-    shutil.rmtree(directory / "runs", ignore_errors=True)
-    rounds = all_rounds(args, directory)
-    runs = {run: median(measured) for run, measured in rounds.items()}
+    args = bench.prepare(arguments())
+    live = {}
+
+    def one(run, where, progress):
+        measured = measure(run, args, where, live)
+        live.update(live or measured["live_bytes"])  # the first run is without a daemon
+        return measured
+
+    rounds = bench.interleaved(args, RUNS, one)
+    runs = {run: bench.medians(measured, KEYS) for run, measured in rounds.items()}
     found = checks(runs, rounds)
-    goals = "\n".join(f"{'ok    ' if check['pass'] else 'MISSED'}  {check['name']} {check['limit']:g}: "
-                      f"{check['value']:g}" for check in found)
-    print(table(runs) + "\n\n" + goals)
-    (directory / "table.txt").write_text(table(runs) + "\n\n" + goals + "\n")
-    result = {
-        "runs": runs, "checks": found, "passed": all(check["pass"] for check in found),
+    return bench.finish(args, bench.text(table(runs), bench.verdict(found)), {
+        "runs": runs, **bench.judged(found),
         "rounds": [{run: rounds[run][i] for run in RUNS} for i in range(args.rounds)],
         "parameters": {"room": args.room, "warm_up_s": args.warm_up, "work_s": args.work, "services": SERVICES},
-        "machine": {"cpus": len(os.sched_getaffinity(0)), "kernel": platform.release(),
-                    "python": platform.python_version(), "load_average": os.getloadavg()},
-    }
-    (directory / "budgets.json").write_text(json.dumps(result, indent=2) + "\n")
-    print("\nWritten:", *(directory / name for name in ("budgets.json", "table.txt")), sep="\n  ")
-    return 1 if args.strict and not result["passed"] else 0
+        "machine": bench.machine(),
+    })
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"budgets: {failure}")
+    bench.run("budgets", main)

@@ -8,6 +8,7 @@ knows its product), and are kept in a cache that drops what was not used for lon
 
 import argparse
 import collections
+import gc
 import json
 import random
 import socket
@@ -129,16 +130,36 @@ class Shop:
                                   "misses": self.cache.misses})
 
 
+def collect_every(requests):
+    """What one does by hand: no collection but after so many requests, once the answer is out."""
+    served = 0
+
+    @web.middleware
+    async def middleware(request, handler):
+        nonlocal served
+        response = await handler(request)
+        served += 1
+        if served % requests == 0:
+            await response.prepare(request)
+            await response.write_eof()
+            gc.collect()
+        return response
+
+    gc.disable()
+    return middleware
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080, help="0: any free one")
     parser.add_argument("--products", type=int, default=34_000, help="in the store")
     parser.add_argument("--cached", type=int, default=17_000, help="of them in memory")
+    parser.add_argument("--collect-every", type=int, metavar="REQUESTS", help="by hand")
     args = parser.parse_args()
 
     shop = Shop(args.products, args.cached)
-    app = web.Application()
+    app = web.Application(middlewares=[collect_every(args.collect_every)] if args.collect_every else [])
     app.add_routes([web.get("/page/{number:[0-9]+}", shop.page), web.get("/health", shop.health)])
     listener = socket.create_server((args.host, args.port))
     address = "http://%s:%d" % listener.getsockname()[:2]

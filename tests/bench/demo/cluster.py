@@ -25,6 +25,7 @@ BACKEND = "shop"
 MAX_CONCURRENT = 1
 START_TIMEOUT = 120
 RUNS = ("default", "off", "freeze", "rtgcd")
+MORE_RUNS = ("by-hand", "snapshots")
 
 HAPROXY_CONFIG = """\
 global
@@ -53,6 +54,8 @@ MaxConcurrent={max_concurrent}
 [Service:{backend}]
 Policy=stagger
 MaxConcurrent={max_concurrent}
+{drain}"""
+DRAIN = """\
 Drain=haproxy:{admin}:{backend}/%h
 Lead=500ms
 """
@@ -69,6 +72,7 @@ class Options:
     seconds: float = 30
     seed: int = 1
     timeout: float = 10  # of a request
+    collect_every: int = 1000  # requests of a replica, by hand
     python: str = sys.executable
     haproxy: str = dataclasses.field(
         default_factory=lambda: os.environ.get("HAPROXY") or shutil.which(
@@ -113,9 +117,10 @@ class Cluster:
     """One run's processes, from `with` on: up, filled, and reachable through HAProxy."""
 
     def __init__(self, run, options, directory, progress=lambda text: None):
-        if run not in RUNS:
+        if run not in RUNS + MORE_RUNS:
             raise ValueError(f"no such run: {run}")
         self.run = run
+        self.supervised = run in ("rtgcd", "snapshots")
         self.options = options
         self.logs = pathlib.Path(directory)
         self.records = self.logs / "records"
@@ -133,7 +138,7 @@ class Cluster:
             self.control = os.path.join(self.private, "control.sock")
             self.stack = stack
             self.start_haproxy()
-            if self.run == "rtgcd":
+            if self.supervised:
                 self.start_daemon()
             self.start_replicas()
             self.stack = stack.pop_all()
@@ -181,8 +186,10 @@ class Cluster:
 
     def start_daemon(self):
         config = pathlib.Path(self.private, "rtgcd.conf")
+        # Nothing is drained for a snapshot: the replica goes on serving.
+        drain = DRAIN.format(admin=self.admin, backend=BACKEND) if self.run == "rtgcd" else ""
         config.write_text(RTGCD_CONFIG.format(max_concurrent=MAX_CONCURRENT, backend=BACKEND,
-                                              admin=self.admin))
+                                              drain=drain))
         self.daemon_argv = [
             self.options.build / "rtgcd", "--foreground", "--config", config,
             "--socket", self.runtime, "--control", self.control]
@@ -219,10 +226,13 @@ class Cluster:
         path = [str(RECORDER)]
         env = {"RECORD_DIR": str(self.records), "PYTHONHASHSEED": "0",
                "GC_POLICY": self.run if self.run in ("off", "freeze") else "default"}
-        if self.run == "rtgcd":
+        if self.run == "by-hand":
+            app += ["--collect-every", self.options.collect_every]
+        if self.supervised:
             app = ["-m", "rtgc", "--service", BACKEND, "--heap", name, *app]
             path.append(str(self.options.build / "client" / "python" / "stage"))
             env["RTGC_SOCKET"] = self.runtime
+            env["RTGC_COLLECTOR"] = "snapshot" if self.run == "snapshots" else "window"
         if "PYTHONPATH" in os.environ:
             path.append(os.environ["PYTHONPATH"])
         env["PYTHONPATH"] = os.pathsep.join(path)
@@ -240,7 +250,7 @@ class Cluster:
                 replica.signal(signal.SIGUSR1)
             for replica in self.replicas.values():
                 replica.wait_line("frozen", START_TIMEOUT)
-        if self.run == "rtgcd":
+        if self.supervised:
             self.wait_supervised()
         for name, address in addresses.items():
             self.add_server(name, address)

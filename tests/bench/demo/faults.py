@@ -10,18 +10,18 @@ are used again. Shown: no request fails, no server stays drained, memory stays b
 coordination is back soon.
 """
 
-import argparse
-import json
 import pathlib
-import shutil
 import signal
 import sys
 import time
 
-import check_pauses
-from cluster import MAX_CONCURRENT, Cluster, Options, RssSampler
-from processes import Failure, wait_until
-from run import Progress
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import bench  # noqa: E402
+import check_pauses  # noqa: E402
+from bench import Failure  # noqa: E402
+from cluster import MAX_CONCURRENT, Cluster, Options, RssSampler  # noqa: E402
+from processes import wait_until  # noqa: E402
 
 LOAD_SECONDS = 900  # longer than any scenario: it is told to stop
 EVENT_TIMEOUT = 120
@@ -192,61 +192,33 @@ class Scenario:
 
 
 def scenario(name, options, directory, progress):
-    directory = pathlib.Path(directory)
-    directory.mkdir(parents=True)
     with Cluster("rtgcd", options, directory, progress) as cluster:
         return Scenario(name, cluster, progress).run()
 
 
-def missed(result):
-    return [f"{what}: {result[key]:g} (at most {limit:g})" for what, key, limit in GOALS
-            if result[key] > limit]
+def checks(result):
+    return [bench.check(what, result[key], "at most", limit) for what, key, limit in GOALS]
 
 
-def table(results):
-    width = max(len(what) for what, _, _ in GOALS)
-    lines = []
-    for name, result in results.items():
-        lines.append(f"{name}  ({result['requests']} requests, slowest {result['max_ms']:.0f} ms, "
-                     f"servers open again after {result['undrained_s']:.2f} s, "
-                     f"{result['own_collections']} collections by CPython's own policy)")
-        lines += [f"  {'ok    ' if result[key] <= limit else 'MISSED'}  {what:{width}}  "
-                  f"{result[key]:>8.3g}  (goal: at most {limit:g})" for what, key, limit in GOALS]
-    return "\n".join(lines)
+def described(name, result):
+    return (f"{name}  ({result['requests']} requests, slowest {result['max_ms']:.0f} ms, "
+            f"servers open again after {result['undrained_s']:.2f} s, "
+            f"{result['own_collections']} collections by CPython's own policy)\n"
+            + bench.verdict(checks(result)))
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, required=True, help="the build folder")
-    parser.add_argument("--results", type=pathlib.Path, required=True, help="where they go")
+    parser = bench.arguments("faults", __doc__, rounds=None)
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
-    args = parser.parse_args()
-    options = Options(args.build.resolve())
-    directory = args.results.resolve()
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "faults.json").unlink(missing_ok=True)
-    shutil.rmtree(directory / "scenarios", ignore_errors=True)
-    progress = Progress(len(args.scenarios))
-    results = {}
-    try:
-        for name in args.scenarios:
-            progress.begin(name)
-            where = directory / "scenarios" / name.replace(", a server ", "-")
-            results[name] = scenario(name, options, where, progress)
-    finally:
-        progress.end()
-    (directory / "faults.json").write_text(json.dumps(results, indent=2) + "\n")
-    print(table(results))
-    return 1 if any(missed(result) for result in results.values()) else 0
+    args = bench.prepare(parser.parse_args())
+    options = Options(args.build)
+    rounds = bench.interleaved(
+        args, args.scenarios, lambda name, where, progress: scenario(name, options, where, progress))
+    results = {name: measured[0] for name, measured in rounds.items()}
+    found = [check for result in results.values() for check in checks(result)]
+    text = bench.text(*(described(name, result) for name, result in results.items()))
+    return bench.finish(args, text, {**results, "passed": bench.judged(found)["passed"]})
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"faults: {failure}")
-    except KeyboardInterrupt:
-        print("faults: interrupted", file=sys.stderr)
-        sys.exit(130)
+    bench.run("faults", main)

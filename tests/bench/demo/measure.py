@@ -36,8 +36,9 @@ def look(cluster):
         return None
     begin_ns = time.monotonic_ns()
     status = cluster.call("GetStatus")
-    majors = sum(heap["collections"]["major"] for heap in cluster.heaps())
-    return {"begin_ns": begin_ns, "status": status, "majors": majors,
+    majors, snapshots = (sum(heap["collections"][kind] for heap in cluster.heaps())
+                         for kind in ("major", "snapshot"))
+    return {"begin_ns": begin_ns, "status": status, "majors": majors, "snapshots": snapshots,
             "end_ns": time.monotonic_ns()}
 
 
@@ -51,6 +52,7 @@ def compare(before, warm, after, pauses):
     counted = after["majors"] - before["majors"]
     return {"collections_counted": counted, "collections_recorded": [len(least), len(most)],
             "counts_agree": len(least) <= counted <= len(most),
+            "snapshots": after["snapshots"] - before["snapshots"],
             "status_warm": warm["status"], "status_after": after["status"]}
 
 

@@ -6,28 +6,25 @@ make bench BENCH=gunicorn: three interleaved rounds, medians, held against the g
 gunicorn.json, in bench-results/gunicorn/.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import json
 import os
 import pathlib
-import shutil
-import signal
 import statistics
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 DEMO = HERE.parent / "demo"
-sys.path.insert(0, str(DEMO))
+sys.path.insert(0, str(HERE.parent))
 
+import bench  # noqa: E402
 import check_pauses  # noqa: E402
 import control  # noqa: E402
-import progress as lines  # noqa: E402
 import report  # noqa: E402
 from cluster import RUNS, START_TIMEOUT, RssSampler  # noqa: E402
-from processes import Failure, Process, wait_until  # noqa: E402
+from processes import Process, wait_until  # noqa: E402
 
 CONFIG = """\
 [Daemon]
@@ -171,7 +168,7 @@ class Gunicorn:
         return self.spawn("load", [
             options.build / "tests" / "bench" / "rtgc-load", "--rate", options.rate,
             "--warmup", options.warmup, "--seconds", options.seconds, "--keys", options.products,
-            "--seed", options.seed, f"http://127.0.0.1:{self.port}/page/%k"])
+            "--seed", options.seed, "--series", self.logs / "requests.csv", f"http://127.0.0.1:{self.port}/page/%k"])
 
 
 def figures_of(load, before, after, rss, pss, recorded):
@@ -190,7 +187,6 @@ def figures_of(load, before, after, rss, pss, recorded):
 
 
 def measure(run, options, directory, progress):
-    progress("starting")
     with Gunicorn(run, options, directory) as server:
         before = server.status() if run == "rtgcd" else None
         progress("load")
@@ -214,16 +210,16 @@ def checks(runs, rounds):
     found = []
     ours, default, off = (runs.get(name) for name in ("rtgcd", "default", "off"))
     if ours and off:
-        found.append(report._ratio("p99.9, rtgcd / off", ours["p999_ms"], off["p999_ms"], 1.5))
+        found.append(bench.ratio("p99.9, rtgcd / off", ours["p999_ms"], off["p999_ms"], 1.5))
     if ours and default:
-        found.append(report._ratio("RSS at the end, rtgcd / default", ours["rss_end_bytes"],
-                                   default["rss_end_bytes"], 1.10))
+        found.append(bench.ratio("RSS at the end, rtgcd / default", ours["rss_end_bytes"],
+                                 default["rss_end_bytes"], 1.10))
     if ours:
-        found.append(report._at_most("forced, rtgcd", ours["forced"], 0))
+        found.append(bench.check("forced, rtgcd", ours["forced"], "at most", 0))
         idle = sum(not one.windows for one in rounds["rtgcd"])
-        found.append(report._at_most("rounds without a window, rtgcd", idle, 0))
+        found.append(bench.check("rounds without a window, rtgcd", idle, "at most", 0))
     failed = sum(one.load["errors"] for measured in rounds.values() for one in measured)
-    found.append(report._at_most("failed requests, all runs", failed, 0))
+    found.append(bench.check("failed requests, all runs", failed, "at most", 0))
     return found
 
 
@@ -233,56 +229,33 @@ def pss_line(runs):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=pathlib.Path, required=True, help="where they go")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = bench.arguments("gunicorn", __doc__, rounds=3)
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS)
-    for field in dataclasses.fields(Options):
-        required = field.default is dataclasses.MISSING
+    for field in dataclasses.fields(Options)[1:]:
         parser.add_argument("--" + field.name.replace("_", "-"), type=field.type,
-                            required=required, default=None if required else field.default)
+                            default=field.default)
     return parser.parse_args()
 
 
 def main():
-    args = arguments()
+    args = bench.prepare(arguments())
     options = Options(**{field.name: getattr(args, field.name)
                          for field in dataclasses.fields(Options)})
-    options.build = options.build.resolve()
-    directory = args.results.resolve()
-    shutil.rmtree(directory / "runs", ignore_errors=True)
-    rounds = {run: [] for run in args.runs}
-    progress = lines.Progress(args.rounds * len(args.runs))
-    try:
-        for number in range(args.rounds):
-            for run in args.runs:
-                progress.begin(f"round {number + 1}, {run}")
-                rounds[run].append(measure(run, options,
-                                           directory / "runs" / f"{run}-{number + 1}", progress))
-    finally:
-        progress.end()
+    rounds = bench.interleaved(
+        args, args.runs, lambda run, where, progress: measure(run, options, where, progress))
     runs = {run: {**report.median([one.figures for one in measured]),
                   "pss_bytes": statistics.median(one.figures["pss_bytes"] for one in measured)}
             for run, measured in rounds.items()}
     found = checks(runs, rounds)
-    print("\n\n".join([report.table(runs), report.checks_table(found),
-                       pss_line(runs) + "\n" + report.noise(rounds)]))
-    document = {
-        "runs": runs, "checks": found, "passed": all(check["pass"] for check in found),
+    text = bench.text(report.table(runs), bench.verdict(found),
+                      pss_line(runs) + "\n" + report.noise(rounds))
+    return bench.finish(args, text, {
+        "runs": runs, **bench.judged(found),
         "rounds": {run: [dataclasses.asdict(one) for one in measured]
                    for run, measured in rounds.items()},
         "parameters": {**dataclasses.asdict(options), "build": None},
-    }
-    (directory / "gunicorn.json").write_text(json.dumps(document, indent=2) + "\n")
-    print("\nWritten:", directory / "gunicorn.json")
-    return 0 if document["passed"] else 1
+    })
 
 
 if __name__ == "__main__":
-    # An end by SIGTERM takes the same way as one by Ctrl-C: through all clean-up.
-    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"bench gunicorn: {failure}")
+    bench.run("gunicorn", main)

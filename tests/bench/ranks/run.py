@@ -8,33 +8,27 @@ pauses and of its steps; it is slow when it took the job more than twice as long
 of the ranks is the same in both runs; under rtgcd it is started by python3 -m rtgc.
 """
 
-import argparse
 import bisect
 import dataclasses
-import json
-import os
 import pathlib
-import platform
-import shutil
 import statistics
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-TESTS = HERE.parent.parent
-sys.path[:0] = [str(TESTS), str(HERE.parent / "demo")]
+sys.path.insert(0, str(HERE.parent))
 
+import bench  # noqa: E402
 import check_pauses  # noqa: E402
+from bench import Failure  # noqa: E402
 from hub import Hub  # noqa: E402
-from processes import Failure, Process, wait_until  # noqa: E402
+from processes import Process, wait_until  # noqa: E402
 
 RUNS = ("default", "together")
 RECORDER = HERE.parent / "demo" / "recorder"
 CONFIG = "[Service:ranks]\nPolicy=together\n"
 STEPS_NOT_COUNTED = 20  # until all have started to work
-COLUMNS = (
-    ("run", 10), ("steps", 7), ("hit", 6), ("slow", 6), ("lost", 8), ("total", 8), ("step p50", 10), ("p99", 8), ("max", 8),
-    ("collections", 13), ("longest", 9), ("dropped out", 13), ("forced", 8), ("over limit", 12),
-)
+HEAD = ("run", "steps", "hit", "slow", "lost", "total", "step p50", "p99", "max", "collections", "longest",
+        "dropped out", "forced", "over limit")
 UNITS = ("", "", "", "", "s", "s", "ms", "ms", "ms", "", "ms", "", "", "")
 COUNTS = ("dropped_out", "forced", "over_limit")
 KEYS = ("steps", "hit", "slow", "lost_s", "total_s", "step_p50_ms", "step_p99_ms", "step_max_ms", "collections",
@@ -116,7 +110,7 @@ def run_ranks(args, where, env, launcher, count):
 
 
 def under_rtgcd(args, where, env):
-    import harness  # of a build folder that main() has named
+    import harness  # of the build folder that bench.prepare() has named
 
     with harness.Daemon(config=CONFIG) as daemon:
         ours = daemon.env()
@@ -133,10 +127,7 @@ def under_rtgcd(args, where, env):
 
 
 def measure(run, args, where):
-    build = args.build.resolve()
-    env = {"RECORD_DIR": str(where), "PYTHONDONTWRITEBYTECODE": "1",
-           "PYTHONPATH": os.pathsep.join((str(RECORDER), str(build / "client/python/stage"))),
-           "LD_LIBRARY_PATH": str(build / ".libs")}
+    env = bench.environment(args, RECORDER, RECORD_DIR=str(where))
     if run == "default":
         released, ranks, counts = run_ranks(args, where, env, (), dict)
         counts = dict.fromkeys(COUNTS)
@@ -155,79 +146,42 @@ def measure(run, args, where):
 # ---- What is made of it ----------------------------------------------------------------------
 
 
-def median(rounds):
-    def middle(key):
-        values = [one.figures[key] for one in rounds]
-        if None in values:
-            return None
-        return max(values) if key in ("forced", "over_limit") else statistics.median(values)
-
-    return {key: middle(key) for key in KEYS}
-
-
 def table(runs):
-    def row(cells):
-        return "".join(str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
-                       for i, (cell, (_, width)) in enumerate(zip(cells, COLUMNS))).rstrip()
+    def cell(key, value):
+        digits = 2 if key.endswith("_s") else 1
+        return bench.number(value, digits) if key.endswith(("_s", "_ms")) or value is None else f"{value:g}"
 
-    lines = [row(name for name, _ in COLUMNS), row(UNITS)]
-    lines.append("-" * max(map(len, lines)))
-    for name, figures in runs.items():
-        cells = [f"{figures[key]:.{2 if key.endswith('_s') else 1}f}" if key.endswith(("_s", "_ms"))
-                 else "-" if figures[key] is None else f"{figures[key]:g}" for key in KEYS]
-        lines.append(row([name, *cells]))
-    return "\n".join(lines)
+    return bench.table(HEAD, UNITS, [
+        [name, *(cell(key, figures[key]) for key in KEYS)] for name, figures in runs.items()])
 
 
 def checks(runs, rounds):
-    def check(name, value, limit, passed):
-        return {"name": name, "value": round(value, 4), "limit": limit, "pass": passed}
-
     default, ours = runs["default"], runs["together"]
     fewer = default["hit"] / max(ours["hit"], 1)
     slow = default["slow"] / max(ours["slow"], 1)
     total = ours["total_s"] / default["total_s"]
     least = min(one.figures["collections"] for one in rounds["together"])
     return [
-        check("steps hit, default / together, at least", fewer, 3, fewer >= 3),
-        check("slow steps, default / together, at least", slow, 3, slow >= 3),
-        check("total time, together / default, less than", total, 1, total < 1),
-        check("forced, together, at most", ours["forced"], 0, ours["forced"] == 0),
-        check("full collections in each round, together, at least", least, 1, least >= 1),
+        bench.check("steps hit, default / together", fewer, "at least", 3),
+        bench.check("slow steps, default / together", slow, "at least", 3),
+        bench.check("total time, together / default", total, "less than", 1),
+        bench.check("forced, together", ours["forced"], "at most", 0),
+        bench.check("full collections in each round, together", least, "at least", 1),
     ]
 
 
 def document(args, runs, rounds, found):
     return {
         "runs": runs,
-        "checks": found,
-        "passed": all(check["pass"] for check in found),
+        **bench.judged(found),
         "rounds": [{run: rounds[run][i].figures for run in RUNS} for i in range(args.rounds)],
         "parameters": {key: getattr(args, key) for key in ("ranks", "steps", "samples", "work")},
-        "machine": {"cpus": len(os.sched_getaffinity(0)), "kernel": platform.release(),
-                    "python": platform.python_version(), "load_average": os.getloadavg()},
+        "machine": bench.machine(),
     }
 
 
-def all_rounds(args, directory):
-    """Interleaved, so that an unrest of the machine meets both runs alike."""
-    rounds = {run: [] for run in RUNS}
-    for number in range(args.rounds):
-        for run in RUNS:
-            print(f"round {number + 1} of {args.rounds}: {run}", file=sys.stderr, flush=True)
-            where = directory / "runs" / f"{run}-{number + 1}"
-            where.mkdir(parents=True)
-            rounds[run].append(measure(run, args, where))
-    return rounds
-
-
 def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=pathlib.Path, required=True, help="the build folder")
-    parser.add_argument("--results", type=pathlib.Path, required=True, help="where they go")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--strict", action="store_true", help="status 1 when a goal is missed")
+    parser = bench.arguments("together", __doc__, strict=True)
     parser.add_argument("--ranks", type=int, default=4)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--samples", type=int, default=600_000, help="live objects a rank")
@@ -237,30 +191,17 @@ def arguments():
 
 
 def main():
-    args = arguments()
-    os.environ["RTGC_SRCDIR"] = str(TESTS.parent)
-    os.environ["RTGC_BUILDDIR"] = str(args.build.resolve())
-    directory = args.results.resolve()
-    shutil.rmtree(directory / "runs", ignore_errors=True)
-    rounds = all_rounds(args, directory)
-    runs = {run: median(measured) for run, measured in rounds.items()}
+    args = bench.prepare(arguments(), "timeline.png")
+    rounds = bench.interleaved(args, RUNS, lambda run, where, progress: measure(run, args, where))
+    runs = {run: bench.medians([one.figures for one in measured], KEYS, worst=("forced", "over_limit"))
+            for run, measured in rounds.items()}
     found = checks(runs, rounds)
-    goals = "\n".join(f"{'ok    ' if check['pass'] else 'MISSED'}  {check['name']} {check['limit']:g}: "
-                      f"{check['value']:g}" for check in found)
-    print(table(runs) + "\n\n" + goals)
-    (directory / "table.txt").write_text(table(runs) + "\n\n" + goals + "\n")
-    result = document(args, runs, rounds, found)
-    (directory / "together.json").write_text(json.dumps(result, indent=2) + "\n")
     import timeline  # imports matplotlib, which takes a second
 
-    timeline.draw(rounds["default"][0], rounds["together"][0], directory / "timeline.png")
-    print("\nWritten:", *(directory / name for name in ("together.json", "table.txt", "timeline.png")),
-          sep="\n  ")
-    return 1 if args.strict and not result["passed"] else 0
+    timeline.draw(rounds["default"][0], rounds["together"][0], args.results / "timeline.png")
+    return bench.finish(args, bench.text(table(runs), bench.verdict(found)),
+                        document(args, runs, rounds, found), "timeline.png")
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Failure as failure:
-        sys.exit(f"together: {failure}")
+    bench.run("together", main)

@@ -6,17 +6,23 @@ some of it old. With CPython's own collector, with none, and with snapshots unde
 Prints a table and writes JSON. A miss is a turn whose work ends after the next one was due.
 """
 
-import argparse
 import json
 import os
-import statistics
+import pathlib
 import subprocess
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import bench  # noqa: E402
+
 PERIOD = 0.01
 MODES = ("default", "off", "snapshot")
+COLUMNS = (  # heading, unit, key, digits
+    ("misses/min", "", "misses_per_minute", 0), ("p99.9", "ms", "p999_ms", 1),
+    ("longest", "ms", "longest_ms", 1), ("RSS growth", "MB", "rss_growth_mb", 0),
+    ("fork", "us", "fork_max_us", 0))
 
 
 def loop(mode, objects, seconds):
@@ -75,9 +81,8 @@ def loop(mode, objects, seconds):
     print(json.dumps(said))
 
 
-def measure(build, mode, objects, seconds):
-    sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests"))
-    import harness
+def measure(mode, objects, seconds):
+    import harness  # of the build folder that bench.prepare() has named
 
     with harness.Daemon(config="") as d:
         env = d.env()
@@ -86,43 +91,30 @@ def measure(build, mode, objects, seconds):
         return json.loads(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
 
 
-def table(rows):
-    head = ("collector", "misses/min", "p99.9 ms", "longest ms", "RSS growth MB", "fork ms")
-    lines = [head]
-    for mode in MODES:
-        of = [r for r in rows if r["mode"] == mode]
-
-        def median(key):
-            return statistics.median(r[key] for r in of)
-
-        fork = f"{median('fork_max_us') / 1000:.1f}" if mode == "snapshot" else "-"
-        lines.append((mode, f"{median('misses_per_minute'):.0f}", f"{median('p999_ms'):.1f}",
-                      f"{median('longest_ms'):.1f}", f"{median('rss_growth_mb'):.0f}", fork))
-    for line in lines:
-        print("  ".join(f"{cell:>13}" for cell in line))
+def table(runs):
+    head, units, keys, digits = zip(*COLUMNS)
+    return bench.table(("collector", *head), ("", *units), [
+        [mode, *(bench.number(figures.get(key), places) for key, places in zip(keys, digits))]
+        for mode, figures in runs.items()])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default=".")
-    parser.add_argument("--results", default="bench-results/snapshot")
+    parser = bench.arguments("snapshot", __doc__)
     parser.add_argument("--objects", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--loop")
-    given = parser.parse_args()
-    if given.loop:
-        loop(given.loop, given.objects, given.seconds)
-        return
-    os.environ["RTGC_BUILDDIR"] = os.path.abspath(given.build)
-    os.environ["RTGC_SRCDIR"] = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
-    rows = [measure(given.build, mode, given.objects, given.seconds)
-            for _ in range(given.rounds) for mode in MODES]
-    os.makedirs(given.results, exist_ok=True)
-    with open(os.path.join(given.results, "snapshot.json"), "w", encoding="utf-8") as file:
-        json.dump(rows, file, indent=1)
-    table(rows)
+    args = parser.parse_args()
+    if args.loop:
+        loop(args.loop, args.objects, args.seconds)
+        return 0
+    bench.prepare(args)
+    rounds = bench.interleaved(args, MODES, lambda mode, where, progress: measure(
+        mode, args.objects, args.seconds))
+    runs = {mode: bench.medians(measured, [key for *_, key, _ in COLUMNS if key in measured[0]])
+            for mode, measured in rounds.items()}
+    return bench.finish(args, table(runs), [row for i in range(args.rounds) for row in
+                                            (rounds[mode][i] for mode in MODES)])
 
 
 if __name__ == "__main__":
-    main()
+    bench.run("snapshot", main)

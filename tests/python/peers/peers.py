@@ -10,11 +10,11 @@ reason. One that fails under it is asked twice more, with and without, for some 
 on the clock; a crash is never excused.
 """
 
-import argparse
 import collections
 import fnmatch
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,9 @@ import time
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench"))
+
+import bench  # noqa: E402
 
 ALL = [
     "test_gc", "test_weakref", "test_weakset", "test_finalization", "test_generators",
@@ -227,27 +229,28 @@ def compare(names, folder, show):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--build", required=True, help="the build folder")
-    parser.add_argument("--results", default="peers-results", help="logs and peers.json go here")
+    parser = bench.arguments("peers", __doc__, rounds=None)
+    parser.set_defaults(results=pathlib.Path("peers-results"))
     parser.add_argument("tests", nargs="*", help="default: all of them")
-    options = parser.parse_args()
-    os.environ["RTGC_BUILDDIR"] = os.path.abspath(options.build)
+    args = bench.prepare(parser.parse_args())
     if not installed(os.environ.get("PYTHON", "/usr/bin/python3")):
-        sys.exit("peers: CPython's own tests are missing: Debian has them as libpython3.11-testsuite")
-    results = os.path.abspath(options.results)
-    os.makedirs(results, exist_ok=True)
-    rows, faults = compare(options.tests or ALL, results, lambda text: print(text, flush=True))
-    with open(os.path.join(results, "peers.json"), "w", encoding="utf-8") as file:
-        json.dump(rows, file, indent=1)
-    for fault in faults:
-        print("\n" + fault)
+        raise bench.Failure("CPython's own tests are missing: Debian has them as libpython3.11-testsuite")
+    folder = args.results / "runs"
+    folder.mkdir()
+    said = []
+
+    def show(text):
+        print(text, file=sys.stderr, flush=True)
+        said.append(text)
+
+    rows, faults = compare(args.tests or ALL, folder, show)
     cases = sum(row["cases"] for row in rows)
-    print(f"\n{len(rows)} tests, {cases} cases, {sum(row['window'] for row in rows)} collections in "
-          f"windows, {len(faults)} differences, {sum(len(row['listed']) for row in rows)} listed, "
-          f"{sum(len(row['unsteady']) for row in rows)} unsteady")
-    sys.exit(1 if faults else 0)
+    summary = (f"{len(rows)} tests, {cases} cases, {sum(row['window'] for row in rows)} collections in "
+               f"windows, {len(faults)} differences, {sum(len(row['listed']) for row in rows)} listed, "
+               f"{sum(len(row['unsteady']) for row in rows)} unsteady")
+    status = bench.finish(args, bench.text("\n".join(said), *faults, summary), rows)
+    return 1 if faults else status
 
 
 if __name__ == "__main__":
-    main()
+    bench.run("peers", main)

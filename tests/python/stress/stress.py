@@ -6,7 +6,6 @@ against the plain collector with the same seeds: the same must be freed.
     python3 tests/python/stress/stress.py --build . [--operations N] [--seeds N] [--results DIR]
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -14,13 +13,12 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.dirname(HERE)]
+sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench")]
+import bench
 
+NAMES = ("seed", "collector", "operations", "seconds", "full", "collections_in_window", "forced",
+         "uncoordinated", "snapshots", "freed")
 LIMIT = 3600  # seconds, for a program that hangs
-
-
-class Failed(Exception):
-    pass
 
 
 def run(env, seed, operations, collector=None):
@@ -32,7 +30,7 @@ def run(env, seed, operations, collector=None):
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=LIMIT)
     if done.returncode or done.stderr:
-        raise Failed(f"seed {seed}, {collector or 'plain'}: ended with {done.returncode}\n"
+        raise bench.Failure(f"seed {seed}, {collector or 'plain'}: ended with {done.returncode}\n"
                      f"{done.stderr[-4000:]}")
     *checkpoints, last = [json.loads(text) for text in done.stdout.splitlines()]
     return checkpoints, last
@@ -52,7 +50,7 @@ def difference(plain, ours):
 
 def compare(daemon, seed, operations, which):
     """One seed with the plain collector and with each of ours. Returns the rows of a table;
-    raises Failed."""
+    raises bench.Failure."""
     from program import environment
 
     plain, last = run(environment(daemon.env()), seed, operations)
@@ -62,7 +60,7 @@ def compare(daemon, seed, operations, which):
         ours, last = run(environment(daemon.env()), seed, operations, collector)
         found = difference(plain, ours)
         if found:
-            raise Failed(f"seed {seed}, {collector}: {found}")
+            raise bench.Failure(f"seed {seed}, {collector}: {found}")
         status = last["status"]
         row = {"seed": seed, "collector": collector, "operations": operations,
                "full": last["full"], "seconds": round(last["seconds"], 2)}
@@ -75,42 +73,27 @@ def compare(daemon, seed, operations, which):
     return rows
 
 
-def line(row):
-    return "".join(f"{row.get(key, ''):>{width}}" for key, width in
-                   (("seed", 12), ("collector", 10), ("operations", 11), ("seconds", 9),
-                    ("full", 7), ("collections_in_window", 22), ("forced", 8), ("uncoordinated", 14),
-                    ("snapshots", 10), ("freed", 9)))
+def table(rows):
+    return bench.table(NAMES, (), [[row.get(name, "") for name in NAMES] for row in rows])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("--build", required=True, help="the build folder")
-    parser.add_argument("--results", default="bench-results/stress", help="stress.json goes here")
+    parser = bench.arguments("stress", __doc__, rounds=None)
     parser.add_argument("--operations", type=int, default=1_000_000)
     parser.add_argument("--seeds", type=int, default=3)
-    options = parser.parse_args()
-    os.environ["RTGC_BUILDDIR"] = os.path.abspath(options.build)
-    os.environ.setdefault("RTGC_SRCDIR", os.path.dirname(os.path.dirname(os.path.dirname(HERE))))
+    options = bench.prepare(parser.parse_args())
     from busy import COLLECTORS, CONFIG
     from program import harness
 
-    os.makedirs(options.results, exist_ok=True)
-    rows = []
-    names = ["seed", "collector", "operations", "seconds", "full", "collections_in_window", "forced",
-             "uncoordinated", "snapshots", "freed"]
-    print(line({name: name for name in names}), flush=True)
+    first = int(time.time())
+    seeds = {f"seed {seed}": seed for seed in range(first, first + options.seeds)}
     with harness.Daemon(config=CONFIG) as daemon:
-        for seed in range(int(time.time()), int(time.time()) + options.seeds):
-            for row in compare(daemon, seed, options.operations, COLLECTORS):
-                rows.append(row)
-                print(line(row), flush=True)
-    with open(os.path.join(options.results, "stress.json"), "w", encoding="utf-8") as file:
-        json.dump(rows, file, indent=1)
-    print(f"{options.seeds} seeds of {options.operations} operations: the same was freed")
+        rounds = bench.interleaved(options, seeds, lambda name, where, progress: compare(
+            daemon, seeds[name], options.operations, COLLECTORS))
+    rows = [row for measured in rounds.values() for row in measured[0]]
+    same = f"{options.seeds} seeds of {options.operations} operations: the same was freed"
+    return bench.finish(options, bench.text(table(rows), same), rows)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failure:
-        sys.exit(f"stress: {failure}")
+    bench.run("stress", main)
