@@ -94,7 +94,7 @@ void round_open(struct supervisor *s, struct service *service, nsec_t now)
 		if (!is_announced(h))
 			continue;
 		announced = nsec_max(announced, h->lease.announced);
-		by = nsec_max(by, h->lease.opens_by);
+		by = nsec_max(by, h->lease.opens);
 		longest = nsec_max(longest, h->lease.predicted);
 	}
 	/* Those who leave the barrier last have yet to come by it when the last answer is here. */
@@ -149,7 +149,7 @@ void round_start(struct supervisor *s, struct service *service, bool over_limit,
 		list_for_each (l, &service->heaps) {
 			struct heap *h = list_entry(l, struct heap, siblings);
 
-			if (is_announced(h) && !h->lease.opens_by)
+			if (is_announced(h) && !h->lease.opens)
 				lease_announce(s, h, opens_by);
 		}
 	}
