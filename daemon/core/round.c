@@ -26,8 +26,10 @@ static bool takes_part(const struct heap *h, nsec_t now)
 {
 	uint64_t budget = yield_is_raised(h) ? yield_rule(h) : heap_budget(h);
 
-	return can_collect(h) && !heap_snapshots(h) && h->retry_at <= now &&
-	       heap_used_at(h, now) >= budget / WORTH_SHARE;
+	if (!can_collect(h) || heap_snapshots(h) || h->retry_at > now)
+		return false;
+	/* (It is due, whatever it has used: the round is for its sake.) */
+	return heap_is_waiting(h) || heap_used_at(h, now) >= budget / WORTH_SHARE;
 }
 
 static void withdraw(struct supervisor *s, struct heap *h)

@@ -38,7 +38,7 @@ MUTATIONS = {
     "L-1 the core minds its own deadlines": (
         "lease.c", "return l->opens;", "return NSEC_NEVER;"),
     "L-1 a declined heap is told of its raised budget": (
-        "direct.c", ": yield_is_raised(h) ? budget", ""),
+        "direct.c", ": h->own_budget || budget == h->report.budget ? 0 : budget", ": 0"),
     "L-2 a heap that speaks again is served again": (
         "supervisor.c", "\th->silent = false;\n", ""),
 }
