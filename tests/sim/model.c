@@ -81,7 +81,7 @@ static void report(struct sim *sim, struct sim_heap *h)
 {
 	struct event e = {.type = EVENT_REPORT, .heap = h->id};
 
-	if (!h->id)
+	if (!h->id || h->lost)
 		return;
 	fill_report(h, &e.report);
 	send_event(sim, &e);
@@ -120,6 +120,7 @@ static void join(struct sim *sim, struct sim_heap *h, uint64_t prev_window,
 	memcpy(e.join.hello.service, sim->services[spec->service].name, WIRE_NAME_MAX);
 	snprintf(e.join.hello.heap, WIRE_NAME_MAX, "h%u", index);
 	h->id = e.heap;
+	h->lost = false;
 	h->watermark = UINT64_MAX;
 	h->report_by = NSEC_NEVER;
 	h->draining = false;
@@ -169,7 +170,7 @@ static void begin(struct sim *sim, struct sim_heap *h, bool forced)
 		h->windows_used++;
 		sim->in_window++;
 	}
-	if (!h->id)
+	if (!h->id || h->lost)
 		return;
 	r = send_event(sim, &e);
 	if (r != 0)
@@ -204,7 +205,7 @@ static void end(struct sim *sim, struct sim_heap *h)
 	h->end_at = NSEC_NEVER;
 	if (h->in_use && h->in_use == h->window)
 		forget_window(h);
-	if (h->id)
+	if (h->id && !h->lost)
 		send_event(sim, &e);
 	h->in_use = 0;
 }
@@ -226,7 +227,7 @@ static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_windo
 	h->closes = w->closes;
 	h->predicted = w->predicted;
 	h->quiet_at = NSEC_NEVER;
-	h->begin_at = h->stopped ? NSEC_NEVER : w->opens + h->spec.safe_point;
+	h->begin_at = h->stopped || h->lost ? NSEC_NEVER : w->opens + h->spec.safe_point;
 }
 
 static void on_over(struct sim *sim, struct sim_heap *h, const struct action *a)
@@ -574,7 +575,7 @@ static void quiet(struct sim *sim, struct sim_heap *h)
 		e.window = h->window;
 	else
 		e.quiet.window = h->window;
-	if (h->id && h->window)
+	if (h->id && !h->lost && h->window)
 		send_event(sim, &e);
 }
 
@@ -582,7 +583,7 @@ static void safe_point(struct sim *sim, struct sim_heap *h)
 {
 	h->begin_at = NSEC_NEVER;
 	/* The last look before it begins: still open, and does the pause fit? */
-	if (!h->open || h->collecting || sim->now >= h->closes ||
+	if (!h->open || h->collecting || h->lost || sim->now >= h->closes ||
 	    sim->now + h->predicted > h->closes)
 		return;
 	begin(sim, h, false);
