@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/wire/names.h"
 #include "daemon/config_files.h"
 #include "daemon/config_keys.h"
 #include "daemon/config_show.h"
@@ -19,7 +20,7 @@
 struct reading {
 	struct config *config;
 	unsigned cpus;
-	const char *path;
+	const char *shown; /* the path, as one line of text */
 	FILE *file;
 	int line;
 	char section[LINE_MOST];
@@ -29,12 +30,39 @@ struct reading {
 	char *error; /* what was found first; NULL: memory has run out */
 };
 
+/* What is told came from files and folders: it is made one line of text. NULL: no memory. */
+static char *make_line(const char *text)
+{
+	size_t size = 4 * strlen(text) + 1;
+	char *line = malloc(size);
+
+	if (line)
+		text_line(line, size, text);
+	return line;
+}
+
+/* -EINVAL, or -ENOMEM with *ret untouched. */
+static int tell(char **ret, const char *what, const char *why)
+{
+	char *text, *line;
+
+	if (asprintf(&text, "%s: %s", what, why) < 0)
+		return -ENOMEM;
+	line = make_line(text);
+	free(text);
+	if (!line)
+		return -ENOMEM;
+	*ret = line;
+	return -EINVAL;
+}
+
 static void fail(struct reading *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 static void fail(struct reading *r, const char *format, ...)
 {
 	char message[CONFIG_MESSAGE_MAX];
+	char *file;
 	va_list ap;
 
 	if (r->failed)
@@ -43,8 +71,10 @@ static void fail(struct reading *r, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(message, sizeof message, format, ap);
 	va_end(ap);
-	if (asprintf(&r->error, "%s:%d: %s", r->path, r->line, message) < 0)
-		r->error = NULL;
+	if (asprintf(&file, "%s:%d", r->shown, r->line) < 0)
+		return;
+	tell(&r->error, file, message);
+	free(file);
 }
 
 /* ---- sections ------------------------------------------------------------------------------ */
@@ -56,9 +86,11 @@ static int on_value(void *userdata, const char *section, const char *key,
 	struct reading *r = userdata;
 	char message[CONFIG_MESSAGE_MAX];
 
-	if (!config_set(r->config, r->cpus, r->section, key, value, message))
+	if (!text_valid(value))
+		fail(r, "%s=%s: not UTF-8, or a control character", key, value);
+	else if (!config_set(r->config, r->cpus, r->section, key, value, message))
 		fail(r, "%s", message);
-	else if (config_note(r->config, r->section, key, value, r->path, r->line) < 0)
+	else if (config_note(r->config, r->section, key, value, r->shown, r->line) < 0)
 		fail(r, "out of memory");
 	return !r->failed;
 }
@@ -112,7 +144,8 @@ static char *on_line(char *buf, int size, void *userdata)
 static int read_file(struct config *config, unsigned cpus, const char *path,
 		     char **ret_error)
 {
-	struct reading r = {.config = config, .cpus = cpus, .path = path};
+	struct reading r = {.config = config, .cpus = cpus};
+	char *shown;
 	int line;
 
 	ini_allow_multiline = false;
@@ -122,8 +155,13 @@ static int read_file(struct config *config, unsigned cpus, const char *path,
 	ini_max_line = LINE_MOST + 3;
 	r.file = fopen(path, "re");
 	if (!r.file)
-		return asprintf(ret_error, "%s: %s", path, strerror(errno)) < 0 ? -ENOMEM
-										: -EINVAL;
+		return tell(ret_error, path, strerror(errno));
+	shown = make_line(path);
+	if (!shown) {
+		fclose(r.file);
+		return -ENOMEM;
+	}
+	r.shown = shown;
 	line = ini_parse_stream(on_line, &r, on_value, &r);
 	if (ferror(r.file))
 		fail(&r, "cannot be read");
@@ -132,6 +170,7 @@ static int read_file(struct config *config, unsigned cpus, const char *path,
 	if (line > 0) /* the one that was read last: it stops there */
 		fail(&r, "not a [Section], a KEY=VALUE or a # comment");
 	free(r.text);
+	free(shown);
 	fclose(r.file);
 	if (!r.failed)
 		return 0;
@@ -150,10 +189,7 @@ static int find_files(const char *file, struct config_files *ret, char **ret_err
 
 	if (r == 0 || r == -ENOMEM)
 		return r;
-	if (asprintf(ret_error, "%s: %s", file ? file : "configuration", strerror(-r)) <
-	    0)
-		return -ENOMEM;
-	return -EINVAL;
+	return tell(ret_error, file ? file : "configuration", strerror(-r));
 }
 
 int config_load(const char *file, unsigned cpus, struct config **ret, char **ret_error)

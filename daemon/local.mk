@@ -20,6 +20,7 @@ libdaemon_la_SOURCES = \
 	daemon/config_files.c daemon/config_files.h \
 	daemon/config_show.c daemon/config_show.h \
 	daemon/control.c daemon/control.h \
+	daemon/control_show.c daemon/control_show.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \
 	daemon/guard.c daemon/guard.h \

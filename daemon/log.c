@@ -12,6 +12,8 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "client/wire/names.h"
+
 #define LINE_MAX_BYTES 1024
 #define PEER_BURST     20
 #define PEER_SPAN      (10 * NSEC_PER_SEC)
@@ -64,28 +66,13 @@ static const char *message_id(const char *event)
 	return NULL;
 }
 
-/* A line must stay one line, whatever is in it. Names are UTF-8 already. */
-static void escape(const char *text, char *ret, size_t size)
-{
-	size_t n = 0;
-
-	for (const unsigned char *c = (const unsigned char *)text; *c && n + 5 < size;
-	     c++) {
-		if (*c < 0x20 || *c == 0x7f)
-			n += (size_t)snprintf(ret + n, size - n, "\\x%02x", *c);
-		else
-			ret[n++] = (char)*c;
-	}
-	ret[n] = '\0';
-}
-
 static void put(int priority, const char *event, const char *format, va_list ap)
 {
 	char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES + LINE_MAX_BYTES / 2];
 	const char *id = message_id(event);
 
 	vsnprintf(raw, sizeof raw, format, ap);
-	escape(raw, line, sizeof line);
+	text_line(line, sizeof line, raw); /* must stay one line, whatever is in it */
 	switch (log_target) {
 	case LOG_TO_JOURNAL:
 		sd_journal_send("MESSAGE=%s", line, "PRIORITY=%d", priority,

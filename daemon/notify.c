@@ -11,6 +11,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
+
 struct notify {
 	struct loop *loop;
 	bool wanted;
@@ -33,10 +35,11 @@ static void tell_status(void *userdata, nsec_t now)
 
 	if (n->heaps == n->told_heaps && n->services == n->told_services)
 		return;
-	n->told_at = now;
 	n->told_heaps = n->heaps;
 	n->told_services = n->services;
 	sd_notifyf(0, "STATUS=%u heaps in %u services", n->heaps, n->services);
+	/* Not `now`: however late this turn is, the next one is a second behind it. */
+	n->told_at = clock_now();
 }
 
 int notify_new(struct loop *loop, struct notify **ret)

@@ -3,9 +3,21 @@
 EXTRA_DIST += etc/rtgcd.conf
 confdir = $(sysconfdir)/rtgcd
 
-install-data-local: install-conf
-uninstall-local: uninstall-conf
-.PHONY: install-conf uninstall-conf
+# Completions, where the shells look for them by the command's name.
+EXTRA_DIST += etc/rtgcctl.bash etc/_rtgcctl
+bashcompletiondir = $(datadir)/bash-completion/completions
+
+install-data-local: install-conf install-completions
+uninstall-local: uninstall-conf uninstall-completions
+.PHONY: install-conf uninstall-conf install-completions uninstall-completions
+
+install-completions:
+	$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)' '$(DESTDIR)$(zshcompletiondir)'
+	$(INSTALL_DATA) '$(srcdir)/etc/rtgcctl.bash' '$(DESTDIR)$(bashcompletiondir)/rtgcctl'
+	$(INSTALL_DATA) '$(srcdir)/etc/_rtgcctl' '$(DESTDIR)$(zshcompletiondir)/_rtgcctl'
+
+uninstall-completions:
+	rm -f '$(DESTDIR)$(bashcompletiondir)/rtgcctl' '$(DESTDIR)$(zshcompletiondir)/_rtgcctl'
 
 install-conf:
 	$(MKDIR_P) '$(DESTDIR)$(confdir)'

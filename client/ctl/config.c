@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/ctl/call.h"
 #include "client/ctl/field.h"
+#include "client/ctl/show.h"
 #include "client/ctl/text.h"
 
 #define WIDTH 34 /* of KEY=VALUE, mostly */
@@ -31,8 +31,9 @@ static void put_setting(const json_t *setting)
 	free(value);
 }
 
-static void put_settings(const json_t *list)
+static void put_settings(const struct screen *screen, const json_t *reply)
 {
+	const json_t *list = json_object_get(reply, "settings");
 	const char *section = "";
 	const json_t *setting;
 	size_t i;
@@ -58,13 +59,5 @@ static void put_settings(const json_t *list)
 
 int verb_config(struct ctl *ctl)
 {
-	json_t *reply;
-	int status = call_once_list(ctl, "GetConfig", json_object(), "settings", &reply);
-
-	if (status != CTL_OK)
-		return status;
-	if (!ctl_print_json(ctl, reply))
-		put_settings(json_object_get(reply, "settings"));
-	json_decref(reply);
-	return CTL_OK;
+	return show_pages(ctl, "GetConfig", "settings", put_settings);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * rtgcctl: what is shared by its verbs. A verb is one function in a file of its own and
- * one line of the table in main.c; it asks the daemon over the control socket and prints
+ * one line of the table in verbs.c; it asks the daemon over the control socket and prints
  * what it heard.
  *
  * Errors: a function that fails has already said so in one line on stderr, and returns
@@ -30,6 +30,8 @@ struct screen {
 	bool colour;
 };
 
+struct ctl_verb;
+
 struct ctl {
 	char *control;		      /* path of the control socket; owned */
 	const char *service;	      /* --service; NULL: all */
@@ -38,6 +40,7 @@ struct ctl {
 	size_t n_set;
 	enum ctl_json json;
 	struct screen screen;
+	const struct ctl_verb *verb;
 	char **args; /* those of the verb */
 };
 
@@ -53,6 +56,40 @@ struct ctl_verb {
 	unsigned takes; /* options of its own, CTL_TAKES_… */
 	int (*run)(struct ctl *ctl);
 };
+
+struct ctl_option {
+	const char *name;  /* of one letter: -j, else --json */
+	const char *value; /* NULL: none; in small letters: one of these, "a|b|c" */
+	unsigned takes;	   /* the verbs that take it, CTL_TAKES_…; 0: all */
+	const char *help;
+};
+
+enum ctl_option_code {
+	OPTION_JSON,
+	OPTION_J,
+	OPTION_SERVICE,
+	OPTION_FORMAT,
+	OPTION_SECONDS,
+	OPTION_SET,
+	OPTION_CONTROL,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTIONS,
+};
+
+/* getopt's codes for them begin behind those of the letters. */
+#define OPTION_BASE 256
+
+/* Both end with a NULL name. */
+extern const struct ctl_verb ctl_verbs[];
+extern const struct ctl_option ctl_options[];
+
+const struct ctl_verb *ctl_find_verb(const char *name); /* NULL: there is none */
+bool ctl_option_has_choices(const struct ctl_option *option);
+void ctl_print_help(void);
+
+/* $RTGC_CONTROL, or where the daemon's control socket usually is. */
+char *ctl_default_control(void);
 
 int verb_status(struct ctl *ctl);
 int verb_services(struct ctl *ctl);

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/ctl/call.h"
 #include "client/ctl/field.h"
-#include "client/ctl/table.h"
+#include "client/ctl/show.h"
 #include "client/ctl/whatif.h"
 
 static const struct column columns[] = {
@@ -142,18 +141,5 @@ static void put_explanation(const struct screen *screen, const json_t *reply)
 
 int verb_explain(struct ctl *ctl)
 {
-	json_t *parameters = json_object(), *reply;
-	int status;
-
-	if (json_object_set_new(parameters, "heap", json_string(ctl->args[0])) < 0) {
-		json_decref(parameters);
-		return ctl_complain(CTL_USAGE, "explain: %s is not UTF-8", ctl->args[0]);
-	}
-	status = call_once(ctl, "Explain", parameters, &reply);
-	if (status != CTL_OK)
-		return status;
-	if (!ctl_print_json(ctl, reply))
-		put_explanation(&ctl->screen, reply);
-	json_decref(reply);
-	return CTL_OK;
+	return show_heap(ctl, "Explain", put_explanation);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl heap-summary HEAP: what is in a heap, by type. */
-#include "client/ctl/call.h"
 #include "client/ctl/field.h"
-#include "client/ctl/table.h"
+#include "client/ctl/show.h"
 
 static const struct column columns[] = {
 	{.title = "TYPE", .least = 8, .middle = true},
@@ -45,19 +44,5 @@ static void put_summary(const struct screen *screen, const json_t *reply)
 
 int verb_heap_summary(struct ctl *ctl)
 {
-	json_t *parameters = json_object(), *reply;
-	int status;
-
-	if (json_object_set_new(parameters, "heap", json_string(ctl->args[0])) < 0) {
-		json_decref(parameters);
-		return ctl_complain(CTL_USAGE, "heap-summary: %s is not UTF-8",
-				    ctl->args[0]);
-	}
-	status = call_once(ctl, "HeapSummary", parameters, &reply);
-	if (status != CTL_OK)
-		return status;
-	if (!ctl_print_json(ctl, reply))
-		put_summary(&ctl->screen, reply);
-	json_decref(reply);
-	return CTL_OK;
+	return show_heap(ctl, "HeapSummary", put_summary);
 }

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl heaps: the one that must collect soonest first. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "client/ctl/call.h"
 #include "client/ctl/field.h"
-#include "client/ctl/table.h"
+#include "client/ctl/show.h"
 
 static const struct column columns[] = {
 	{.title = "ID", .right = true},
@@ -112,44 +109,17 @@ static void put_row(struct table *table, const json_t *heap)
 	table_cell(table, TONE_DIM, "%s", field_text(heap, "reason"));
 }
 
-static void put_heaps(const struct ctl *ctl, const json_t *list)
-{
-	struct table *table;
-	const json_t **sorted;
-	size_t n;
-
-	sorted = field_sorted(list, hurts, &n);
-	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-	for (size_t i = 0; i < n; i++)
-		put_row(table, sorted[i]);
-	if (n > 0) {
-		table_print(table, &ctl->screen, stdout);
-	} else if (ctl->service != NULL) {
-		screen_line(&ctl->screen, TONE_PLAIN, "no heaps in service %s",
-			    ctl->service);
-	} else {
-		puts("no heaps that you may see have joined rtgcd");
-	}
-	table_free(table);
-	free(sorted);
-}
-
 int verb_heaps(struct ctl *ctl)
 {
-	json_t *parameters = json_object(), *reply;
-	int status;
+	static const struct listing heaps = {
+		.method = "ListHeaps",
+		.key = "heaps",
+		.columns = columns,
+		.n_columns = sizeof(columns) / sizeof(columns[0]),
+		.hurts = hurts,
+		.put_row = put_row,
+		.nothing = "no heaps that you may see have joined rtgcd",
+	};
 
-	if (ctl->service != NULL &&
-	    json_object_set_new(parameters, "service", json_string(ctl->service)) < 0) {
-		json_decref(parameters);
-		return ctl_complain(CTL_USAGE, "--service: %s is not UTF-8",
-				    ctl->service);
-	}
-	status = call_once_list(ctl, "ListHeaps", parameters, "heaps", &reply);
-	if (status != CTL_OK)
-		return status;
-	if (!ctl_print_json(ctl, reply))
-		put_heaps(ctl, json_object_get(reply, "heaps"));
-	json_decref(reply);
-	return CTL_OK;
+	return show_list(ctl, &heaps);
 }

@@ -3,6 +3,7 @@
 bin_PROGRAMS += rtgcctl
 rtgcctl_SOURCES = \
 	client/ctl/call.c client/ctl/call.h \
+	client/ctl/complete.c client/ctl/complete.h \
 	client/ctl/config.c \
 	client/ctl/ctl.c client/ctl/ctl.h \
 	client/ctl/explain.c \
@@ -12,6 +13,7 @@ rtgcctl_SOURCES = \
 	client/ctl/main.c \
 	client/ctl/reload.c \
 	client/ctl/services.c \
+	client/ctl/show.c client/ctl/show.h \
 	client/ctl/simulate.c client/ctl/simulate.h \
 	client/ctl/simulate_figures.c \
 	client/ctl/simulate_heap.c \
@@ -22,6 +24,7 @@ rtgcctl_SOURCES = \
 	client/ctl/table.c client/ctl/table.h \
 	client/ctl/text.c client/ctl/text.h \
 	client/ctl/trace.c \
+	client/ctl/verbs.c \
 	client/ctl/whatif.c client/ctl/whatif.h \
 	client/ctl/windows.c
 rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

@@ -9,79 +9,31 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "client/ctl/ctl.h"
+#include "client/ctl/complete.h"
 
-static const struct ctl_verb verbs[] = {
-	{"status", "", "the daemon: is it well, has anything gone wrong", 0, 0,
-	 verb_status},
-	{"services", "", "services: slots, use, waits", 0, 0, verb_services},
-	{"heaps", "", "heaps: how full, when they must collect, pauses", 0,
-	 CTL_TAKES_SERVICE, verb_heaps},
-	{"windows", "", "windows announced, open and in use", 0, CTL_TAKES_SERVICE,
-	 verb_windows},
-	{"explain", "HEAP", "why a heap (name or id) was granted, held back, forced", 1,
-	 0, verb_explain},
-	{"heap-summary", "HEAP", "what is in a heap, by type", 1, 0, verb_heap_summary},
-	{"config", "", "the configuration in force, and where it comes from", 0, 0,
-	 verb_config},
-	{"reload", "", "read the configuration again", 0, 0, verb_reload},
-	{"trace", "", "write what happens as it happens, for simulate", 0,
-	 CTL_TAKES_TRACE, verb_trace},
-	{"simulate", "LOG", "the same once more, or with another configuration", 1,
-	 CTL_TAKES_SET, verb_simulate},
-};
-#define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
-
-enum option_code {
-	OPTION_JSON = 256,
-	OPTION_CONTROL,
-	OPTION_SERVICE,
-	OPTION_FORMAT,
-	OPTION_SECONDS,
-	OPTION_SET,
-	OPTION_VERSION,
-};
-
-static const struct option options[] = {
-	{"json", required_argument, NULL, OPTION_JSON},
-	{"control", required_argument, NULL, OPTION_CONTROL},
-	{"service", required_argument, NULL, OPTION_SERVICE},
-	{"format", required_argument, NULL, OPTION_FORMAT},
-	{"seconds", required_argument, NULL, OPTION_SECONDS},
-	{"set", required_argument, NULL, OPTION_SET},
-	{"version", no_argument, NULL, OPTION_VERSION},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
-};
-
-static void print_help(void)
+/* What getopt wants of the table of options: the long ones. */
+static struct option *getopt_options(void)
 {
-	puts("rtgcctl [OPTION…] VERB [ARGUMENT]\n\nAsks rtgcd, the supervisor of garbage "
-	     "collectors, and prints the answer.\n");
-	for (size_t i = 0; i < N_VERBS; i++)
-		printf("  %-13s%-6s%s\n", verbs[i].name, verbs[i].synopsis,
-		       verbs[i].help);
-	puts("\n"
-	     "  --json=pretty|short|off  print the daemon's reply as JSON\n"
-	     "  -j                       --json=pretty on a terminal, else --json=short\n"
-	     "  --service NAME           only that service's heaps or windows\n"
-	     "  --format=events          trace: lines of rtgcd-events(5)\n"
-	     "  --seconds N              trace: only for so long\n"
-	     "  --set KEY=VALUE          simulate: Daemon.KEY or Service.NAME.KEY of\n"
-	     "                           rtgcd.conf(5); may be given again\n"
-	     "  --control PATH           the daemon's control socket\n"
-	     "  -h, --help               this text\n"
-	     "  --version\n\n"
-	     "Exit status: 0 done, 1 refused or failed, 2 used wrongly. See rtgcctl(1).");
+	struct option *options = ctl_alloc((OPTIONS + 1) * sizeof(*options));
+
+	for (int i = 0, n = 0; i < OPTIONS; i++) {
+		if (ctl_options[i].name[1] == '\0')
+			continue;
+		options[n].name = ctl_options[i].name;
+		options[n].has_arg =
+			ctl_options[i].value != NULL ? required_argument : no_argument;
+		options[n++].val = OPTION_BASE + i;
+	}
+	return options;
 }
 
 static int complain_verb(const char *verb)
 {
 	char names[256] = "";
 
-	for (size_t i = 0; i < N_VERBS; i++) {
-		strcat(names, i > 0 ? ", " : "");
-		strcat(names, verbs[i].name);
+	for (const struct ctl_verb *known = ctl_verbs; known->name != NULL; known++) {
+		strcat(names, known > ctl_verbs ? ", " : "");
+		strcat(names, known->name);
 	}
 	if (verb == NULL)
 		return ctl_complain(CTL_USAGE, "which of %s? See rtgcctl --help", names);
@@ -102,7 +54,7 @@ static int parse_json(const char *mode, enum ctl_json *ret)
 	return CTL_OK;
 }
 
-static char *default_control(void)
+char *ctl_default_control(void)
 {
 	const char *path = getenv("RTGC_CONTROL"), *home = getenv("XDG_RUNTIME_DIR");
 	char *own;
@@ -134,63 +86,74 @@ static void screen_init(struct screen *screen)
 			 strcmp(term, "dumb") != 0;
 }
 
+static int take_option(struct ctl *ctl, enum ctl_option_code option, bool *ret_done)
+{
+	switch (option) {
+	case OPTION_HELP:
+		ctl_print_help();
+		*ret_done = true;
+		break;
+	case OPTION_VERSION:
+		puts("rtgcctl " PACKAGE_VERSION);
+		*ret_done = true;
+		break;
+	case OPTION_J:
+		ctl->json = isatty(STDOUT_FILENO) ? CTL_JSON_PRETTY : CTL_JSON_SHORT;
+		break;
+	case OPTION_JSON:
+		return parse_json(optarg, &ctl->json);
+	case OPTION_CONTROL:
+		free(ctl->control);
+		ctl->control = ctl_format("%s", optarg);
+		break;
+	case OPTION_SERVICE:
+		ctl->service = optarg;
+		break;
+	case OPTION_FORMAT:
+		ctl->format = optarg;
+		break;
+	case OPTION_SECONDS:
+		ctl->seconds = optarg;
+		break;
+	case OPTION_SET:
+		ctl->set[ctl->n_set++] = optarg;
+		break;
+	case OPTIONS:
+		break;
+	}
+	return CTL_OK;
+}
+
 /* Returns CTL_OK to go on, or the exit status; *ret_done: that is all that was asked for.
  */
 static int parse_options(struct ctl *ctl, int argc, char **argv, bool *ret_done)
 {
+	struct option *options = getopt_options();
 	int option, status = CTL_OK;
 
 	*ret_done = false;
-	while (status == CTL_OK &&
+	while (status == CTL_OK && !*ret_done &&
 	       (option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
-		switch (option) {
-		case 'h':
-			print_help();
-			*ret_done = true;
-			return CTL_OK;
-		case OPTION_VERSION:
-			puts("rtgcctl " PACKAGE_VERSION);
-			*ret_done = true;
-			return CTL_OK;
-		case 'j':
-			ctl->json =
-				isatty(STDOUT_FILENO) ? CTL_JSON_PRETTY : CTL_JSON_SHORT;
-			break;
-		case OPTION_JSON:
-			status = parse_json(optarg, &ctl->json);
-			break;
-		case OPTION_CONTROL:
-			free(ctl->control);
-			ctl->control = ctl_format("%s", optarg);
-			break;
-		case OPTION_SERVICE:
-			ctl->service = optarg;
-			break;
-		case OPTION_FORMAT:
-			ctl->format = optarg;
-			break;
-		case OPTION_SECONDS:
-			ctl->seconds = optarg;
-			break;
-		case OPTION_SET:
-			ctl->set[ctl->n_set++] = optarg;
-			break;
-		default: /* getopt has said what is wrong */
+		if (option == '?') /* getopt has said what is wrong */
 			status = CTL_USAGE;
-		}
+		else if (option == 'j' || option == 'h')
+			status = take_option(ctl, option == 'j' ? OPTION_J : OPTION_HELP,
+					     ret_done);
+		else
+			status = take_option(ctl, (unsigned)option - OPTION_BASE,
+					     ret_done);
 	}
+	free(options);
 	return status;
 }
 
 static int run_verb(struct ctl *ctl, int argc, char **argv)
 {
-	const struct ctl_verb *verb = NULL;
+	const struct ctl_verb *verb;
 
 	if (argc == 0)
 		return complain_verb(NULL);
-	for (size_t i = 0; i < N_VERBS; i++)
-		if (strcmp(verbs[i].name, argv[0]) == 0)
-			verb = &verbs[i];
+	verb = ctl_find_verb(argv[0]);
 	if (verb == NULL)
 		return complain_verb(argv[0]);
 	if (argc - 1 != verb->n_args)
@@ -204,9 +167,10 @@ static int run_verb(struct ctl *ctl, int argc, char **argv)
 				    verb->name);
 	if (ctl->n_set > 0 && !(verb->takes & CTL_TAKES_SET))
 		return ctl_complain(CTL_USAGE, "%s takes no --set", verb->name);
+	ctl->verb = verb;
 	ctl->args = argv + 1;
 	if (ctl->control == NULL)
-		ctl->control = default_control();
+		ctl->control = ctl_default_control();
 	return verb->run(ctl);
 }
 
@@ -222,9 +186,14 @@ int main(int argc, char **argv)
 		setlocale(LC_CTYPE, "C.UTF-8");
 	screen_init(&ctl.screen);
 	ctl.set = ctl_alloc((size_t)argc * sizeof(*ctl.set));
-	status = parse_options(&ctl, argc, argv, &done);
-	if (status == CTL_OK && !done)
-		status = run_verb(&ctl, argc - optind, argv + optind);
+	if (argc > 1 && strcmp(argv[1], "complete") == 0) {
+		complete_line(&ctl, argc - 2, argv + 2);
+		status = CTL_OK;
+	} else {
+		status = parse_options(&ctl, argc, argv, &done);
+		if (status == CTL_OK && !done)
+			status = run_verb(&ctl, argc - optind, argv + optind);
+	}
 	free(ctl.control);
 	free(ctl.set);
 	if (fflush(stdout) != 0 || ferror(stdout))

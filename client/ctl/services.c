@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl services: those with too few slots first, then over their limit, then the busiest. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "client/ctl/call.h"
 #include "client/ctl/field.h"
-#include "client/ctl/table.h"
+#include "client/ctl/show.h"
 
 static const struct column columns[] = {
 	{.title = "SERVICE", .least = 10},
@@ -139,35 +137,18 @@ static void put_advice(const struct screen *screen, const json_t **services, siz
 	}
 }
 
-static void put_services(const struct ctl *ctl, const json_t *list)
-{
-	struct table *table;
-	const json_t **sorted;
-	size_t n;
-
-	sorted = field_sorted(list, hurts, &n);
-	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-	for (size_t i = 0; i < n; i++)
-		put_row(table, sorted[i]);
-	if (n > 0)
-		table_print(table, &ctl->screen, stdout);
-	else
-		puts("no services that you may see: no heap has joined rtgcd");
-	put_advice(&ctl->screen, sorted, n);
-	table_free(table);
-	free(sorted);
-}
-
 int verb_services(struct ctl *ctl)
 {
-	json_t *reply;
-	int status;
+	static const struct listing services = {
+		.method = "ListServices",
+		.key = "services",
+		.columns = columns,
+		.n_columns = sizeof(columns) / sizeof(columns[0]),
+		.hurts = hurts,
+		.put_row = put_row,
+		.put_more = put_advice,
+		.nothing = "no services that you may see: no heap has joined rtgcd",
+	};
 
-	status = call_once_list(ctl, "ListServices", json_object(), "services", &reply);
-	if (status != CTL_OK)
-		return status;
-	if (!ctl_print_json(ctl, reply))
-		put_services(ctl, json_object_get(reply, "services"));
-	json_decref(reply);
-	return CTL_OK;
+	return show_list(ctl, &services);
 }

@@ -2,9 +2,8 @@
 /* rtgcctl status: is the daemon well, and has anything gone wrong since it started? */
 #include <stdio.h>
 
-#include "client/ctl/call.h"
 #include "client/ctl/field.h"
-#include "client/ctl/table.h"
+#include "client/ctl/show.h"
 
 #define LABEL 10 /* its columns */
 
@@ -76,14 +75,5 @@ static void put_status(const struct screen *screen, const json_t *status)
 
 int verb_status(struct ctl *ctl)
 {
-	json_t *status;
-	int r;
-
-	r = call_once(ctl, "GetStatus", NULL, &status);
-	if (r != CTL_OK)
-		return r;
-	if (!ctl_print_json(ctl, status))
-		put_status(&ctl->screen, status);
-	json_decref(status);
-	return CTL_OK;
+	return show_answer(ctl, "GetStatus", put_status);
 }

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl windows: those over the limit first, then the collections that run, open, come.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "client/ctl/call.h"
 #include "client/ctl/field.h"
-#include "client/ctl/table.h"
+#include "client/ctl/show.h"
 
 static const struct column columns[] = {
 	{.title = "WINDOW", .right = true},
@@ -73,44 +70,17 @@ static void put_row(struct table *table, const json_t *window)
 	table_cell(table, TONE_DIM, "%s", field_text(window, "reason"));
 }
 
-static void put_windows(const struct ctl *ctl, const json_t *list)
-{
-	struct table *table;
-	const json_t **sorted;
-	size_t n;
-
-	sorted = field_sorted(list, hurts, &n);
-	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-	for (size_t i = 0; i < n; i++)
-		put_row(table, sorted[i]);
-	if (n > 0)
-		table_print(table, &ctl->screen, stdout);
-	else
-		puts("no windows that you may see are announced, open or in use");
-	table_free(table);
-	free(sorted);
-}
-
-/* ListWindows knows no service; so the others are taken out here. */
-static void keep_service(json_t *list, const char *service)
-{
-	for (size_t i = json_array_size(list); i-- > 0;)
-		if (strcmp(field_text(json_array_get(list, i), "service"), service) != 0)
-			json_array_remove(list, i);
-}
-
 int verb_windows(struct ctl *ctl)
 {
-	json_t *reply;
-	int status;
+	static const struct listing windows = {
+		.method = "ListWindows",
+		.key = "windows",
+		.columns = columns,
+		.n_columns = sizeof(columns) / sizeof(columns[0]),
+		.hurts = hurts,
+		.put_row = put_row,
+		.nothing = "no windows that you may see are announced, open or in use",
+	};
 
-	status = call_once_list(ctl, "ListWindows", json_object(), "windows", &reply);
-	if (status != CTL_OK)
-		return status;
-	if (ctl->service != NULL)
-		keep_service(json_object_get(reply, "windows"), ctl->service);
-	if (!ctl_print_json(ctl, reply))
-		put_windows(ctl, json_object_get(reply, "windows"));
-	json_decref(reply);
-	return CTL_OK;
+	return show_list(ctl, &windows);
 }

@@ -112,6 +112,48 @@ void name_cut(char *field, size_t size, const char *text)
 	}
 }
 
+bool text_valid(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	uint32_t c;
+
+	for (size_t n; *s; s += n) {
+		n = utf8_next(s, &c);
+		if (n == 0 || (is_control(c) && c != '\t'))
+			return false;
+	}
+	return true;
+}
+
+void text_line(char *ret, size_t size, const char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *s = (const unsigned char *)text;
+	char *out = ret, *end = ret + size - 1;
+
+	while (*s) {
+		uint32_t c;
+		size_t n = utf8_next(s, &c);
+
+		if (n > 0 && !is_control(c)) {
+			if (n > (size_t)(end - out))
+				break;
+			memcpy(out, s, n);
+			out += n;
+			s += n;
+			continue;
+		}
+		if (end - out < 4)
+			break;
+		*out++ = '\\';
+		*out++ = 'x';
+		*out++ = digits[*s >> 4];
+		*out++ = digits[*s & 15];
+		s++;
+	}
+	*out = '\0';
+}
+
 const char *kind_name(unsigned kind)
 {
 	static const char *const names[WIRE_KINDS] = {

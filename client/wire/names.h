@@ -23,6 +23,14 @@ bool name_copy(char *field, size_t size, const char *name);
  */
 void name_cut(char *field, size_t size, const char *text);
 
+/* Any length; tabs are allowed, other control characters are not. */
+bool text_valid(const char *text);
+/*
+ * Makes one line of any text, for a log or a terminal: what is not UTF-8 or a control character
+ * becomes \xNN, byte by byte. What does not fit is left out.
+ */
+void text_line(char *ret, size_t size, const char *text);
+
 /* NULL: no such value. */
 const char *kind_name(unsigned kind);	/* "minor", "major", "snapshot", "freeze" */
 const char *unit_name(unsigned unit);	/* "bytes", "objects" */

@@ -5,20 +5,45 @@
 
 #include "daemon/core/state.h"
 
-/* Nobody gets less room than this share of what lives, however crowded the host. */
-#define EXTRA_MIN_SHARE 16
-/* The room given is that share of what is due, and stays while it is no less than the other. */
+/* Nobody gets less room than this part of what lives, however crowded the host. */
+#define FLOOR (1.0 / 16)
+/* The room given is that share of what is due … */
 #define ROOM_GIVEN 0.95
+/* … and stays while it is neither less than that share of it nor more than the other: */
+#define SHARE_LEAST 0.85
+#define SHARE_MOST  1.15
+/* of MemoryBudget, or of what is left by Budget. */
 #define ROOM_LEAST 0.9
+/* From that part of it on the room for all is taken: who has more than is due gives it back. */
+#define CROWDED 0.98
 
 /* A cycle shorter than that tells no rate. */
 #define CYCLE_MIN NSEC_PER_SEC
 /* How far what an object takes moves with each collection. */
-#define UNIT_WEIGHT 0.5
-/* And the pause for each: single ones are longer because others run. */
-#define PAUSE_WEIGHT 0.25
+#define UNIT_WEIGHT 0.5f
+/* How far the most that was walked falls with each. */
+#define WALKED_FALL 0.25f
+/* Others that run make single pauses longer, nothing makes them shorter. */
+#define PAUSE_FALL 0.5f
+#define PAUSE_RISE 1.05f
+/* Of so many times as many objects it is told what they take beyond what was there before them. */
+#define FIRST_SMALL 2
 
 /* ---- Learning ------------------------------------------------------------------------------- */
+
+static bool started_small(const struct budget_learned *b, double live)
+{
+	return b->first_live > 0 && live >= FIRST_SMALL * (double)b->first_live;
+}
+
+static void learn_unit(struct budget_learned *b, double rss, double live, float weight)
+{
+	double sample = rss / live;
+
+	if (started_small(b, live) && rss > (double)b->first_rss)
+		sample = (rss - (double)b->first_rss) / (live - (double)b->first_live);
+	b->bytes_per_unit += ((float)sample - b->bytes_per_unit) * weight;
+}
 
 void budget_report(struct heap *h)
 {
@@ -29,31 +54,48 @@ void budget_report(struct heap *h)
 		b->since[1].allocated = h->report.allocated;
 		b->since[0] = b->since[1];
 	}
+	if (h->report.rss_bytes == 0 || h->report.live == 0)
+		return;
+	if (b->first_live == 0) {
+		b->first_live = (float)h->report.live;
+		b->first_rss = (float)h->report.rss_bytes;
+	}
 	b->rss_most = nsec_max(b->rss_most, h->report.rss_bytes);
-	if (!b->collected && h->report.rss_bytes && h->report.live)
-		b->bytes_per_unit = (double)h->report.rss_bytes / (double)h->report.live;
+	if (!b->collected)
+		learn_unit(b, (double)h->report.rss_bytes, (double)h->report.live, 1);
+}
+
+static void learn_walk(struct budget_learned *b, float walked, float pause_s)
+{
+	float sample = pause_s / walked;
+
+	/* The resident set stays what many objects have made it. */
+	b->walked_most -= b->walked_most * WALKED_FALL;
+	if (b->walked_most < walked)
+		b->walked_most = walked;
+	if (b->rss_most) {
+		learn_unit(b, (double)b->rss_most, (double)b->walked_most,
+			   b->collected ? UNIT_WEIGHT : 1);
+		b->collected = true;
+	}
+	if (b->pause_per_unit > 0 && sample < b->pause_per_unit)
+		sample = b->pause_per_unit + (sample - b->pause_per_unit) * PAUSE_FALL;
+	else if (b->pause_per_unit > 0 && sample > b->pause_per_unit * PAUSE_RISE)
+		sample = b->pause_per_unit * PAUSE_RISE;
+	b->pause_per_unit = sample;
 }
 
 void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
 {
 	struct budget_learned *b = &h->learned;
-	double walked = (double)end->live + (double)end->freed, sample;
+	float walked = (float)end->live + (float)end->freed;
 
 	b->since[0].at = nsec_add(b->since[0].at, b->since[0].at ? pause : 0);
 	b->since[1].at = nsec_add(b->since[1].at, b->since[1].at ? pause : 0);
 	if (end->kind != WIRE_MAJOR && end->kind != WIRE_SNAPSHOT)
 		return;
-	if (b->rss_most && walked > 0) {
-		sample = (double)b->rss_most / walked;
-		b->bytes_per_unit +=
-			(sample - b->bytes_per_unit) * (b->collected ? UNIT_WEIGHT : 1);
-		b->collected = true;
-	}
-	if (walked > 0) {
-		sample = (double)pause / (double)NSEC_PER_SEC / walked;
-		b->pause_per_unit += (sample - b->pause_per_unit) *
-				     (b->pause_per_unit > 0 ? PAUSE_WEIGHT : 1);
-	}
+	if (walked > 0)
+		learn_walk(b, walked, (float)pause / (float)NSEC_PER_SEC);
 	b->rss_most = 0;
 	if (b->since[0].at == 0 || nsec_sub(h->report.at, b->since[1].at) < CYCLE_MIN)
 		return;
@@ -62,16 +104,29 @@ void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
 	b->since[1].allocated = h->report.allocated;
 }
 
-/* Over the cycle before and as much as there is of this one: single bursts do not move shares. */
-static double cycle_rate(const struct heap *h)
+static double seconds(nsec_t from, nsec_t to)
+{
+	return (double)nsec_sub(to, from) / (double)NSEC_PER_SEC;
+}
+
+/*
+ * Over the cycle before and as much as there is of this one: single bursts do not move shares. While
+ * nothing is heard of it, it has allocated no more than to its watermark.
+ */
+static double cycle_rate(const struct heap *h, nsec_t now)
 {
 	const struct budget_learned *b = &h->learned;
-	double span =
-		(double)nsec_sub(h->report.at, b->since[0].at) / (double)NSEC_PER_SEC;
+	double allocated = (double)(h->report.allocated - b->since[0].allocated);
+	double rate = heap_rate(h), most;
 
-	if (span < (double)CYCLE_MIN / (double)NSEC_PER_SEC)
-		return heap_rate(h);
-	return (double)(h->report.allocated - b->since[0].allocated) / span;
+	if (nsec_sub(h->report.at, b->since[0].at) >= CYCLE_MIN)
+		rate = allocated / seconds(b->since[0].at, h->report.at);
+	if (h->watermark == UINT64_MAX || h->watermark <= h->report.used ||
+	    nsec_sub(now, b->since[0].at) < CYCLE_MIN)
+		return rate;
+	most = (allocated + (double)(h->watermark - h->report.used)) /
+	       seconds(b->since[0].at, now);
+	return rate < most ? rate : most;
 }
 
 /* ---- Budgets -------------------------------------------------------------------------------- */
@@ -80,6 +135,16 @@ static double cycle_rate(const struct heap *h)
 static double bytes_per_unit(const struct heap *h)
 {
 	return h->unit == WIRE_BYTES ? 1 : h->learned.bytes_per_unit;
+}
+
+/* What so many units take. */
+static double bytes_of(const struct heap *h, double units)
+{
+	const struct budget_learned *b = &h->learned;
+
+	if (h->unit == WIRE_BYTES || !started_small(b, units))
+		return units * bytes_per_unit(h);
+	return (double)b->first_rss + (units - (double)b->first_live) * bytes_per_unit(h);
 }
 
 static enum core_budget source_of(const struct supervisor *s, const struct heap *h)
@@ -93,75 +158,180 @@ static enum core_budget source_of(const struct supervisor *s, const struct heap 
 	return BUDGET_NONE;
 }
 
-static struct budget_part part_of(const struct heap *h)
+/* What of a budget is for what lives: used counts everything where the unit is bytes, what is new where it is objects. */
+static double lives_in(const struct heap *h, const struct budget_part *part)
+{
+	return h->unit == WIRE_BYTES ? (double)part->live_bytes : 0;
+}
+
+static double given_to(const struct heap *h, const struct budget_part *part)
+{
+	double room = (double)h->assigned - lives_in(h, part);
+
+	return room > 0 ? room * bytes_per_unit(h) : 0;
+}
+
+static struct budget_part part_of(const struct heap *h, nsec_t now)
 {
 	/* (Freezes find nothing; what room makes rarer is what finds garbage.) */
 	unsigned kind = h->next == WIRE_SNAPSHOT ? WIRE_SNAPSHOT : WIRE_MAJOR;
-	double unit = bytes_per_unit(h),
-	       pause = (double)heap_predict(h, kind) / (double)NSEC_PER_SEC;
+	double pause = (double)heap_predict(h, kind) / (double)NSEC_PER_SEC;
 	/* Objects are reported with the new ones among them, which may be garbage. */
 	uint64_t new =
 		h->unit == WIRE_OBJECTS ? nsec_min(h->report.used, h->report.live) : 0;
+	double old = (double)(h->report.live - new);
 
 	/* The part of the pause that room makes rarer: what walking the new ones costs stays. */
 	if (h->learned.pause_per_unit > 0)
-		pause = h->learned.pause_per_unit * (double)(h->report.live - new);
+		pause = (double)h->learned.pause_per_unit * old;
 	else if (h->report.live > 0)
-		pause *= (double)(h->report.live - new) / (double)h->report.live;
+		pause *= old / (double)h->report.live;
 	return (struct budget_part){
-		.live_bytes = (double)(h->report.live - new) * unit,
-		.weight = sqrt((cycle_rate(h) * unit + 1) * pause),
+		.live_bytes = (float)bytes_of(h, old),
+		.weight =
+			(float)sqrt((cycle_rate(h, now) * bytes_per_unit(h) + 1) * pause),
 	};
 }
 
 static void take_part(struct supervisor *s, struct heap *h,
 		      const struct budget_part *part)
 {
-	s->pool.live_bytes += part->live_bytes - h->part.live_bytes;
-	s->pool.weight += part->weight - h->part.weight;
+	s->pool.live_bytes += (double)part->live_bytes - (double)h->part.live_bytes;
+	s->pool.weight += (double)part->weight - (double)h->part.weight;
+	s->pool.given_bytes += (double)part->given_bytes - (double)h->part.given_bytes;
 	h->part = *part;
 }
 
 void budget_forget(struct supervisor *s, struct heap *h)
 {
+	if (s->pool.turn == &h->all)
+		s->pool.turn = h->all.next;
 	take_part(s, h, &(struct budget_part){0});
 	h->assigned = 0;
 	h->assigned_from = BUDGET_NONE;
 }
 
 static void assign(struct heap *h, enum core_budget from, const struct budget_part *part,
-		   double extra)
+		   double room)
 {
-	double unit = bytes_per_unit(h), least = part->live_bytes / EXTRA_MIN_SHARE;
-	/* Used counts everything where the unit is bytes, what is new where it is objects. */
-	double lives = h->unit == WIRE_BYTES ? part->live_bytes : 0, room, now, units;
+	double units = lives_in(h, part) + room / bytes_per_unit(h);
 
-	room = (extra > least ? extra : least) / unit;
-	now = (double)h->assigned - lives;
-	if (h->assigned_from == from && now >= room * ROOM_LEAST && now <= room)
-		return;
-	units = lives + room * ROOM_GIVEN;
 	h->assigned_from = from;
 	h->assigned = units < 1 ? 1 : units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
 }
 
-void budget_update(struct supervisor *s, struct heap *h)
+static void assign_own(struct heap *h, const struct budget_part *part)
 {
-	const struct budget_pool *pool = &s->pool;
-	enum core_budget from = source_of(s, h);
-	struct budget_part part =
-		from == BUDGET_NONE ? (struct budget_part){0} : part_of(h);
+	double room = (double)h->service->config.budget_bytes - (double)part->live_bytes,
+	       given = given_to(h, part);
 
+	room = fmax(room, (double)part->live_bytes * FLOOR);
+	if (h->assigned_from != BUDGET_SERVICE || given < room * ROOM_LEAST ||
+	    given > room)
+		assign(h, BUDGET_SERVICE, part, room * ROOM_GIVEN);
+}
+
+/* Of the room for all. The floor takes little of it where there is much. */
+static double due_to(const struct budget_pool *pool, const struct budget_part *part,
+		     double room)
+{
+	double floor = FLOOR;
+
+	if (room > pool->live_bytes * FLOOR)
+		floor *= pool->live_bytes * FLOOR / room;
+	return (double)part->live_bytes * floor +
+	       fmax(room - pool->live_bytes * floor, 0) * (double)part->weight /
+		       pool->weight;
+}
+
+/* Its part is in the sums already, with what it was given up to now. */
+static void assign_share(const struct budget_pool *pool, struct heap *h)
+{
+	double room = pool->total_bytes - pool->live_bytes,
+	       due = due_to(pool, &h->part, room), want = due * ROOM_GIVEN,
+	       given = (double)h->part.given_bytes,
+	       left = room - (pool->given_bytes - given);
+	bool crowded = pool->given_bytes > room * CROWDED,
+	     has = h->assigned_from == BUDGET_SHARED;
+
+	if (has && given >= due * SHARE_LEAST &&
+	    given <= due * (crowded ? 1 : SHARE_MOST))
+		return;
+	if (given < due)
+		want = fmin(want, fmax(left, given));
+	/* (One that has just come has to begin with something.) */
+	if (!has)
+		want = fmax(want, (double)h->part.live_bytes * FLOOR * FLOOR);
+	assign(h, BUDGET_SHARED, &h->part, want);
+}
+
+/* One that uses more than it is left with is due at once, not beyond its ceiling at once. */
+static void spare_used(struct heap *h, uint64_t before)
+{
+	uint64_t used = h->report.used;
+
+	if (h->assigned < before && h->assigned <= used)
+		h->assigned = nsec_min(before, used + used / 9 + 1);
+}
+
+bool budget_update(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	enum core_budget from = source_of(s, h);
+	struct budget_part part = {0};
+	uint64_t before = h->assigned;
+
+	if (from != BUDGET_NONE)
+		part = part_of(h, now);
 	if (part.weight == 0) {
 		budget_forget(s, h);
-	} else if (from == BUDGET_SHARED) {
-		take_part(s, h, &part);
-		assign(h, from, &part,
-		       (pool->total_bytes - pool->live_bytes) * part.weight /
-			       pool->weight);
-	} else {
-		take_part(s, h, &(struct budget_part){0});
-		assign(h, from, &part,
-		       (double)h->service->config.budget_bytes - part.live_bytes);
+		return before != 0;
 	}
+	if (from == BUDGET_SERVICE) {
+		assign_own(h, &part);
+		take_part(s, h, &(struct budget_part){0});
+		return h->assigned != before;
+	}
+	if (h->assigned_from == BUDGET_SHARED)
+		part.given_bytes = (float)given_to(h, &part);
+	take_part(s, h, &part);
+	assign_share(&s->pool, h);
+	spare_used(h, before);
+	part.given_bytes = (float)given_to(h, &part);
+	take_part(s, h, &part);
+	return h->assigned != before;
+}
+
+void budget_sum_up(struct supervisor *s, nsec_t now)
+{
+	list_for_each (l, &s->heaps) {
+		struct heap *h = list_entry(l, struct heap, all);
+		struct budget_part part;
+
+		if (source_of(s, h) != BUDGET_SHARED)
+			continue;
+		part = part_of(h, now);
+		part.given_bytes = h->part.given_bytes;
+		take_part(s, h, &part);
+	}
+}
+
+struct heap *budget_turn(struct supervisor *s, nsec_t now)
+{
+	struct list *turn = s->pool.turn ? s->pool.turn : &s->heaps;
+	struct heap *h;
+
+	if (s->pool.total_bytes <= 0 || list_empty(&s->heaps))
+		return NULL;
+	if (turn == &s->heaps)
+		turn = turn->next;
+	s->pool.turn = turn->next;
+	h = list_entry(turn, struct heap, all);
+	return h->assigned_from == BUDGET_SHARED && budget_update(s, h, now) ? h : NULL;
+}
+
+uint64_t budget_bytes(const struct heap *h)
+{
+	if (h->assigned_from != BUDGET_SHARED)
+		return 0;
+	return (uint64_t)((double)h->part.live_bytes + given_to(h, &h->part));
 }

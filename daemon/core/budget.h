@@ -16,9 +16,14 @@
  *
  * A heap that counts objects is told its budget in objects: how many make up what is left beyond
  * what lives. What an object takes of the memory is learned at collections: between them the
- * count swings by what is garbage, and the resident set hardly follows it.
+ * count swings by what is garbage, and the resident set hardly follows it. What the process took
+ * with few objects in it, when it first reported, is none of theirs.
  *
- * Budgets do not tremble: one stays while it is within a tenth below what it may be.
+ * Shares do not tremble: one stays while it is within a seventh of what is due to the heap. But
+ * nobody is given what others still hold: what lives and all shares together stay within MemoryBudget=,
+ * unless what lives grows into it. Then, and when one that is due more cannot have it, all shares
+ * beyond what is due are cut. Those of heaps from which nothing is heard are looked at in turn, one with each event;
+ * their silence tells that they have not reached their watermark.
  *
  * Private to daemon/core.
  */
@@ -28,6 +33,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/wire/list.h"
 #include "client/wire/nsec.h"
 
 struct heap;
@@ -35,19 +41,24 @@ struct supervisor;
 struct wire_end;
 
 struct budget_part { /* what a heap adds to the sums */
-	double live_bytes, weight;
+	float live_bytes, weight;
+	float given_bytes; /* beyond what lives */
 };
 
 struct budget_pool {
-	double total_bytes;	   /* 0: there is no MemoryBudget */
-	double live_bytes, weight; /* sums */
+	double total_bytes;			/* 0: there is no MemoryBudget */
+	double live_bytes, weight, given_bytes; /* sums */
+	struct list *
+		turn; /* in the host's heaps: the next to be looked at; NULL: the first */
 };
 
 struct budget_learned {
-	double bytes_per_unit; /* 0: not known */
-	double pause_per_unit; /* walked, in seconds; 0: not known */
-	bool collected;	       /* it is of a collection, not of the latest figures */
-	uint64_t rss_most;     /* reported since the last collection */
+	float bytes_per_unit; /* 0: not known */
+	float pause_per_unit; /* walked and undisturbed, in seconds; 0: not known */
+	float walked_most;    /* lately; falls slowly, as the resident set does */
+	float first_rss, first_live; /* reported first */
+	bool collected;	   /* it is of a collection, not of the latest figures */
+	uint64_t rss_most; /* reported since the last collection */
 	/* The last collection and the one before, or the first report: rates are of whole cycles. */
 	struct {
 		nsec_t at; /* 0: none; later by the pauses since */
@@ -59,8 +70,14 @@ struct budget_learned {
 void budget_report(struct heap *h);
 /* h was collected in [begin, begin + pause); its figures are still those before. */
 void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause);
-/* Something about h has changed: its part of the sums, then its budget. */
-void budget_update(struct supervisor *s, struct heap *h);
+/* What it may reach of MemoryBudget=, in bytes; 0: it has no share. */
+uint64_t budget_bytes(const struct heap *h);
+/* Something about h has changed: its part of the sums, then its budget. True: that is another one. */
+bool budget_update(struct supervisor *s, struct heap *h, nsec_t now);
+/* The limit has changed: all parts, before the first budget. */
+void budget_sum_up(struct supervisor *s, nsec_t now);
+/* One more heap, in turn; NULL: its share stays what it is. */
+struct heap *budget_turn(struct supervisor *s, nsec_t now);
 /* h is gone, or gets no budget from here now. */
 void budget_forget(struct supervisor *s, struct heap *h);
 

@@ -332,7 +332,7 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	uint8_t next = h->next;
 
 	heap_estimate(h, now);
-	budget_update(s, h);
+	(void)budget_update(s, h, now);
 	heap_estimate(h, now);
 	/* Whether it must wait is found out anew, with the latest figures. */
 	if (!h->look_until || !can_collect(h) || h->next != next) {

@@ -19,8 +19,9 @@ static uint64_t watermark(const struct heap *h, nsec_t due, uint64_t step, nsec_
 {
 	uint64_t used = h->report.used, at_due = heap_budget(h) / 2, half;
 
+	/* (It has been due for long: that it is full by now is mere extrapolation.) */
 	if (due != NSEC_NEVER)
-		at_due = heap_used_at(h, nsec_max(due, now));
+		at_due = nsec_min(heap_used_at(h, nsec_max(due, now)), heap_budget(h));
 	half = at_due > used ? (at_due - used) / 2 : 0;
 	return add_amount(used, half > step ? half : step);
 }
@@ -30,15 +31,15 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	uint64_t budget = heap_budget(h);
 	/* (A raised budget needs no coarser look than the rule itself.) */
 	uint64_t step =
-		(yield_is_raised(h) ? h->report.budget : budget) / WATERMARK_SHARE + 1;
+		(yield_is_raised(h) ? yield_rule(h) : budget) / WATERMARK_SHARE + 1;
 	uint64_t used = h->report.used;
 	struct wire_directive d = {
 		.watermark = UINT64_MAX,
 		.report_by = NSEC_NEVER,
-		.budget = h->assigned			      ? h->assigned
-			  : yield_is_raised(h)		      ? budget
-			  : h->report.budget || h->own_budget ? 0
-							      : budget,
+		/* (What it said itself it need not be told.) */
+		.budget = h->assigned					? h->assigned
+			  : h->own_budget || budget == h->report.budget ? 0
+									: budget,
 	};
 
 	if (h->looked_at == 0) {
@@ -51,8 +52,8 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 		d.watermark = watermark(h, due, step, now);
 		/* However far off that is: has the heap grown? */
 		if (yield_is_raised(h))
-			d.watermark = nsec_min(
-				d.watermark, add_amount(used, h->report.budget / 2 + 1));
+			d.watermark = nsec_min(d.watermark,
+					       add_amount(used, yield_rule(h) / 2 + 1));
 		d.want = (h->caps & WIRE_CAP_MARKS) && !heap_snapshots(h) &&
 			 h->service->config.policy != POLICY_TOGETHER &&
 			 used >= yield_slack_from(h);

@@ -162,7 +162,7 @@ uint64_t heap_budget(const struct heap *h)
 	case BUDGET_SHARED:
 		return h->assigned;
 	case BUDGET_RUNTIME:
-		return yield_budget(h, h->report.budget);
+		return yield_budget(h);
 	case BUDGET_SERVICE:
 		return h->assigned ? h->assigned : h->service->config.budget_bytes;
 	}

@@ -69,6 +69,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.used = h->report.used,
 		.budget = heap_budget(h),
 		.budget_from = heap_budget_from(h),
+		.budget_bytes = budget_bytes(h),
 		.live = h->report.live,
 		.alloc_rate_per_s = (uint64_t)heap_rate(h),
 		.rss_bytes = h->report.rss_bytes,

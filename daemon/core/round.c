@@ -15,10 +15,19 @@
 #define AHEAD_SHARE 8
 #define AHEAD_MAX   (5 * NSEC_PER_MSEC)
 
+/* From this share of its budget on a member has something to free. */
+#define WORTH_SHARE 8
+
+/*
+ * A step is lost to all of them whoever pauses in it. So a member takes part that has filled little, or whose
+ * budget was raised because it had nothing to free: else it would soon be due by itself, in another step.
+ */
 static bool takes_part(const struct heap *h, nsec_t now)
 {
+	uint64_t budget = yield_is_raised(h) ? yield_rule(h) : heap_budget(h);
+
 	return can_collect(h) && !heap_snapshots(h) && h->retry_at <= now &&
-	       heap_worth_from(h) <= now;
+	       heap_used_at(h, now) >= budget / WORTH_SHARE;
 }
 
 static void withdraw(struct supervisor *s, struct heap *h)

@@ -241,6 +241,7 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 		r = take_config(s, config);
 	if (r < 0)
 		return r;
+	budget_sum_up(s, now);
 	list_for_each (l, &s->services) {
 		struct service *service = list_entry(l, struct service, all);
 		char name[WIRE_NAME_MAX];
@@ -494,7 +495,7 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 
 int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now)
 {
-	struct heap *h = supervisor_find_heap(s, event->heap);
+	struct heap *h = supervisor_find_heap(s, event->heap), *other;
 	int r = 0;
 
 	if (event->type == EVENT_JOIN) {
@@ -512,6 +513,9 @@ int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t no
 	}
 	if (h)
 		decide_heap(s, h, now);
+	other = budget_turn(s, now);
+	if (other)
+		decide_heap(s, other, now);
 	decide_dispatch(s, now);
 	if (event->type == EVENT_IDLE || event->type == EVENT_DEADLINE)
 		decide_slack(s, h, now);

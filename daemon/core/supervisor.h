@@ -237,6 +237,8 @@ struct core_heap {
 	enum core_state state;
 	uint8_t unit;
 	uint64_t used, budget, live, alloc_rate_per_s, rss_bytes;
+	uint64_t
+		budget_bytes; /* what it may reach of MemoryBudget=; 0: it has no share */
 	enum core_budget budget_from;
 	nsec_t exhaustion, latest_start; /* instants; NSEC_NEVER: not in sight */
 	nsec_t wanting_since;		 /* NSEC_NEVER: it is not waiting for a slot */

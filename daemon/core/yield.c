@@ -19,6 +19,9 @@
 #define RATE_CHANGE   2
 #define RATE_SPAN_MIN NSEC_PER_SEC
 
+/* The part of a budget that is the guard of its latest start (heap.c), of what is before it. */
+#define GUARD_OF_REST 9
+
 /* Room for a collection that is due to wait for its slot. */
 static uint64_t barely_above(uint64_t used)
 {
@@ -35,6 +38,15 @@ static bool is_heeded(const struct heap *h)
 static bool can_raise(const struct heap *h)
 {
 	return h->unit == WIRE_OBJECTS && heap_budget_from(h) == BUDGET_RUNTIME;
+}
+
+uint64_t yield_rule(const struct heap *h)
+{
+	uint64_t rule = h->report.budget;
+
+	if (h->service->config.policy != POLICY_TOGETHER || !can_raise(h))
+		return rule;
+	return rule < UINT64_MAX / 2 ? rule + rule / GUARD_OF_REST : rule;
 }
 
 static unsigned doublings(const struct heap *h)
@@ -92,14 +104,16 @@ uint8_t yield_kind(const struct heap *h, nsec_t now)
 	return full_kind(h);
 }
 
-uint64_t yield_budget(const struct heap *h, uint64_t rule)
+uint64_t yield_budget(const struct heap *h)
 {
+	uint64_t rule = yield_rule(h);
+
 	return can_raise(h) ? nsec_max(rule, h->yield.raised) : rule;
 }
 
 bool yield_is_raised(const struct heap *h)
 {
-	return can_raise(h) && h->yield.raised > h->report.budget;
+	return can_raise(h) && h->yield.raised > yield_rule(h);
 }
 
 static bool rate_has_changed(const struct heap *h)
@@ -110,7 +124,7 @@ static bool rate_has_changed(const struct heap *h)
 
 	/* Over a representative part of a cycle: what comes in bursts has one rate. */
 	if (y->base_rate <= 0 || span < (double)RATE_SPAN_MIN / (double)NSEC_PER_SEC ||
-	    h->report.used < h->report.budget / 2 || h->report.allocated < y->allocated)
+	    h->report.used < yield_rule(h) / 2 || h->report.allocated < y->allocated)
 		return false;
 	rate = (double)(h->report.allocated - y->allocated) / span;
 	return rate > RATE_CHANGE * (double)y->base_rate ||
@@ -134,12 +148,12 @@ void yield_review(struct heap *h, nsec_t now)
 bool yield_declines(const struct heap *h)
 {
 	return can_raise(h) && is_heeded(h) && !has_grown(h) &&
-	       times(h->report.budget, doublings(h)) > heap_budget(h);
+	       times(yield_rule(h), doublings(h)) > heap_budget(h);
 }
 
 void yield_raise(struct heap *h)
 {
-	h->yield.raised = times(h->report.budget, doublings(h));
+	h->yield.raised = times(yield_rule(h), doublings(h));
 }
 
 /* From so much on a collection is expected to free MinYield of the heap, if what was used last is a measure. */
@@ -160,7 +174,7 @@ uint64_t yield_slack_from(const struct heap *h)
 	if (!is_heeded(h) || has_grown(h))
 		return budget / HEAP_SLACK_SHARE;
 	if (can_raise(h))
-		return nsec_max(times(h->report.budget, doublings(h)), budget) /
+		return nsec_max(times(yield_rule(h), doublings(h)), budget) /
 		       HEAP_SLACK_SHARE;
 	if (h->next == WIRE_FREEZE)
 		return budget / HEAP_SLACK_SHARE;

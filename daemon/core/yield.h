@@ -42,8 +42,13 @@ struct yield {
 
 /* enum wire_kind; WIRE_MAJOR also for a heap that can run none of those a window is for. */
 uint8_t yield_kind(const struct heap *h, nsec_t now);
-/* The budget in force where the runtime's own rule says that one. */
-uint64_t yield_budget(const struct heap *h, uint64_t rule);
+/*
+ * The runtime's own rule: how much may be used. Of ranks that collect together a little more: their
+ * rounds are due ahead of that by the guard, and so begin when the rule would have.
+ */
+uint64_t yield_rule(const struct heap *h);
+/* The budget in force where there is no other but that. */
+uint64_t yield_budget(const struct heap *h);
 bool yield_is_raised(const struct heap *h);
 /* Figures have come in: are the conclusions still right? (Never on old ones: it lowers budgets.) */
 void yield_review(struct heap *h, nsec_t now);

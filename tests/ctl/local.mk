@@ -18,7 +18,9 @@ tests_ctl_test_whatif_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 tests_ctl_test_whatif_LDADD = $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
 ctl_tests = \
+	tests/ctl/test_completion.py \
 	tests/ctl/test_ctl.py \
+	tests/ctl/test_examples.py \
 	tests/ctl/test_hostile.py \
 	tests/ctl/test_installed.py \
 	tests/ctl/test_readme.py \

@@ -220,8 +220,9 @@ def test_one_service_only(busy):
     assert {heap["name"] for heap in found["heaps"]} == {"first", "second"}
     found = json.loads(run("windows", "-j", "--service", "ledger", control=daemon.control).stdout)
     assert found == {"windows": []}
-    none = run("heaps", "--service", "nobody", control=daemon.control)
-    assert (none.returncode, none.stdout) == (0, "no heaps in service nobody\n")
+    for verb in ("heaps", "windows"):
+        none = run(verb, "--service", "nobody", control=daemon.control)
+        assert (none.returncode, none.stdout) == (0, f"no {verb} in service nobody\n")
 
 
 # ---- JSON ---------------------------------------------------------------------------------
@@ -346,6 +347,8 @@ def test_reload_of_a_bad_file(daemon):
     (["explain", "a", "b"], "use: rtgcctl explain HEAP"),
     (["explain", b"\xff"], "explain: \\xff is not UTF-8"),
     (["heaps", "--service", b"\xff"], "--service: \\xff is not UTF-8"),
+    (["windows", "--service", b"\xff"], "--service: \\xff is not UTF-8"),
+    (["heap-summary", b"\xff"], "heap-summary: \\xff is not UTF-8"),
     (["status", "--service", "x"], "status takes no --service"),
     (["--json=yes", "status"], "--json=yes: use pretty, short or off"),
     (["--json", "status"], "--json=status: use pretty, short or off"),

@@ -124,37 +124,13 @@ def test_the_catalog_explains_what_goes_wrong():
 # ---- manual pages ---------------------------------------------------------------------------
 
 
-def test_every_page_is_installed():
-    listed = (SOURCE / "man" / "local.mk").read_text()
-    assert {path.name for path in PAGES} == {
-        "libruntime.3", "rtgc-protocol.7", "rtgcctl.1", "rtgcd-events.5", "rtgcd.8", "rtgcd.conf.5"}
-    for path in PAGES:
-        assert f"man/{path.name}" in listed
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_page_is_clean(page):
-    if not shutil.which("groff"):
-        pytest.skip("groff is not installed")
-    done = subprocess.run(["groff", "-mdoc", "-ww", "-Tutf8", "-z", page], capture_output=True,
-                          text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_page_refers_to_pages_that_exist(page):
     ours = {tuple(path.name.rsplit(".", 1)) for path in PAGES}
+    links = re.findall(r"^\t(\w+):\w+", (SOURCE / "man" / "local.mk").read_text(), re.M)
+    ours |= {(name, "3") for name in links}
     for name, section in re.findall(r"^\.Xr (\S+) (\d)", page.read_text(), re.M):
         assert (name, section) in ours or not name.startswith(("rtgc", "libruntime")), name
-
-
-def test_the_library_page_has_every_function():
-    header = (SOURCE / "client" / "rtgc.h").read_text()
-    header = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
-    declared = set(re.findall(r"\b(rtgc_\w+)\(", header))
-    page = (SOURCE / "man" / "libruntime.3").read_text()
-    described = re.findall(r"^\.Fn (rtgc_\w+)", page, re.M)
-    assert declared == set(described)
 
 
 def test_the_library_page_has_the_example():
@@ -164,9 +140,8 @@ def test_the_library_page_has_the_example():
 
 
 def test_the_command_page_has_every_verb():
-    table = (SOURCE / "client" / "ctl" / "main.c").read_text()
-    table = re.search(r"verbs\[\] = \{\n(.*?)\n\};", table, re.S).group(1)
-    verbs = re.findall(r'^\t\{"([\w-]+)", ', table, re.M)
+    done = subprocess.run([BUILD / "rtgcctl", "complete", ""], capture_output=True, text=True)
+    verbs = [line.split("\t")[0] for line in done.stdout.splitlines()]
     page = (SOURCE / "man" / "rtgcctl.1").read_text()
     described = re.findall(r"^\.It Cm ([\w-]+)", page, re.M)
     assert verbs and described[:len(verbs)] == verbs

@@ -7,13 +7,16 @@ daemon_tests = \
 	tests/daemon/test_control.py \
 	tests/daemon/test_drain.py \
 	tests/daemon/test_frames.py \
+	tests/daemon/test_mutations.py \
+	tests/daemon/test_notify.py \
 	tests/daemon/test_policies.py \
 	tests/daemon/test_restart.py \
 	tests/daemon/test_start.py \
 	tests/daemon/test_trace.py \
 	tests/daemon/test_windows.py
 TESTS += $(daemon_tests)
-EXTRA_DIST += tests/harness.py tests/daemon/balancer.py tests/daemon/common.py tests/daemon/frames.py \
+EXTRA_DIST += tests/harness.py tests/daemon/balancer.py tests/daemon/common.py \
+	tests/daemon/config_model.py tests/daemon/frames.py \
 	$(daemon_tests)
 
 check_PROGRAMS += tests/daemon/test_parts

@@ -129,6 +129,10 @@ LONG = "x" * 64
     ("[Service:w]\nGroups=99999999999\n", 2, ["Groups=99999999999"]),
     ("[Daemon]\n#" + "x" * 2000 + "\n", 2, ["longer"]),
     (b"[Daemon]\nMaxConcurrent=1\0\n", 2, ["NUL"]),
+    (b"[Daemon]\nMaxConcurrent=\xff\x1b[0m\n", 2, [r"MaxConcurrent=\xff\x1b[0m: ", "UTF-8"]),
+    (b"[Daemon]\n\xc3=\xc2\x9b\n", 2, [r"\xc3=\xc2\x9b: "]),
+    (b"[Service:w]\nDrain=haproxy:/r\xff:be/srv\n", 2, [r"Drain=haproxy:/r\xff:be/srv: ", "UTF-8"]),
+    (b"[Service:\xe9]\n", 1, [r"[Service:\xe9]: "]),
     ("[Daemon]\nfirst=1\nsecond=2\n", 2, ["first"]),
     ("[Daemon]\nbroken\nsecond=2\n", 2, ["KEY=VALUE"]),
 ])
@@ -162,6 +166,24 @@ def test_drop_ins_are_read(tmp_path):
     assert status == 1 and message.startswith("rtgcd: CONF.d/50-x.conf:2: ")
     assert check("[Daemon]\n", tmp_path, {"50-x.conf": "", "readme": "not read"}) == (0, "")
     assert check("[Daemon]\n", tmp_path, {".hidden.conf": "not read"}) == (0, "")
+
+
+def test_names_of_files_are_shown_in_one_line():
+    """In messages and by GetConfig, whatever the file is called."""
+    with harness.Daemon() as d:
+        os.mkdir(d.config_file + ".d")
+        with open(os.fsencode(d.config_file) + b".d/a\n\xff.conf", "w", encoding="utf-8") as f:
+            f.write("[Daemon]\nMaxConcurrent=3\n")
+        shown = d.config_file + r".d/a\x0a\xff.conf"
+        d.call("Reload")
+        assert settings(d)["Daemon", "MaxConcurrent"] == ("3", shown, 2)
+        with open(d.config_file, "w", encoding="utf-8") as f:
+            f.write("[Daemon]\nMaxConcurrent=2\n")
+        with open(os.fsencode(d.config_file) + b".d/a\n\xff.conf", "w", encoding="utf-8") as f:
+            f.write("nonsense")
+        with pytest.raises(harness.Error) as e:
+            d.call("Reload")
+        assert e.value.parameters["message"].startswith(f"{shown}:1: ")
 
 
 def slots(d):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Budget= with real interpreters, which count objects and bring no budget."""
+"""Budget= and MemoryBudget= with real interpreters, which count objects and bring no budget."""
+
+import contextlib
 
 import pytest
 
@@ -60,3 +62,67 @@ def test_budget_of_a_service(room):
         d.write_config("")
         d.call("Reload")
         d.wait(lambda d: heap_of(d, p)["budget_from"] == "runtime", "the rule holds again")
+
+
+# At each line of input as much garbage that has grown old as it is told to make.
+SHARES = """
+    import collections
+    live, more = map(int, sys.argv[1:])
+    keep = []
+    grow(live, keep)
+    recent = collections.deque(maxlen=10_000)   # long enough to outlive the young generations
+    rtgc.supervise(service="web", heap=f"live-{live}")
+    say(ready=True)
+    for line in sys.stdin:
+        for _ in range(more):
+            node = []
+            node.append(node)
+            recent.append(node)
+        rtgc.checkpoint()
+        say(done=True)
+"""
+# Objects that live, objects made at a time: by the square-root rule each has some four times the room of the one before.
+SIZES = (5_000, 200), (100_000, 1_000), (500_000, 5_000)
+
+
+def test_shares_of_memory():
+    """Several processes of different size: together they stay within MemoryBudget=, whatever they say of themselves."""
+    with contextlib.ExitStack() as stack:
+        d = stack.enter_context(harness.Daemon())
+        programs = [stack.enter_context(Program(SHARES, environment(d.env()), arguments=[str(n) for n in size],
+                                                launcher=())) for size in SIZES]
+        for p in programs:
+            p.next()
+
+        def shares():
+            """What each may reach, and what it may allocate, after all have worked a little."""
+            for p in programs:
+                p.tell("on")
+            for p in programs:
+                p.next()
+            heaps = [heap_of(d, p) for p in programs]
+            return heaps if all(h["budget_bytes"] for h in heaps) else None
+
+        d.wait(lambda d: (shares(), all(heap_of(d, p)["rss_bytes"] for p in programs))[1], "all have reported")
+        total = sum(heap_of(d, p)["rss_bytes"] for p in programs) + 60 * MB
+        d.write_config(f"[Daemon]\nMemoryBudget={total}\n")
+        d.call("Reload")
+
+        def in_order():
+            heaps = shares()
+            if not heaps:
+                return None
+            reach, rooms = sum(h["budget_bytes"] for h in heaps), [h["budget"] for h in heaps]
+            # (What lives is measured: it may turn out to be a little more than thought.)
+            assert reach <= 1.05 * total
+            return reach <= total and all(1.5 * less < more for less, more in zip(rooms, rooms[1:])) and heaps
+
+        heaps = d.wait(lambda d: in_order(), "the shares are what the rule says")
+        assert {h["budget_from"] for h in heaps} == {"shared"}
+        d.wait(lambda d: in_order() and all(heap_of(d, p)["collections"]["major"] >= 2 for p in programs[1:]),
+               "they have collected, and the shares are still that")
+        # One that leaves leaves its room to the others.
+        before = heap_of(d, programs[1])["budget"]
+        programs.pop().proc.stdin.close()
+        d.wait(lambda d: shares() and heap_of(d, programs[1])["budget"] > 2 * before, "the others have its room")
+        assert sum(h["budget_bytes"] for h in shares()) <= 1.05 * total

@@ -210,6 +210,56 @@ static void test_cut(void **state)
 	}
 }
 
+static void test_line(void **state)
+{
+	static const struct {
+		const char *text, *line;
+	} cases[] = {
+		{"", ""},
+		{"a \\ b", "a \\ b"},
+		{"caf\xc3\xa9 \xf0\x9f\x98\x80", "caf\xc3\xa9 \xf0\x9f\x98\x80"},
+		{"a\nb\tc\x7f", "a\\x0ab\\x09c\\x7f"},
+		{"\xc2\x9b[0m", "\\xc2\\x9b[0m"},
+		{"\xff\xc3(\xe2\x82", "\\xff\\xc3(\\xe2\\x82"},
+		{"\xed\xa0\x80", "\\xed\\xa0\\x80"},
+	};
+	char line[64];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		text_line(line, sizeof(line), cases[i].text);
+		assert_string_equal(line, cases[i].line);
+	}
+}
+
+/* Cut off wherever: no byte is written behind the end, nothing is left by halves. */
+static void test_line_that_does_not_fit(void **state)
+{
+	static const char text[] = "a\xff\xc3\xa9\nb\xf0\x9f\x98\x80";
+	char line[32], whole[32];
+
+	text_line(whole, sizeof(whole), text);
+	for (size_t size = 1; size <= strlen(whole) + 1; size++) {
+		memset(line, 0x5a, sizeof(line));
+		text_line(line, size, text);
+		assert_true(strlen(line) < size);
+		assert_int_equal(line[size], 0x5a);
+		assert_memory_equal(line, whole, strlen(line));
+		assert_true(text_valid(line));
+	}
+	assert_string_equal(line, whole);
+}
+
+static void test_text(void **state)
+{
+	assert_true(text_valid(""));
+	assert_true(text_valid("a\tb caf\xc3\xa9"));
+	assert_false(text_valid("a\nb"));
+	assert_false(text_valid("\x1b[0m"));
+	assert_false(text_valid("\xc2\x9b"));
+	assert_false(text_valid("a\xff"));
+	assert_false(text_valid("\xc3"));
+}
+
 static void test_enum_texts(void **state)
 {
 	assert_string_equal(kind_name(WIRE_MINOR), "minor");
@@ -238,6 +288,9 @@ int main(void)
 		cmocka_unit_test(test_field),
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_line),
+		cmocka_unit_test(test_line_that_does_not_fit),
+		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_enum_texts),
 	};
 

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rtgcctl complete WORD…: what the last WORD, as far as it is typed, could become behind
+ * the others: one candidate a line, then a tab and what it means. A line without a
+ * candidate says that files are wanted. For the shells' completions, so in no help text.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/ctl/call.h"
+#include "client/ctl/complete.h"
+#include "client/ctl/field.h"
+#include "client/ctl/text.h"
+
+struct line {
+	struct ctl *ctl;
+	const struct ctl_verb *verb; /* NULL: not there yet, or unknown */
+	const char *typed;
+	int n_args; /* those of the verb that are there */
+	bool has_verb, options_over;
+};
+
+static bool begins(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static void offer(const struct line *line, const char *word, const char *meaning)
+{
+	if (begins(word, line->typed))
+		printf("%s\t%s\n", word, meaning);
+}
+
+static void offer_files(void)
+{
+	puts("\tfiles");
+}
+
+/* ---- what the daemon knows ------------------------------------------------------------- */
+
+/* Names that would upset a terminal are left to those who copy them. */
+static bool is_plain(const char *name)
+{
+	char *escaped = text_escape(name);
+	bool plain = strcmp(escaped, name) == 0;
+
+	free(escaped);
+	return plain && name[0] != '\0';
+}
+
+static bool is_unique(const json_t *list, const char *name)
+{
+	json_t *entry;
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach(list, i, entry) n +=
+		strcmp(field_text(entry, "name"), name) == 0;
+	return n == 1;
+}
+
+static json_t *ask(const struct line *line, const char *method, const char *key)
+{
+	json_t *reply;
+
+	if (call_once_list(line->ctl, method, json_object(), key, &reply) != CTL_OK)
+		return NULL;
+	return reply;
+}
+
+/* By name; by id where the name does not tell. */
+static void offer_heaps(const struct line *line)
+{
+	json_t *reply = ask(line, "ListHeaps", "heaps"), *heap;
+	const json_t *list = json_object_get(reply, "heaps");
+	size_t i;
+
+	json_array_foreach(list, i, heap)
+	{
+		const char *name = field_text(heap, "name");
+		char *service = text_escape(field_text(heap, "service"));
+		struct human id = field_id(heap, "id");
+
+		offer(line, is_plain(name) && is_unique(list, name) ? name : id.text,
+		      service);
+		free(service);
+	}
+	json_decref(reply);
+}
+
+static void offer_services(const struct line *line, const char *before)
+{
+	json_t *reply = ask(line, "ListServices", "services"), *service;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "services"), i, service)
+	{
+		const char *name = field_text(service, "name");
+		char *word = ctl_format("%s%s", before, name);
+
+		if (is_plain(name))
+			offer(line, word, field_text(service, "policy"));
+		free(word);
+	}
+	json_decref(reply);
+}
+
+/* ---- what may come next ----------------------------------------------------------------- */
+
+/* before: what of the word stands before the value, "--service=" or "". */
+static void offer_values(const struct line *line, const struct ctl_option *option,
+			 const char *before)
+{
+	char *choices, *rest, *choice;
+
+	if (option == &ctl_options[OPTION_SERVICE])
+		offer_services(line, before);
+	if (option == &ctl_options[OPTION_CONTROL])
+		offer_files();
+	if (!ctl_option_has_choices(option))
+		return;
+	rest = choices = ctl_format("%s", option->value);
+	while ((choice = strsep(&rest, "|")) != NULL) {
+		char *word = ctl_format("%s%s", before, choice);
+
+		offer(line, word, option->help);
+		free(word);
+	}
+	free(choices);
+}
+
+/* The option that a word names, with its value behind "=" or not; NULL: none. */
+static const struct ctl_option *find_option(const char *word)
+{
+	size_t n;
+
+	if (!begins(word, "--"))
+		return NULL;
+	n = strcspn(word += 2, "=");
+	for (const struct ctl_option *option = ctl_options; option->name != NULL;
+	     option++)
+		if (strlen(option->name) == n && strncmp(option->name, word, n) == 0)
+			return option;
+	return NULL;
+}
+
+static void offer_options(const struct line *line)
+{
+	for (const struct ctl_option *option = ctl_options; option->name != NULL;
+	     option++) {
+		char *word = ctl_format(option->name[1] != '\0' ? "--%s" : "-%s",
+					option->name);
+		char *before = ctl_format("%s=", word);
+
+		if (line->verb != NULL && option->takes != 0 &&
+		    !(line->verb->takes & option->takes))
+			;
+		else if (ctl_option_has_choices(option))
+			offer_values(line, option, before);
+		else
+			offer(line, word, option->help);
+		free(before);
+		free(word);
+	}
+}
+
+static void offer_words(const struct line *line)
+{
+	const struct ctl_option *option = find_option(line->typed);
+	const char *equals = strchr(line->typed, '=');
+
+	if (line->typed[0] == '-' && !line->options_over) {
+		if (option != NULL && equals != NULL) {
+			char *before = ctl_format("--%s=", option->name);
+
+			offer_values(line, option, before);
+			free(before);
+		} else {
+			offer_options(line);
+		}
+	} else if (!line->has_verb) {
+		for (const struct ctl_verb *verb = ctl_verbs; verb->name != NULL; verb++)
+			offer(line, verb->name, verb->help);
+	} else if (line->verb != NULL && line->n_args < line->verb->n_args) {
+		if (strcmp(line->verb->synopsis, "HEAP") == 0)
+			offer_heaps(line);
+		else
+			offer_files();
+	}
+}
+
+/* One word that is there. *wants: the option whose value the next one is; NULL: none. */
+static void take_word(struct line *line, const char *word,
+		      const struct ctl_option **wants)
+{
+	const struct ctl_option *option = *wants;
+
+	*wants = NULL;
+	if (option != NULL) {
+		if (option == &ctl_options[OPTION_CONTROL])
+			line->ctl->control = ctl_format("%s", word);
+	} else if (line->options_over || word[0] != '-') {
+		if (line->has_verb)
+			line->n_args++;
+		else
+			line->verb = ctl_find_verb(word);
+		line->has_verb = true;
+	} else if (strcmp(word, "--") == 0) {
+		line->options_over = true;
+	} else {
+		option = find_option(word);
+		if (option != NULL && option->value != NULL && strchr(word, '=') == NULL)
+			*wants = option;
+		else if (begins(word, "--control="))
+			line->ctl->control = ctl_format("%s", strchr(word, '=') + 1);
+	}
+}
+
+void complete_line(struct ctl *ctl, int n_words, char **words)
+{
+	const struct ctl_option *wants = NULL;
+	struct line line = {.ctl = ctl, .typed = ""};
+
+	for (int i = 0; i + 1 < n_words; i++) {
+		char *before = ctl->control;
+
+		take_word(&line, words[i], &wants);
+		if (ctl->control != before)
+			free(before);
+	}
+	if (n_words > 0)
+		line.typed = words[n_words - 1];
+	if (ctl->control == NULL)
+		ctl->control = ctl_default_control();
+	if (wants != NULL)
+		offer_values(&line, wants, "");
+	else
+		offer_words(&line);
+}
