@@ -5,7 +5,7 @@ with a real daemon, against the same without, with a third threshold that is nev
 make bench BENCH=cost
 
 instructions  by callgrind, of a longer run less those of a shorter one: what starting takes is in both.
-              They repeat to the hundredth of a per cent, whatever else the machine does
+              They repeat to some thousandths, whatever else the machine does
 time          of the loop alone, the median of many short runs in turn
 """
 
