@@ -26,6 +26,7 @@ libdaemon_la_SOURCES = \
 	daemon/guard.c daemon/guard.h \
 	daemon/haproxy.c daemon/haproxy.h \
 	daemon/hot.c daemon/hot.h \
+	daemon/hot_frame.c daemon/hot_private.h \
 	daemon/keep.c daemon/keep.h \
 	daemon/listener.c daemon/listener.h \
 	daemon/log.c daemon/log.h \

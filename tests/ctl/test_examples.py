@@ -161,9 +161,9 @@ class Shell(Run):
                 stack.enter_context(running(
                     ["python3", "-m", "rtgc", "--service", "checkout", "--heap", name, "app.py"], folder, env))
             daemon.wait(lambda d: len(d.heaps()) == len(self.heaps), "they have joined")
-            self.run(text, folder, env)
+            self.run(text, folder, env, daemon)
 
-    def run(self, text, folder, env):
+    def run(self, text, folder, env, daemon):
         self.script(self.text(text), folder, env)
 
     def script(self, text, folder, env):
@@ -176,10 +176,8 @@ class Shell(Run):
 class Transcript(Shell):
     """Commands behind a dollar. Titles that are shown are those that are printed."""
 
-    def run(self, text, folder, env):
-        with harness.Varlink(env["RTGC_CONTROL"]) as daemon:
-            while not daemon.call("Explain", heap=self.heaps[0])["decisions"]:
-                select.select([], [], [], 0.01)
+    def run(self, text, folder, env, daemon):
+        daemon.wait(lambda d: d.call("Explain", heap=self.heaps[0])["decisions"], "something is decided")
         for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.M):
             printed = self.script(command, folder, env).splitlines()
             titles = [set(line.split()) for line in printed if line.upper() == line]
@@ -191,7 +189,7 @@ class Transcript(Shell):
 class OwnDaemon(Shell):
     """A script that starts a daemon of its own, which is asked and ended."""
 
-    def run(self, text, folder, env):
+    def run(self, text, folder, env, daemon):
         (folder / "app.py").write_text("")
         (folder / "observe.conf").write_text("[Service:checkout]\nPolicy=observe\n")
         printed = self.script(self.text(text.replace("/tmp/my", str(folder / "my"))) + "\nrtgcctl -j status", folder, env)

@@ -188,8 +188,10 @@ class Client:
         self.send(BEGIN, window=window, at=at, kind=kind, cause=cause)
         return at
 
-    def end(self, window, begun, cause=IN_WINDOW, kind=MAJOR, freed=1000, used=0, live=0):
-        return self.send(END, window=window, begin=begun, end=now(), kind=kind, cause=cause,
+    def end(self, window, begun, cause=IN_WINDOW, kind=MAJOR, freed=1000, used=0, live=0, lasted=None):
+        """lasted: nanoseconds, where it matters; else until now, however busy the machine is."""
+        ended = now() if lasted is None else begun + lasted
+        return self.send(END, window=window, begin=begun, end=ended, kind=kind, cause=cause,
                          freed=freed, used=used, live=live)
 
     def collect(self, window, freed=1000, used=0):

@@ -16,7 +16,7 @@ daemon_tests = \
 	tests/daemon/test_windows.py
 TESTS += $(daemon_tests)
 EXTRA_DIST += tests/harness.py tests/daemon/balancer.py tests/daemon/common.py \
-	tests/daemon/config_model.py tests/daemon/frames.py \
+	tests/daemon/config_model.py tests/daemon/frames.py tests/daemon/swarming.py \
 	$(daemon_tests)
 
 check_PROGRAMS += tests/daemon/test_parts

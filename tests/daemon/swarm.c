@@ -2,12 +2,16 @@
 /*
  * swarm SERVICE HEAPS BUDGET RATE PAUSE_US: that many heaps in one process, each filling its
  * budget of objects at that rate a second and collecting when it may, in pauses that only pass
- * the time. Writes "pause HEAP CAUSE BEGIN END" for each, and answers on its standard input:
+ * the time. Writes "pause HEAP CAUSE BEGIN END WINDOW OPENS" for each, and answers each line of its
+ * standard input by "status N", so many are supervised:
  *   record   each heap has had a collection of PAUSE_US of its own
- *   status   "status N": so many are supervised
+ *   hold     pauses in windows last until their window closes …
+ *   release  … or until now
+ *   status   nothing else
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,45 +21,59 @@
 #include "client/rtgc.h"
 
 #define EVENTS 64
+/* A process that is not let run allocates nothing either. */
+#define LONGEST_TURN 0.02
 
 struct heap {
 	struct rtgc *r;
 	double used, allocated;
 	enum rtgc_cause cause;
-	uint64_t begun; /* 0: it does not collect */
+	struct rtgc_window window; /* if it collects in one */
+	uint64_t begun;		   /* 0: it does not collect */
 };
 
 static struct heap *heaps;
 static unsigned n_heaps;
 static uint64_t budget, pause_ns;
 static double rate;
+static bool hold;
 
 static void end(unsigned i, uint64_t now)
 {
 	struct heap *h = &heaps[i];
 	struct rtgc_result result = {.freed = (uint64_t)h->used, .live = budget / 10};
 
-	printf("pause %u %d %" PRIu64 " %" PRIu64 "\n", i, (int)h->cause, h->begun, now);
+	printf("pause %u %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", i,
+	       (int)h->cause, h->begun, now, h->window.id, h->window.opens_ns);
 	rtgc_end(h->r, &result);
 	h->used = 0;
 	h->begun = 0;
 }
 
-static void begin(struct heap *h, enum rtgc_cause cause, uint64_t window)
+static void begin(struct heap *h, enum rtgc_cause cause, const struct rtgc_window *window)
 {
-	if (rtgc_begin(h->r, RTGC_MAJOR, cause, window) != 0)
+	/* Its pause, as it sees it itself, lies within what it has said. */
+	if (rtgc_begin(h->r, RTGC_MAJOR, cause, window->id) != 0)
 		return;
 	h->cause = cause;
+	h->window = *window;
 	h->begun = rtgc_now();
+}
+
+static bool is_over(const struct heap *h, uint64_t now)
+{
+	if (now - h->begun < pause_ns)
+		return false;
+	return !hold || h->cause != RTGC_IN_WINDOW || now >= h->window.closes_ns;
 }
 
 static void live(unsigned i, uint64_t now, double seconds)
 {
 	struct heap *h = &heaps[i];
 	enum rtgc_verdict verdict;
-	struct rtgc_window w;
+	struct rtgc_window w = {0};
 
-	if (h->begun && now - h->begun >= pause_ns)
+	if (h->begun && is_over(h, now))
 		end(i, now);
 	if (h->begun)
 		return;
@@ -69,9 +87,9 @@ static void live(unsigned i, uint64_t now, double seconds)
 		return;
 	verdict = rtgc_check(h->r, RTGC_NEVER, &w);
 	if (verdict == RTGC_MAY || verdict == RTGC_MUST)
-		begin(h, RTGC_IN_WINDOW, w.id);
+		begin(h, RTGC_IN_WINDOW, &w);
 	else if (verdict == RTGC_CEILING)
-		begin(h, RTGC_FORCED, 0);
+		begin(h, RTGC_FORCED, &(struct rtgc_window){0});
 }
 
 static void record(void)
@@ -109,6 +127,8 @@ static bool answer(void)
 	line[n] = '\0';
 	if (strcmp(line, "record\n") == 0)
 		record();
+	else if (strcmp(line, "status\n") != 0)
+		hold = strcmp(line, "hold\n") == 0;
 	printf("status %u\n", supervised());
 	fflush(stdout);
 	return true;
@@ -142,6 +162,7 @@ int main(int argc, char **argv)
 		input = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
 	int epoll = epoll_create1(EPOLL_CLOEXEC), n;
 	uint64_t before = rtgc_now();
+	double seconds;
 	bool more = true;
 
 	if (argc != 6)
@@ -165,8 +186,9 @@ int main(int argc, char **argv)
 				rtgc_dispatch(heaps[events[i].data.u32].r);
 		}
 		now = rtgc_now();
+		seconds = fmin((double)(now - before) / 1e9, LONGEST_TURN);
 		for (unsigned i = 0; rate > 0 && i < n_heaps; i++)
-			live(i, now, (double)(now - before) / 1e9);
+			live(i, now, seconds);
 		before = now;
 	}
 	for (unsigned i = 0; i < n_heaps; i++)

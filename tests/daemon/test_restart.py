@@ -4,6 +4,7 @@ A restart without harm: the test plays the service manager, which keeps the daem
 file while the daemon stops, crashes, or is killed.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,9 +13,9 @@ import time
 import pytest
 from common import BUDGET, due, harness, window
 from frames import Client
+from swarming import IN_WINDOW, SWARM, Counter, Pause, Swarm, most_over, started_for
 
 ONE = "[Daemon]\nMaxConcurrent=1\n"
-SWARM = os.path.join(harness.BUILDDIR, "tests", "daemon", "swarm")
 WAYS = pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 
 
@@ -211,73 +212,72 @@ def test_records_are_used_again():
 # ---- many -----------------------------------------------------------------------------------------
 
 
-class Swarm:
-    def __init__(self, d, *args):
-        self.proc = subprocess.Popen([SWARM, *map(str, args)], env=d.env(), stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True)
-        self.pauses = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.finish()
-
-    def ask(self, what="status"):
-        """How many of its heaps are supervised."""
-        self.proc.stdin.write(what + "\n")
-        self.proc.stdin.flush()
-        while True:
-            words = self.proc.stdout.readline().split()
-            if words[0] == "status":
-                return int(words[1])
-            self.pauses.append(tuple(map(int, words[1:])))
-
-    def finish(self):
-        """All pauses: (heap, cause, begin, end)."""
-        if self.proc.poll() is None:
-            out, _ = self.proc.communicate()
-            self.pauses += [tuple(map(int, line.split()[1:])) for line in out.splitlines()
-                            if line.startswith("pause")]
-        return self.pauses
-
-
-def most_at_once(pauses):
-    edges = sorted([(begin, 1) for begin, _ in pauses] + [(end, -1) for _, end in pauses])
-    now = most = 0
-    for _, step in edges:
-        now += step
-        most = max(most, now)
-    return most
+def test_the_check_finds_one_too_many():
+    counter = Counter()
+    for instant, count in ((0, 0), (50, 0), (100, 1), (200, 1)):
+        counter.samples.append((instant, instant, count))
+    one, two, three = (Pause(i, IN_WINDOW, begin, end, i, begin) for i, (begin, end) in
+                       enumerate(((10, 20), (20, 40), (15, 30))))
+    assert most_over([one, two], 1, counter) == 0
+    assert most_over([one, two, three], 1, counter) == 1
+    assert most_over([one, two, three], 2, counter) == 0
+    # One was counted over the limit between 50 and 100: two at once are right then, not before and after.
+    pair = [Pause(0, IN_WINDOW, 0, 10, 1, 0), Pause(1, IN_WINDOW, 5, 15, 2, 5)]
+    for later, over in ((0, 1), (60, 0), (110, 1)):
+        assert most_over([p._replace(begin=p.begin + later, end=p.end + later, opens=p.opens + later)
+                          for p in pair], 1, counter) == over
+    assert most_over([p._replace(cause=1) for p in pair], 1, counter) == -1
 
 
 def test_the_limit_holds_over_fifty_restarts():
-    limit, restarts = 2, 50
+    """
+    Four processes with heaps that fill up all the time. Each time as many pauses as may be are held, the
+    daemon is stopped or killed, and they end while it is down, or when it is there again, or when
+    they have come back to it.
+    """
+    limit, restarts, n = 2, 50, 12
     config = f"[Daemon]\nMaxConcurrent={limit}\n[Service:load]\nMaxConcurrent={limit}\n"
-    with harness.Daemon(config=config, manager=True) as d, \
-            Swarm(d, "load", 120, 1_000_000, 50_000, 15_000) as swarm:
-        granted = 0
+    counter, held = Counter(), 0
+    with harness.Daemon(config=config, manager=True) as d, contextlib.ExitStack() as stack:
+        swarms = [stack.enter_context(Swarm(started_for(d), "load", n, 1_000_000, 60_000, 15_000))
+                  for _ in range(4)]
+
+        def tell(what):
+            return sum(swarm.ask(what) for swarm in swarms)
+
+        def status():
+            return counter.ask(lambda: d.call("GetStatus"))
+
+        d.wait(lambda d: tell("status") == 4 * n, "all are supervised")
         for i in range(restarts):
-            # It does its work again, and somebody pauses.
-            d.wait(lambda d: d.call("GetStatus")["windows_granted"] > granted, "windows are opened")
-            status = d.wait(lambda d: (lambda s: s["paused_now"] and s)(d.call("GetStatus")), "one pauses")
-            granted = status["windows_granted"]
-            swarm.ask()
-            again(d, signal.SIGKILL if i % 2 else signal.SIGTERM)
-            assert d.call("GetStatus")["windows_granted"] >= granted
-        d.wait(lambda d: swarm.ask() == 120, "all are supervised")
-        status = d.call("GetStatus")
-        pauses = swarm.finish()
-    in_window = [(begin, end) for _, cause, begin, end in pauses if cause == 0]
-    print(f"{most_at_once(in_window)} at once, {len(in_window)} windows used, {len(pauses) - len(in_window)} forced, "
-          f"{status['over_limit']} over the limit")
-    assert len(in_window) > restarts
-    assert most_at_once(in_window) <= limit + status["over_limit"]
+            tell("hold")
+            before = d.wait(lambda d: (lambda s: s["paused_now"] >= limit and s)(status()), "all slots are in use")
+            d.kill() if i % 2 else d.stop()
+            if i % 4 < 2:
+                tell("release")
+            d.start()
+            after = status()
+            assert after["windows_granted"] >= before["windows_granted"]
+            held += after["windows_open"]
+            if i % 3 == 0:
+                d.wait(lambda d: tell("status") == 4 * n, "all are supervised again")
+            tell("release")
+        granted = after["windows_granted"]
+        d.wait(lambda d: status()["windows_granted"] > granted + 4 * n, "it does its work again")
+        pauses = [pause for swarm in swarms for pause in swarm.finish()]
+        over_limit = status()["over_limit"]
+    in_window = [p for p in pauses if p.cause == IN_WINDOW]
+    print(f"{len(in_window)} windows used, {held} held over a restart, {len(pauses) - len(in_window)} forced, "
+          f"{over_limit} over the limit, excess {most_over(pauses, limit, counter)}")
+    assert most_over(pauses, limit, counter) == 0
+    assert len(in_window) >= limit * restarts and held >= restarts
+    assert over_limit <= len(in_window) // 20
 
 
 def test_a_thousand_heaps_are_back():
     n = 1000
-    with harness.Daemon(manager=True) as d, Swarm(d, "many", n, 1_000_000, 0, 5_000) as swarm:
+    with harness.Daemon(manager=True) as d, \
+            Swarm(started_for(d), "many", n, 1_000_000, 0, 5_000) as swarm:
         d.wait(lambda d: swarm.ask() == n, "all have joined")
         swarm.ask("record")
         d.wait(lambda d: d.call("GetStatus")["uncoordinated"] == n, "all have collected")

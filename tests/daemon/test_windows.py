@@ -220,8 +220,8 @@ def test_comes_back_to_the_same_daemon():
 
 def test_forced_and_uncoordinated_are_counted():
     with harness.Daemon() as d, Client(d, budget=BUDGET) as c:
-        c.end(0, c.begin(0, cause=FORCED), cause=FORCED)
-        c.end(0, now() - 1000, cause=UNCOORDINATED)  # noticed, not run: no BEGIN
+        c.end(0, c.begin(0, cause=FORCED), cause=FORCED, lasted=1000)
+        c.end(0, now() - 1000, cause=UNCOORDINATED, lasted=1000)  # noticed, not run: no BEGIN
         c.sync()
         status = d.call("GetStatus")
         assert (status["forced"], status["uncoordinated"]) == (1, 1)

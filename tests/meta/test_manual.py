@@ -198,6 +198,22 @@ def test_every_message_is_described():
     assert len(described) >= 10 and set(described) == logged and len(set(described)) == len(described)
 
 
+def test_the_guide_quotes_the_demo_as_the_readme_has_it():
+    table = re.search(r"<!-- demo-table -->\n```\n(.*?)```", sources.read(sources.ROOT, "README.md"), re.S).group(1)
+    titles = re.split(r"  +", "run  p50  p99  p99.9  max  longest pause  at once  RSS start  RSS end  forced  over limit")
+    rows = {line.split()[0]: dict(zip(titles, line.split())) for line in table.splitlines()[3:]}
+    tail = {run: f"{float(row['p99.9']):.0f} ms" for run, row in rows.items()}
+    memory = {run: f"{row['RSS end']} MB" for run, row in rows.items()}
+    guide = " ".join(line for line in page("rtgc-guide.7").splitlines() if line[:1] != "." or line.startswith(".Nm"))
+    guide = guide.replace(".Nm ", "")
+    for words in (
+        f"(p99.9 {tail['freeze']} against {tail['rtgcd']}), and {memory['freeze']} at the end against {memory['rtgcd']}",
+        f"the demo {memory['off']} against {memory['rtgcd']}",
+        f"p99.9 {tail['default']} by CPython's own policy, {tail['rtgcd']} under rtgcd , {tail['off']} with the collector off",
+    ):
+        assert words in guide, words
+
+
 def test_every_function_of_the_module_is_described():
     init = sources.read(sources.ROOT, "client/python/rtgc/__init__.py")
     names_of_all = re.findall(r'"(\w+)"', re.search(r"__all__ = \[(.*?)\]", init, re.S).group(1))

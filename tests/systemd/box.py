@@ -8,6 +8,8 @@ within a second, has no network, and leaves nothing behind.
         box.systemctl("start", "rtgcd.socket")
         box.run("systemd-run", "--pipe", "--wait", "-p", "DynamicUser=yes", "rtgcctl", "status")
 
+Or, with Box(bring=FILES), nothing is installed, and the files are in /srv of the box.
+
 Needs root, systemd-nspawn and overlayfs: missing() says what of them is not there.
 """
 
@@ -39,6 +41,7 @@ chmod 0755 "$folder/store/upper"
 mount -t overlay box -o "lowerdir=/,upperdir=$folder/store/upper,workdir=$folder/store/work" "$root"
 # What this machine has enabled, and what it has logged, stays here.
 rm -rf "$root"/etc/systemd/system/*.wants "$root"/etc/systemd/system/*.requires "$root/var/log/journal"
+rm -f "$root/usr/sbin/policy-rc.d" # images for containers forbid packages to start anything
 for unit in timers.target systemd-timesyncd.service systemd-firstboot.service; do
 	ln -sfn /dev/null "$root/etc/systemd/system/$unit"
 done
@@ -95,9 +98,10 @@ def install(stage):
 
 
 class Box:
-    def __init__(self):
+    def __init__(self, bring=None):
+        self.bring = bring
         self.dir = tempfile.mkdtemp(prefix="rtgcd-box-", dir="/tmp")
-        self.name = os.path.basename(self.dir)
+        self.name = os.path.basename(self.dir).replace("_", "x")  # no machine may be called that
         self.stage = os.path.join(self.dir, "stage")
         self.proc = self.leader = self.units = None
         for name in ("root", "store", "stage"):
@@ -105,12 +109,11 @@ class Box:
 
     def __enter__(self):
         try:
-            self.units = install(self.stage)
-            os.makedirs(os.path.join(self.stage, "usr", "bin"), exist_ok=True)
-            # tests/daemon/swarm.c: a process with heaps.
-            shutil.copy(os.path.join(harness.BUILDDIR, "tests", "daemon", "swarm"),
-                        os.path.join(self.stage, "usr", "bin"))
-            if self.units:
+            if self.bring is None:
+                self._install()
+            else:
+                self._bring()
+            if self.units or self.bring is not None:
                 self._boot()
         except BaseException:
             self.stop()
@@ -119,6 +122,18 @@ class Box:
 
     def __exit__(self, *_):
         self.stop()
+
+    def _install(self):
+        self.units = install(self.stage)
+        os.makedirs(os.path.join(self.stage, "usr", "bin"), exist_ok=True)
+        # tests/daemon/swarm.c: a process with heaps.
+        shutil.copy(os.path.join(harness.BUILDDIR, "tests", "daemon", "swarm"),
+                    os.path.join(self.stage, "usr", "bin"))
+
+    def _bring(self):
+        os.mkdir(os.path.join(self.stage, "srv"))
+        for path in self.bring:
+            shutil.copy(path, os.path.join(self.stage, "srv"))
 
     # ---- life ------------------------------------------------------------------------
 
@@ -134,12 +149,15 @@ class Box:
 
     def _find_leader(self):
         """PID 1 of the box, as this machine counts."""
-        with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children", encoding="ascii") as f:
-            children = f.read().split()
-        for child in children:
-            with open(f"/proc/{child}/comm", encoding="utf-8") as f:
-                if f.read().strip() == "systemd":
-                    return int(child)
+        try:
+            with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children", encoding="ascii") as f:
+                children = f.read().split()
+            for child in children:
+                with open(f"/proc/{child}/comm", encoding="utf-8") as f:
+                    if f.read().strip() == "systemd":
+                        return int(child)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended: wait() says so, with what it has said itself
         return None
 
     def _boot(self):
@@ -153,9 +171,10 @@ class Box:
         self.leader = self._find_leader()
         self.wait(lambda: self.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
                   in ("running", "degraded"), "the box has booted")
-        self.run("ldconfig")
-        self.run("systemd-sysusers")
-        self.run("systemctl", "daemon-reload")
+        if self.units:
+            self.run("ldconfig")
+            self.run("systemd-sysusers")
+            self.run("systemctl", "daemon-reload")
 
     def stop(self):
         if self.proc and self.proc.poll() is None:
@@ -206,6 +225,13 @@ class Box:
         os.makedirs(os.path.dirname(full), exist_ok=True)
         with open(full, "w", encoding="utf-8") as f:
             f.write(text)
+
+    def created(self):
+        """Every file of the box that this machine does not have, but for those in /run and /tmp."""
+        upper = f"/proc/{self.proc.pid}/root{self.dir}/store/upper"
+        found = (os.path.join(top, name)[len(upper):] for top, folders, files in os.walk(upper)
+                 for name in folders + files)
+        return {path for path in found if not os.path.lexists(path)}
 
     def journal(self, *matches, after=0):
         """Entries of the journal, as dictionaries; only those written after that journal_mark()."""

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The installed daemon under a real systemd: its units, its life, its journal."""
 
+import contextlib
 import json
+import os
 import re
+import sys
 
 import pytest
 
-from box import Box, missing
+from box import Box, harness, missing
+
+sys.path.insert(0, os.path.join(harness.SRCDIR, "tests", "daemon"))
+
+from swarming import IN_WINDOW, Counter, Swarm, most_over  # noqa: E402
 
 WHY_NOT = missing()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
@@ -73,6 +80,11 @@ def test_units_are_right(box):
 
 
 def test_exposure(box):
+    """Of the unit under which it serves a heap."""
+    box.systemctl("start", "rtgcd.service")
+    assert [h["name"] for h in json.loads(client(box))["heaps"]] == ["mine"]
+    box.run("systemd-analyze", "security", "--offline=true", "--threshold=6", "--no-pager",
+            f"{box.units}/rtgcd.service")  # 6: 0.6
     out = box.run("systemd-analyze", "security", "--no-pager", "rtgcd.service").stdout
     exposure = float(re.search(r"Overall exposure level for rtgcd.service: ([\d.]+)", out).group(1))
     assert exposure <= EXPOSURE, out
@@ -83,7 +95,14 @@ def test_start_and_stop(box):
     status = box.ctl("status")
     assert status["pid"] == main_pid(box)
     box.wait(lambda: box.show("rtgcd.service", "StatusText") == "0 heaps in 0 services", "STATUS=")
+    status = box.systemctl("status", "--no-pager", "--lines=0", "rtgcd.service")
+    assert "Active: active (running)" in status and 'Status: "0 heaps in 0 services"' in status
     assert box.show("rtgcd.service", "NRestarts") == "0"
+    assert box.show("rtgcd.service", "Type") == "notify"
+    # (What it gets of these is the container's affair: it has no more than this machine gave it.)
+    assert box.show("rtgcd.service", "OOMScoreAdjust") == "-900"
+    assert box.show("rtgcd.service", "LimitNOFILE") == "65536"
+    assert [box.show(s, "Backlog") for s in SOCKETS] == ["4096"] * 2
     assert [box.show(s, "ActiveState") for s in SOCKETS] == ["active"] * 2
     uid = box.run("stat", "-c", "%U %a", "/run/rtgcd/runtime.sock", "/run/rtgcd/control.sock", "/run/rtgcd")
     assert uid.stdout.split() == ["root", "666", "root", "666", "root", "755"]
@@ -133,55 +152,89 @@ def test_reload(box):
     assert main_pid(box) == pid
 
 
-class Keeper:
-    """A process with heaps that have collected once, through whatever happens to the daemon."""
-
-    def __init__(self, box, heaps):
-        self.box = box
-        self.heaps = heaps
-
-    def __enter__(self):
-        self.proc = self.box.spawn("swarm", "svc", str(self.heaps), "1000000", "0", "5000")
-        self.box.wait(lambda: self.ask("status") == self.heaps, "its heaps are supervised")
-        self.ask("record")
-        self.box.wait(self.collected, "its collections were counted")
-        return self
-
-    def ask(self, what):
-        """How many of its heaps are supervised."""
-        self.proc.stdin.write(what + "\n")
-        self.proc.stdin.flush()
-        return int(self.proc.stdout.readline().split()[1])
-
-    def collected(self):
-        """The ids of its heaps, once all are there and known to have collected."""
-        heaps = self.box.ctl("heaps")["heaps"]
-        ids = [h["id"] for h in heaps if h["collections"]["major"] == 1 and h["state"] != "lost"]
-        return ids if len(ids) == len(heaps) == self.heaps else None
-
-    def __exit__(self, *_):
-        self.proc.communicate()
+def swarm(box, *args):
+    """Through whatever happens to the daemon."""
+    return Swarm(lambda command, **_: box.spawn("swarm", *command[1:]), *args)
 
 
-def ends_and_comes_back(box, end, heaps=1):
+def collected(box, service, n):
+    """The ids of the service's heaps, once all are there and known to have collected."""
+    heaps = [h for h in box.ctl("heaps")["heaps"] if h["service"] == service]
+    ids = [h["id"] for h in heaps if h["collections"]["major"] == 1 and h["state"] != "lost"]
+    return ids if len(ids) == len(heaps) == n else None
+
+
+def ends_and_comes_back(box, end, n=1):
     """The heaps, what was counted and what was learned are there again."""
-    with Keeper(box, heaps) as keeper:
-        pid, before, status = main_pid(box), keeper.collected(), box.ctl("status")
+    with swarm(box, "svc", n, 1_000_000, 0, 5_000) as heaps:
+        box.wait(lambda: heaps.ask() == n, "its heaps are supervised")
+        heaps.ask("record")
+        before = box.wait(lambda: collected(box, "svc", n), "its collections were counted")
+        pid, status = main_pid(box), box.ctl("status")
         end()
         restarted(box, pid)
-        assert box.ctl("status")["uncoordinated"] == status["uncoordinated"] == heaps
-        ids = box.wait(keeper.collected, "the heaps are back")
+        assert box.ctl("status")["uncoordinated"] == status["uncoordinated"] == n
+        ids = box.wait(lambda: collected(box, "svc", n), "the heaps are back")
         assert min(ids) > max(before)
         assert box.ctl("status")["epoch"] > status["epoch"]
 
 
+LIMIT = 2
+LIMITED = f"[Daemon]\nMaxConcurrent={LIMIT}\n[Service:busy]\nMaxConcurrent={LIMIT}\n"
+
+
 def test_restart(box):
+    """Of a thousand heaps; others are in pauses of ten seconds meanwhile."""
+    box.write("/etc/rtgcd/rtgcd.conf", LIMITED)
     box.systemctl("start", "rtgcd.service")
-    ends_and_comes_back(box, lambda: box.systemctl("restart", "rtgcd.service"), heaps=1000)
+    with swarm(box, "busy", LIMIT, 1_000_000, 300_000, 10_000_000):
+        def restart():
+            before = box.wait(lambda: (lambda s: s["paused_now"] == LIMIT and s)(box.ctl("status")), "they pause")
+            box.systemctl("restart", "rtgcd.service")
+            after = box.ctl("status")
+            assert (after["paused_now"], after["windows_open"]) == (LIMIT, LIMIT)
+            assert after["windows_granted"] == before["windows_granted"]
+
+        ends_and_comes_back(box, restart, 1000)
     # A stop is another matter: nothing is kept.
     box.systemctl("stop", "rtgcd.service")
     box.systemctl("start", "rtgcd.service")
     assert box.ctl("status")["uncoordinated"] == 0
+
+
+def test_the_limit_holds_over_restarts(box):
+    """As tests/daemon/test_restart.py has it, with systemd in the place of the harness."""
+    box.write("/etc/rtgcd/rtgcd.conf", LIMITED)
+    box.systemctl("start", "rtgcd.service")
+    counter, n, restarts = Counter(), 12, 8
+    with contextlib.ExitStack() as stack:
+        swarms = [stack.enter_context(swarm(box, "busy", n, 1_000_000, 60_000, 15_000)) for _ in range(3)]
+
+        def tell(what):
+            return sum(swarm.ask(what) for swarm in swarms)
+
+        def status():
+            return counter.ask(lambda: box.ctl("status"))
+
+        for i in range(restarts):
+            box.wait(lambda: tell("status") == 3 * n, "all are supervised")
+            tell("hold")
+            before = box.wait(lambda: (lambda s: s["paused_now"] >= LIMIT and s)(status()), "all slots are in use")
+            pid = main_pid(box)
+            box.systemctl("reset-failed")  # systemd gives up on what has failed five times in ten seconds
+            if i % 2:
+                box.systemctl("kill", "--kill-whom=main", "-s", "KILL", "rtgcd.service")
+            else:
+                box.systemctl("restart", "rtgcd.service")
+            restarted(box, pid)
+            assert status()["windows_granted"] >= before["windows_granted"]
+            tell("release")
+        pauses = [pause for swarm in swarms for pause in swarm.finish()]
+        over_limit = status()["over_limit"]
+    in_window = [p for p in pauses if p.cause == IN_WINDOW]
+    assert most_over(pauses, LIMIT, counter) == 0
+    assert len(in_window) >= LIMIT * restarts
+    assert over_limit <= len(in_window) // 20
 
 
 def test_crash(box):
