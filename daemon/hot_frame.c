@@ -179,8 +179,8 @@ void hot_look(struct hot *hot, struct session *s)
 	struct wire_report report;
 
 	s->look = false;
-	read_marks(hot, s);
-	if (page_telemetry_read(&s->page->telemetry, &report))
+	read_marks(hot, s); /* to which an answer may find that the peer is dead */
+	if (s->page && page_telemetry_read(&s->page->telemetry, &report))
 		s->report = report;
 	if (s->report.at != 0)
 		told_report(hot, s, &s->report);

@@ -4,7 +4,9 @@
 #include "client/python/freeze.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
+#include "client/python/slack.h"
 #include "client/python/snapshot.h"
+#include "client/python/threshold.h"
 
 /*
  * So much of the budget more, and a snapshot that is under way is not waited for any longer: memory
@@ -27,7 +29,7 @@ uint32_t collector_kinds(void)
 	if (gate_shared())
 		return major;
 	snapshot_figures(&figures);
-	return figures.fork_ns > heap.fork_limit_ns ? major : major | snapshots;
+	return figures.fork_usual_ns > heap.fork_limit_ns ? major : major | snapshots;
 }
 
 void collector_offer(void)
@@ -57,7 +59,18 @@ bool collector_at_ceiling(void)
 		return false;
 	if (!snapshot_runs()) {
 		heap.snapshot_soon = true;
-		heap_collect_soon();
+		if (!slack_comes())
+			heap_collect_soon();
 	}
 	return true;
+}
+
+bool collector_begin_promised(void)
+{
+	heap.snapshot_soon = false;
+	if (collector_snapshot(RTGC_FORCED, NULL))
+		return true;
+	if (!snapshot_runs())
+		threshold_let_collect();
+	return false;
 }

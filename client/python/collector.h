@@ -21,9 +21,11 @@ void collector_offer(void);
  */
 bool collector_snapshot(enum rtgc_cause cause, const struct rtgc_window *window);
 /*
- * The budget is used up. True: a snapshot is under way or will begin at the next safe point, which
+ * The budget is used up. True: a snapshot is under way or will begin at the next safe point, in slack where that comes, which
  * does as well as a full collection, unless the heap outgrows its budget by far meanwhile.
  */
 bool collector_at_ceiling(void);
+/* Begins that one, for which heap.snapshot_soon stands. True: it has begun. */
+bool collector_begin_promised(void);
 
 #endif

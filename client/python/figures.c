@@ -12,7 +12,7 @@
 #define MSEC	     1000000ULL
 #define RSS_NS_BYTES (50 * MSEC)   /* between two looks when the unit is bytes */
 #define RSS_NS	     (1000 * MSEC) /* and when it only says what an object takes */
-#define RSS_SHARE    8 /* but sooner when the objects are so much more or fewer */
+#define RSS_SHARE    32 /* but sooner when the objects are so much more or fewer */
 
 static struct {
 	uint64_t allocated; /* since the heap was opened */

@@ -324,6 +324,9 @@ int gcstate_init(void)
 
 	if (!same_version())
 		return refuse("the versions differ");
+	/* (Our file's name says nothing of the build, so it may be found by one of those.) */
+	if (strstr(Py_GetVersion(), "free-threading"))
+		return refuse("a free-threaded build has a collector of its own");
 	if (interpreter != PyInterpreterState_Main())
 		return refuse("it is a subinterpreter's");
 	gc = &interpreter->gc;

@@ -19,6 +19,7 @@
 #include "client/python/pauses.h"
 #include "client/python/record.h"
 #include "client/python/servers.h"
+#include "client/python/slack.h"
 #include "client/python/snapshot.h"
 #include "client/python/threshold.h"
 
@@ -245,10 +246,8 @@ static int collect_pending(void *unused)
 			collect_after();
 	} else if (heap.at_ceiling) {
 		heap_collect(RTGC_FORCED, NULL);
-	} else if (heap.snapshot_soon) {
-		heap.snapshot_soon = false;
-		if (!collector_snapshot(RTGC_FORCED, NULL) && !snapshot_runs())
-			threshold_let_collect();
+	} else if (heap.snapshot_soon && !slack_comes()) {
+		collector_begin_promised();
 	} else if (snapshot_due()) {
 		snapshot_step(RTGC_NEVER);
 	} else {

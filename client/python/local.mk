@@ -30,6 +30,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/snapshot_walk.c client/python/snapshot_walk.h \
 	client/python/servers.c client/python/servers.h \
 	client/python/sites.c client/python/sites.h \
+	client/python/slack.c client/python/slack.h \
 	client/python/summary.c client/python/summary.h \
 	client/python/threshold.c client/python/threshold.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)

@@ -16,6 +16,7 @@
 #include "client/python/rest.h"
 #include "client/python/servers.h"
 #include "client/python/sites.h"
+#include "client/python/slack.h"
 #include "client/python/snapshot.h"
 #include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
@@ -153,20 +154,10 @@ static PyObject *checkpoint(PyObject *module, PyObject *unused)
 	return PyBool_FromLong(heap_checkpoint(RTGC_NEVER));
 }
 
-/* Steps of a snapshot for as long as nothing is due: the last one ends in time. */
-static void use_slack(uint64_t until_ns)
-{
-	while (snapshot_due() && rtgc_now() + 2 * SNAPSHOT_STEP_NS <= until_ns)
-		if (!snapshot_step(until_ns - SNAPSHOT_STEP_NS))
-			break;
-}
-
 static PyObject *slack(PyObject *module, PyObject *argument)
 {
 	double seconds = PyFloat_AsDouble(argument);
-	struct rtgc *r = heap.rtgc;
-	uint64_t until;
-	bool collected = false;
+	bool collected;
 
 	if (seconds == -1.0 && PyErr_Occurred())
 		return NULL;
@@ -174,31 +165,12 @@ static PyObject *slack(PyObject *module, PyObject *argument)
 		PyErr_SetString(PyExc_ValueError, "slack() wants an instant");
 		return NULL;
 	}
-	if (!r)
+	if (!heap.rtgc)
 		Py_RETURN_FALSE;
 	if (heap.dormant)
 		heap_wake();
-	until = instant(seconds);
-	rtgc_idle(r, until);
-	if (rtgc_pending(r)) {
-		collected = heap_checkpoint(until);
-		if (!collected && until != RTGC_NEVER) {
-			rest_wait_announced(r, until);
-			collected = !PyErr_Occurred() && heap_checkpoint(until);
-		}
-	}
-	if (PyErr_Occurred())
-		return NULL;
-	use_slack(until);
-	if (heap.rtgc != r)
-		return PyBool_FromLong(collected);
-	/* What is left of it is the helper's, when a window opens while the program
-	 * sleeps. */
-	atomic_store(&heap.rest_until, until);
-	atomic_store(&heap.rest, HEAP_RESTS_UNTIL);
-	if (answer_wanted())
-		helper_kick();
-	return PyBool_FromLong(collected);
+	collected = slack_use(instant(seconds));
+	return PyErr_Occurred() ? NULL : PyBool_FromLong(collected);
 }
 
 static PyObject *enter_critical(PyObject *module, PyObject *unused)

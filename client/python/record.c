@@ -122,10 +122,11 @@ void record_flush(void)
 				"{\"pid\":%d,\"heap\":\"%s\",\"kind\":\"%s\","
 				"\"cause\":\"%s\",\"begin_ns\":%" PRIu64
 				",\"end_ns\":%" PRIu64 ",\"freed\":%" PRIu64
-				",\"stop_ns\":%" PRIu64 "}\n",
+				",\"stop_ns\":%" PRIu64 ",\"fork_ns\":%" PRIu64 "}\n",
 				(int)getpid(), heap, r->kind, r->cause, r->begin_ns,
 				r->end_ns, r->freed,
-				r->stop_ns ? r->stop_ns : r->end_ns - r->begin_ns));
+				r->stop_ns ? r->stop_ns : r->end_ns - r->begin_ns,
+				r->fork_ns));
 		atomic_store(&records.tail, tail + 1);
 	}
 	append_lost(fd);

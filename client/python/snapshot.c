@@ -4,6 +4,7 @@
 #include "client/python/snapshot.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,11 +25,16 @@
 #define OBJECTS_MIN	 (UINT64_C(1) << 20)
 #define BYTES_PER_OBJECT 64
 
-/* How long a child may take: half a second for a million objects where it has a CPU to itself. */
+/*
+ * How long a child may take, unless $RTGC_SNAPSHOT_LIMIT says it: half a second for a million objects where it
+ * has a CPU to itself.
+ */
 #define CHILD_MIN_S	      20
 #define CHILD_OBJECTS_PER_S   50000
+#define CHILD_MAX_S	      (24 * 3600)
 #define REAP_MAX_NS	      (60 * SEC)
 #define FAILURES_IN_A_ROW_MAX 3
+#define FORKS		      3 /* the last ones, by which their cost is judged */
 #define TRIAL_POLL_US	      200
 
 static struct {
@@ -43,10 +49,13 @@ static struct {
 	struct snapshot_result *result;
 	size_t room;
 	uint64_t begin_ns, found_ns, freed, pending_before;
+	uint64_t step_ns; /* when the step under way began; 0: none is */
 	const char *cause;
 	bool ended;	   /* by the step under way */
 	const char *why;   /* NULL: all was done */
 	unsigned failures; /* in a row */
+	uint64_t fork_ns[FORKS];
+	unsigned forks;
 	struct snapshot_figures figures;
 } snapshot;
 
@@ -80,6 +89,19 @@ uint64_t snapshot_stepped_ns(void)
 void snapshot_figures(struct snapshot_figures *ret)
 {
 	*ret = snapshot.figures;
+}
+
+static void note_fork(uint64_t fork_ns)
+{
+	struct snapshot_figures *f = &snapshot.figures;
+
+	snapshot.fork_ns[snapshot.forks++ % FORKS] = fork_ns;
+	f->fork_ns = f->fork_usual_ns = fork_ns;
+	for (unsigned i = 0; i < FORKS && i < snapshot.forks; i++)
+		if (snapshot.fork_ns[i] < f->fork_usual_ns)
+			f->fork_usual_ns = snapshot.fork_ns[i];
+	if (fork_ns > f->fork_max_ns)
+		f->fork_max_ns = fork_ns;
 }
 
 void snapshot_refuse(const char *why)
@@ -121,6 +143,16 @@ static void note_stop(uint64_t stop_ns)
 		f->stop_max_ns = stop_ns;
 }
 
+static unsigned child_limit_s(uint64_t objects)
+{
+	const char *given = getenv("RTGC_SNAPSHOT_LIMIT");
+	unsigned long s = given ? strtoul(given, NULL, 10) : 0;
+
+	if (s == 0)
+		s = CHILD_MIN_S + objects / CHILD_OBJECTS_PER_S;
+	return (unsigned)(s < CHILD_MAX_S ? s : CHILD_MAX_S);
+}
+
 /* Of a list; begin_ns: when the program was stopped for it. 0 or -errno. */
 static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 {
@@ -139,14 +171,11 @@ static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 	snapshot.pending_before = old.pending;
 	snapshot.void_later = NULL;
 	snapshot_reap_open(list);
-	child = snapshot_child_start(
-		list, snapshot.result, snapshot.room,
-		(unsigned)(CHILD_MIN_S + objects / CHILD_OBJECTS_PER_S));
-	f->fork_ns = rtgc_now() - begin_ns;
+	child = snapshot_child_start(list, snapshot.result, snapshot.room,
+				     child_limit_s(objects));
+	note_fork(rtgc_now() - begin_ns);
 	f->stop_ns = 0;
 	note_stop(f->fork_ns);
-	if (f->fork_ns > f->fork_max_ns)
-		f->fork_max_ns = f->fork_ns;
 	if (child < 0) {
 		snapshot_reap_close();
 		give_room_back();
@@ -171,6 +200,7 @@ static void tell(struct rtgc *r, uint64_t end_ns, bool failed)
 		.end_ns = end_ns,
 		.freed = snapshot.freed,
 		.stop_ns = snapshot.figures.stop_ns,
+		.fork_ns = snapshot.figures.fork_ns,
 	};
 	struct rtgc_result result;
 
@@ -205,6 +235,8 @@ static void end(const char *why)
 		f->void_reason = why;
 	}
 	atomic_store(&snapshot.runs, false);
+	if (snapshot.step_ns)
+		note_stop(rtgc_now() - snapshot.step_ns);
 	if (snapshot.rtgc && snapshot.rtgc == heap.rtgc)
 		tell(snapshot.rtgc, rtgc_now(), why != NULL);
 }
@@ -328,9 +360,16 @@ bool snapshot_step(uint64_t until_ns)
 	atomic_store(&snapshot.stepped_ns, rtgc_now());
 	if (snapshot.ended) {
 		snapshot.ended = false;
+		snapshot.step_ns = begin_ns;
 		end(snapshot.why);
+		snapshot.step_ns = 0;
 	}
 	return atomic_load(&snapshot.runs) && atomic_load(&snapshot.child) == 0;
+}
+
+uint64_t snapshot_need_ns(void)
+{
+	return snapshot_reap_need_ns();
 }
 
 void snapshot_step_between(void)
@@ -390,6 +429,7 @@ const char *snapshot_trial(PyGC_Head *list, uint64_t *ret_objects, uint64_t *ret
 	fork_ns = f->fork_ns;
 	*ret_objects = f->objects;
 	*ret_freed = f->freed;
-	*f = (struct snapshot_figures){.fork_ns = fork_ns, .refused = f->refused};
+	*f = (struct snapshot_figures){
+		.fork_ns = fork_ns, .fork_usual_ns = fork_ns, .refused = f->refused};
 	return why;
 }

@@ -29,6 +29,8 @@ struct snapshot_figures {
 	uint64_t taken, voided;
 	uint64_t freed;		       /* objects, by all of them */
 	uint64_t fork_ns, fork_max_ns; /* the stop of the last fork, and the longest */
+	uint64_t
+		fork_usual_ns; /* the shortest of the last three: one by itself may have met a busy machine */
 	uint64_t stop_ns,
 		stop_max_ns;	 /* the longest stop of the last snapshot, and of all */
 	uint64_t run_ns;	 /* from the fork to the end of the last child */
@@ -59,6 +61,8 @@ uint64_t snapshot_stepped_ns(void);
  * did, and there is more to do.
  */
 bool snapshot_step(uint64_t until_ns);
+/* How long the shortest step takes, as far as one can know. */
+uint64_t snapshot_need_ns(void);
 /* The same for a program that works: only when the last step is long enough ago. */
 void snapshot_step_between(void);
 /* Ends it, as void, if one runs. The text is static. */

@@ -6,6 +6,7 @@
 
 #define LOOK_EVERY  128	 /* members, between two looks at the clock */
 #define MARKS_EVERY 1024 /* made, the same */
+#define STEP_MIN_NS 200000ULL
 
 static struct {
 	PyObject *collect, *youngest; /* gc.collect, and its argument 0 */
@@ -20,6 +21,7 @@ static struct {
 	struct gclist_epoch epoch;
 	PyObject **mark; /* batch i lies between marks i and i + 1 */
 	uint64_t marks, batch;
+	uint64_t batch_ns; /* what one takes, of late at most */
 
 	struct gclist_aside aside;
 	bool is_aside;
@@ -54,7 +56,7 @@ void snapshot_reap_open(PyGC_Head *list)
 	gclist_insert(gclist_node(reap.cursor), gclist_next(list));
 	gclist_insert(gclist_node(reap.fence), list);
 	reap.phase = MARKING;
-	reap.batch = 0;
+	reap.batch = reap.batch_ns = 0;
 }
 
 void snapshot_reap_close(void)
@@ -167,11 +169,12 @@ static bool collect_between(PyObject *first, PyObject *last, uint64_t *freed)
 static enum reap free_batches(const struct snapshot_result *result, uint64_t until,
 			      uint64_t *freed)
 {
-	uint64_t now = rtgc_now(), before;
+	uint64_t now = rtgc_now();
 
 	while (reap.batch < result->batches) {
 		PyObject *first = reap.mark[reap.batch],
 			 *last = reap.mark[reap.batch + 1];
+		uint64_t before = now;
 
 		if (!gclist_epoch_same(reap.epoch, gclist_epoch()))
 			return REAP_VOID;
@@ -179,12 +182,20 @@ static enum reap free_batches(const struct snapshot_result *result, uint64_t unt
 		    !collect_between(first, last, freed))
 			return REAP_VOID;
 		reap.mark[reap.batch++] = gclist_mark_free(first);
-		before = now;
 		now = rtgc_now();
-		if (now + (now - before) > until && reap.batch < result->batches)
+		reap.batch_ns -= reap.batch_ns / 8;
+		if (now - before > reap.batch_ns)
+			reap.batch_ns = now - before;
+		if (now + reap.batch_ns > until && reap.batch < result->batches)
 			return REAP_MORE;
 	}
 	return REAP_DONE;
+}
+
+uint64_t snapshot_reap_need_ns(void)
+{
+	return reap.phase == FREEING && reap.batch_ns > STEP_MIN_NS ? reap.batch_ns
+								    : STEP_MIN_NS;
 }
 
 enum reap snapshot_reap(const struct snapshot_result *result, uint64_t until_ns,

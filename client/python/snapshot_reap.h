@@ -45,6 +45,8 @@ void snapshot_reap_open(PyGC_Head *list);
 /* Goes on until then, or a little longer. Adds what it freed to *freed. Runs finalizers. */
 enum reap snapshot_reap(const struct snapshot_result *result, uint64_t until_ns,
 			uint64_t *freed);
+/* What the least step of it takes, as far as one can know. */
+uint64_t snapshot_reap_need_ns(void);
 /* Takes all marks out. Not inside snapshot_reap(). */
 void snapshot_reap_close(void);
 /* In a forked child, of which snapshot_reap() will not return: the thread is gone that called it. */

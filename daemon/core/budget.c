@@ -2,6 +2,7 @@
 #include "daemon/core/budget.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "daemon/core/state.h"
 
@@ -31,12 +32,12 @@
 
 /* ---- Learning ------------------------------------------------------------------------------- */
 
-static bool started_small(const struct budget_learned *b, double live)
+static bool started_small(const struct budget_share *b, double live)
 {
 	return b->first_live > 0 && live >= FIRST_SMALL * (double)b->first_live;
 }
 
-static void learn_unit(struct budget_learned *b, double rss, double live, float weight)
+static void learn_unit(struct budget_share *b, double rss, double live, float weight)
 {
 	double sample = rss / live;
 
@@ -47,8 +48,10 @@ static void learn_unit(struct budget_learned *b, double rss, double live, float 
 
 void budget_report(struct heap *h)
 {
-	struct budget_learned *b = &h->learned;
+	struct budget_share *b = h->share;
 
+	if (!b)
+		return;
 	if (b->since[0].at == 0 || h->report.allocated < b->since[1].allocated) {
 		b->since[1].at = h->report.at;
 		b->since[1].allocated = h->report.allocated;
@@ -65,7 +68,7 @@ void budget_report(struct heap *h)
 		learn_unit(b, (double)h->report.rss_bytes, (double)h->report.live, 1);
 }
 
-static void learn_walk(struct budget_learned *b, float walked, float pause_s)
+static void learn_walk(struct budget_share *b, float walked, float pause_s)
 {
 	float sample = pause_s / walked;
 
@@ -87,9 +90,11 @@ static void learn_walk(struct budget_learned *b, float walked, float pause_s)
 
 void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
 {
-	struct budget_learned *b = &h->learned;
+	struct budget_share *b = h->share;
 	float walked = (float)end->live + (float)end->freed;
 
+	if (!b)
+		return;
 	b->since[0].at = nsec_add(b->since[0].at, b->since[0].at ? pause : 0);
 	b->since[1].at = nsec_add(b->since[1].at, b->since[1].at ? pause : 0);
 	if (end->kind != WIRE_MAJOR && end->kind != WIRE_SNAPSHOT)
@@ -115,7 +120,7 @@ static double seconds(nsec_t from, nsec_t to)
  */
 static double cycle_rate(const struct heap *h, nsec_t now)
 {
-	const struct budget_learned *b = &h->learned;
+	const struct budget_share *b = h->share;
 	double allocated = (double)(h->report.allocated - b->since[0].allocated);
 	double rate = heap_rate(h), most;
 
@@ -131,16 +136,16 @@ static double cycle_rate(const struct heap *h, nsec_t now)
 
 /* ---- Budgets -------------------------------------------------------------------------------- */
 
-/* 0: not known, and nothing can be converted. */
+/* Of a heap with a share; 0: not known, and nothing can be converted. */
 static double bytes_per_unit(const struct heap *h)
 {
-	return h->unit == WIRE_BYTES ? 1 : h->learned.bytes_per_unit;
+	return h->unit == WIRE_BYTES ? 1 : h->share->bytes_per_unit;
 }
 
 /* What so many units take. */
 static double bytes_of(const struct heap *h, double units)
 {
-	const struct budget_learned *b = &h->learned;
+	const struct budget_share *b = h->share;
 
 	if (h->unit == WIRE_BYTES || !started_small(b, units))
 		return units * bytes_per_unit(h);
@@ -149,7 +154,7 @@ static double bytes_of(const struct heap *h, double units)
 
 static enum core_budget source_of(const struct supervisor *s, const struct heap *h)
 {
-	if (h->own_budget || bytes_per_unit(h) == 0)
+	if (h->own_budget)
 		return BUDGET_NONE;
 	if (s->pool.total_bytes > 0)
 		return BUDGET_SHARED;
@@ -166,7 +171,7 @@ static double lives_in(const struct heap *h, const struct budget_part *part)
 
 static double given_to(const struct heap *h, const struct budget_part *part)
 {
-	double room = (double)h->assigned - lives_in(h, part);
+	double room = (double)h->share->budget - lives_in(h, part);
 
 	return room > 0 ? room * bytes_per_unit(h) : 0;
 }
@@ -182,8 +187,8 @@ static struct budget_part part_of(const struct heap *h, nsec_t now)
 	double old = (double)(h->report.live - new);
 
 	/* The part of the pause that room makes rarer: what walking the new ones costs stays. */
-	if (h->learned.pause_per_unit > 0)
-		pause = (double)h->learned.pause_per_unit * old;
+	if (h->share->pause_per_unit > 0)
+		pause = (double)h->share->pause_per_unit * old;
 	else if (h->report.live > 0)
 		pause *= old / (double)h->report.live;
 	return (struct budget_part){
@@ -196,19 +201,41 @@ static struct budget_part part_of(const struct heap *h, nsec_t now)
 static void take_part(struct supervisor *s, struct heap *h,
 		      const struct budget_part *part)
 {
-	s->pool.live_bytes += (double)part->live_bytes - (double)h->part.live_bytes;
-	s->pool.weight += (double)part->weight - (double)h->part.weight;
-	s->pool.given_bytes += (double)part->given_bytes - (double)h->part.given_bytes;
-	h->part = *part;
+	struct budget_part *known = &h->share->part;
+
+	s->pool.live_bytes += (double)part->live_bytes - (double)known->live_bytes;
+	s->pool.weight += (double)part->weight - (double)known->weight;
+	s->pool.given_bytes += (double)part->given_bytes - (double)known->given_bytes;
+	*known = *part;
+}
+
+static void take_back(struct supervisor *s, struct heap *h)
+{
+	take_part(s, h, &(struct budget_part){0});
+	h->share->budget = 0;
+	h->share->from = BUDGET_NONE;
 }
 
 void budget_forget(struct supervisor *s, struct heap *h)
 {
 	if (s->pool.turn == &h->all)
 		s->pool.turn = h->all.next;
-	take_part(s, h, &(struct budget_part){0});
-	h->assigned = 0;
-	h->assigned_from = BUDGET_NONE;
+	if (!h->share)
+		return;
+	take_back(s, h);
+	free(h->share);
+	h->share = NULL;
+}
+
+/* (Out of memory: it has its runtime's own rule until its next event.) */
+static bool has_share(struct heap *h)
+{
+	if (h->share)
+		return true;
+	h->share = calloc(1, sizeof(*h->share));
+	if (h->share && h->looked_at)
+		budget_report(h);
+	return h->share;
 }
 
 static void assign(struct heap *h, enum core_budget from, const struct budget_part *part,
@@ -216,8 +243,10 @@ static void assign(struct heap *h, enum core_budget from, const struct budget_pa
 {
 	double units = lives_in(h, part) + room / bytes_per_unit(h);
 
-	h->assigned_from = from;
-	h->assigned = units < 1 ? 1 : units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
+	h->share->from = from;
+	h->share->budget = units < 1	  ? 1
+			   : units < 1e18 ? (uint64_t)units
+					  : UINT64_C(1) << 60;
 }
 
 static void assign_own(struct heap *h, const struct budget_part *part)
@@ -226,8 +255,7 @@ static void assign_own(struct heap *h, const struct budget_part *part)
 	       given = given_to(h, part);
 
 	room = fmax(room, (double)part->live_bytes * FLOOR);
-	if (h->assigned_from != BUDGET_SERVICE || given < room * ROOM_LEAST ||
-	    given > room)
+	if (h->share->from != BUDGET_SERVICE || given < room * ROOM_LEAST || given > room)
 		assign(h, BUDGET_SERVICE, part, room * ROOM_GIVEN);
 }
 
@@ -248,11 +276,11 @@ static double due_to(const struct budget_pool *pool, const struct budget_part *p
 static void assign_share(const struct budget_pool *pool, struct heap *h)
 {
 	double room = pool->total_bytes - pool->live_bytes,
-	       due = due_to(pool, &h->part, room), want = due * ROOM_GIVEN,
-	       given = (double)h->part.given_bytes,
+	       due = due_to(pool, &h->share->part, room), want = due * ROOM_GIVEN,
+	       given = (double)h->share->part.given_bytes,
 	       left = room - (pool->given_bytes - given);
 	bool crowded = pool->given_bytes > room * CROWDED,
-	     has = h->assigned_from == BUDGET_SHARED;
+	     has = h->share->from == BUDGET_SHARED;
 
 	if (has && given >= due * SHARE_LEAST &&
 	    given <= due * (crowded ? 1 : SHARE_MOST))
@@ -261,8 +289,8 @@ static void assign_share(const struct budget_pool *pool, struct heap *h)
 		want = fmin(want, fmax(left, given));
 	/* (One that has just come has to begin with something.) */
 	if (!has)
-		want = fmax(want, (double)h->part.live_bytes * FLOOR * FLOOR);
-	assign(h, BUDGET_SHARED, &h->part, want);
+		want = fmax(want, (double)h->share->part.live_bytes * FLOOR * FLOOR);
+	assign(h, BUDGET_SHARED, &h->share->part, want);
 }
 
 /* One that uses more than it is left with is due at once, not beyond its ceiling at once. */
@@ -270,35 +298,41 @@ static void spare_used(struct heap *h, uint64_t before)
 {
 	uint64_t used = h->report.used;
 
-	if (h->assigned < before && h->assigned <= used)
-		h->assigned = nsec_min(before, used + used / 9 + 1);
+	if (h->share->budget < before && h->share->budget <= used)
+		h->share->budget = nsec_min(before, used + used / 9 + 1);
 }
 
 bool budget_update(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	enum core_budget from = source_of(s, h);
 	struct budget_part part = {0};
-	uint64_t before = h->assigned;
+	uint64_t before = heap_share(h);
 
-	if (from != BUDGET_NONE)
+	if (from == BUDGET_NONE) {
+		budget_forget(s, h);
+		return before != 0;
+	}
+	if (!has_share(h))
+		return false;
+	if (bytes_per_unit(h) > 0)
 		part = part_of(h, now);
 	if (part.weight == 0) {
-		budget_forget(s, h);
+		take_back(s, h);
 		return before != 0;
 	}
 	if (from == BUDGET_SERVICE) {
 		assign_own(h, &part);
 		take_part(s, h, &(struct budget_part){0});
-		return h->assigned != before;
+		return h->share->budget != before;
 	}
-	if (h->assigned_from == BUDGET_SHARED)
+	if (h->share->from == BUDGET_SHARED)
 		part.given_bytes = (float)given_to(h, &part);
 	take_part(s, h, &part);
 	assign_share(&s->pool, h);
 	spare_used(h, before);
 	part.given_bytes = (float)given_to(h, &part);
 	take_part(s, h, &part);
-	return h->assigned != before;
+	return h->share->budget != before;
 }
 
 void budget_sum_up(struct supervisor *s, nsec_t now)
@@ -307,10 +341,11 @@ void budget_sum_up(struct supervisor *s, nsec_t now)
 		struct heap *h = list_entry(l, struct heap, all);
 		struct budget_part part;
 
-		if (source_of(s, h) != BUDGET_SHARED)
+		if (source_of(s, h) != BUDGET_SHARED || !has_share(h) ||
+		    bytes_per_unit(h) == 0)
 			continue;
 		part = part_of(h, now);
-		part.given_bytes = h->part.given_bytes;
+		part.given_bytes = h->share->part.given_bytes;
 		take_part(s, h, &part);
 	}
 }
@@ -326,12 +361,14 @@ struct heap *budget_turn(struct supervisor *s, nsec_t now)
 		turn = turn->next;
 	s->pool.turn = turn->next;
 	h = list_entry(turn, struct heap, all);
-	return h->assigned_from == BUDGET_SHARED && budget_update(s, h, now) ? h : NULL;
+	return heap_budget_from(h) == BUDGET_SHARED && budget_update(s, h, now) ? h
+										: NULL;
 }
 
 uint64_t budget_bytes(const struct heap *h)
 {
-	if (h->assigned_from != BUDGET_SHARED)
+	if (!h->share || h->share->from != BUDGET_SHARED)
 		return 0;
-	return (uint64_t)((double)h->part.live_bytes + given_to(h, &h->part));
+	return (uint64_t)((double)h->share->part.live_bytes +
+			  given_to(h, &h->share->part));
 }

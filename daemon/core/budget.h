@@ -35,15 +35,10 @@
 
 #include "client/wire/list.h"
 #include "client/wire/nsec.h"
+#include "daemon/core/supervisor.h"
 
 struct heap;
-struct supervisor;
 struct wire_end;
-
-struct budget_part { /* what a heap adds to the sums */
-	float live_bytes, weight;
-	float given_bytes; /* beyond what lives */
-};
 
 struct budget_pool {
 	double total_bytes;			/* 0: there is no MemoryBudget */
@@ -52,7 +47,13 @@ struct budget_pool {
 		turn; /* in the host's heaps: the next to be looked at; NULL: the first */
 };
 
-struct budget_learned {
+struct budget_share {	 /* of a heap whose budget is worked out here */
+	uint64_t budget; /* in its unit; 0: none */
+	enum core_budget from;
+	struct budget_part { /* what it adds to the sums */
+		float live_bytes, weight;
+		float given_bytes; /* beyond what lives */
+	} part;
 	float bytes_per_unit; /* 0: not known */
 	float pause_per_unit; /* walked and undisturbed, in seconds; 0: not known */
 	float walked_most;    /* lately; falls slowly, as the resident set does */

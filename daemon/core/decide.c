@@ -79,6 +79,19 @@ bool can_collect(const struct heap *h)
 	       (h->kinds & 1 << h->next) && heap_budget(h) > 0;
 }
 
+/* (Its place in line may be that of one which holds a slot.) */
+static void stop_waiting(struct heap *h)
+{
+	if (heap_is_waiting(h))
+		list_unlink(&h->in_line);
+}
+
+/* Due only because of those it shares slots with: there is nothing to free before then. 0: not so. */
+static nsec_t worth_at(const struct heap *h)
+{
+	return h->early ? heap_worth_from(h) : 0;
+}
+
 /* ---- Demand ------------------------------------------------------------------------------- */
 
 static void displace(struct supervisor *s, struct heap *h)
@@ -95,8 +108,8 @@ static void displace(struct supervisor *s, struct heap *h)
 /* Puts what h demands, or holds, where those see it that share its slots. */
 static void place(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	enum demand_role role = !list_empty(&h->waiting)		 ? DEMAND_WAITING
-				: h->retry_at > now || h->worth_at > now ? DEMAND_LOAD
+	enum demand_role role = heap_is_waiting(h)			 ? DEMAND_WAITING
+				: h->retry_at > now || worth_at(h) > now ? DEMAND_LOAD
 									 : DEMAND_FREE;
 	nsec_t lead = nsec_sub(h->span, h->predicted);
 	nsec_t latest = NSEC_NEVER;
@@ -147,10 +160,10 @@ static void arm(struct supervisor *s, struct heap *h, nsec_t now)
 		at = lease_deadline(h);
 	else if (!can_collect(h))
 		at = NSEC_NEVER;
-	else if (!list_empty(&h->waiting))
+	else if (heap_is_waiting(h))
 		at = h->look_until ? h->look_until : must_at(h);
-	else if (h->retry_at > now || h->worth_at > now)
-		at = nsec_max(h->retry_at, h->worth_at);
+	else if (h->retry_at > now || worth_at(h) > now)
+		at = nsec_max(h->retry_at, worth_at(h));
 	timers_arm(&s->timers, &h->timer, at == NSEC_NEVER ? at : nsec_max(at, now + 1));
 }
 
@@ -171,7 +184,7 @@ static void check_eligible(struct supervisor *s, struct service *service)
 static uint64_t slot_holder(const struct supervisor *s, const struct heap *h, bool host)
 {
 	list_for_each (l, &s->holders) {
-		const struct heap *other = list_entry(l, struct heap, holding);
+		const struct heap *other = list_entry(l, struct heap, in_line);
 
 		if (host || other->service == h->service)
 			return other->id;
@@ -216,9 +229,9 @@ static void wait_in_order(struct supervisor *s, struct heap *h, nsec_t now)
 
 	/* From the end: those that come to wait have later deadlines than most that do. */
 	while (at->prev != head &&
-	       deadline_of(list_entry(at->prev, struct heap, waiting)) > deadline_of(h))
+	       deadline_of(list_entry(at->prev, struct heap, in_line)) > deadline_of(h))
 		at = at->prev;
-	list_append(at, &h->waiting);
+	list_append(at, &h->in_line);
 	if (h->wanting_since == NSEC_NEVER)
 		h->wanting_since = now;
 	check_eligible(s, h->service);
@@ -256,15 +269,12 @@ static void decline(struct supervisor *s, struct heap *h, nsec_t now)
 
 static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	nsec_t worth = heap_worth_from(h);
-
-	if (worth > now) {
-		/* Only so early because of those it shares slots with: there is nothing to free yet. */
-		h->worth_at = worth;
+	if (heap_worth_from(h) > now) {
+		h->early = true;
 	} else if (needs_look(h, now)) {
 		/* It keeps its turn meanwhile: nobody less pressing gets ahead of it. */
 		h->look_until = nsec_add(now, LOOK_PATIENCE);
-		action_append(s, ACTION_LOOK, h);
+		action_add(s, h, ACTION_LOOK);
 		wait_in_order(s, h, now);
 	} else if (yield_declines(h)) {
 		decline(s, h, now);
@@ -332,18 +342,18 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	uint8_t next = h->next;
 
 	heap_estimate(h, now);
-	(void)budget_update(s, h, now);
-	heap_estimate(h, now);
+	if (budget_update(s, h, now))
+		heap_estimate(h, now);
 	/* Whether it must wait is found out anew, with the latest figures. */
 	if (!h->look_until || !can_collect(h) || h->next != next) {
-		list_unlink(&h->waiting);
+		stop_waiting(h);
 		h->look_until = 0;
 	}
-	h->worth_at = 0;
+	h->early = false;
 	place(s, h, now);
 	decide_due(s, h->service, now);
 	decide_due_snapshots(s, now);
-	if (list_empty(&h->waiting) && can_collect(h) && h->retry_at <= now) {
+	if (!heap_is_waiting(h) && can_collect(h) && h->retry_at <= now) {
 		h->wanting_since = NSEC_NEVER;
 		if (h->reason == REASON_NONE)
 			h->reason = REASON_NOT_DUE;
@@ -355,7 +365,7 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 
 void decide_forget(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	list_unlink(&h->waiting);
+	stop_waiting(h);
 	budget_forget(s, h);
 	displace(s, h);
 	timers_arm(&s->timers, &h->timer, NSEC_NEVER);
@@ -379,10 +389,10 @@ void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 		h->look_until = 0;
 		h->looked_at = now;
 	}
-	if (!list_empty(&h->waiting) && must_at(h) <= now &&
+	if (heap_is_waiting(h) && must_at(h) <= now &&
 	    h->service->config.policy == POLICY_TOGETHER && !heap_snapshots(h)) {
 		round_start(s, h->service, true, now);
-	} else if (!list_empty(&h->waiting) && must_at(h) <= now) {
+	} else if (heap_is_waiting(h) && must_at(h) <= now) {
 		lease_grant(s, h,
 			    h->last_call <= now ? REASON_OVER_LIMIT : REASON_DEFERRED,
 			    true, now);
@@ -413,7 +423,7 @@ static struct heap *most_pressing(const struct supervisor *s)
 
 	list_for_each (l, &s->eligible) {
 		struct service *service = list_entry(l, struct service, eligible);
-		struct heap *h = list_entry(service->waiting.next, struct heap, waiting);
+		struct heap *h = list_entry(service->waiting.next, struct heap, in_line);
 
 		if (h->look_until || rivals_holder(s, service))
 			continue;
@@ -426,7 +436,7 @@ static struct heap *most_pressing(const struct supervisor *s)
 static struct heap *first_snapshot(const struct supervisor *s)
 {
 	list_for_each (l, &s->snapshots_waiting) {
-		struct heap *h = list_entry(l, struct heap, waiting);
+		struct heap *h = list_entry(l, struct heap, in_line);
 
 		if (!h->look_until)
 			return h;

@@ -37,7 +37,7 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 		.watermark = UINT64_MAX,
 		.report_by = NSEC_NEVER,
 		/* (What it said itself it need not be told.) */
-		.budget = h->assigned					? h->assigned
+		.budget = heap_share(h)					? heap_share(h)
 			  : h->own_budget || budget == h->report.budget ? 0
 									: budget,
 	};
@@ -71,21 +71,5 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	h->report_by = d.report_by;
 	h->told_budget = d.budget;
 	h->want = d.want;
-	list_unlink(&h->directing);
-	list_append(&s->directing, &h->directing);
-}
-
-void direct_flush(struct supervisor *s)
-{
-	list_for_each_safe (l, next, &s->directing) {
-		struct heap *h = list_entry(l, struct heap, directing);
-
-		list_unlink(l);
-		action_append(s, ACTION_DIRECT, h)->directive = (struct wire_directive){
-			.watermark = h->watermark,
-			.report_by = h->report_by,
-			.budget = h->told_budget,
-			.want = h->want,
-		};
-	}
+	action_add(s, h, ACTION_DIRECT);
 }

@@ -44,16 +44,10 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 
 	if (!h)
 		return -ENOMEM;
-	h->decisions = calloc(CORE_DECISIONS, sizeof(*h->decisions));
-	if (!h->decisions) {
-		free(h);
-		return -ENOMEM;
-	}
 	list_init(&h->all);
 	list_init(&h->siblings);
-	list_init(&h->waiting);
-	list_init(&h->holding);
-	list_init(&h->directing);
+	list_init(&h->in_line);
+	list_init(&h->telling);
 	h->id = id;
 	h->pid = join->pid;
 	h->caps = hello->caps;
@@ -127,12 +121,11 @@ struct heap *heap_free(struct heap *h)
 	if (h) {
 		list_unlink(&h->all);
 		list_unlink(&h->siblings);
-		list_unlink(&h->waiting);
-		list_unlink(&h->holding);
-		list_unlink(&h->directing);
+		list_unlink(&h->in_line);
+		list_unlink(&h->telling);
 		forget_all(h);
 		free(h->in_rivals);
-		free(h->decisions);
+		free(h->share);
 	}
 	free(h);
 	return NULL;
@@ -142,8 +135,8 @@ enum core_budget heap_budget_from(const struct heap *h)
 {
 	if (h->own_budget)
 		return BUDGET_OWN;
-	if (h->assigned)
-		return h->assigned_from;
+	if (heap_share(h))
+		return h->share->from;
 	if (h->report.budget)
 		return BUDGET_RUNTIME;
 	if (h->unit == WIRE_BYTES && h->service->config.budget_bytes)
@@ -160,11 +153,11 @@ uint64_t heap_budget(const struct heap *h)
 		/* A heap that outgrew it says so: its client has raised the ceiling. */
 		return nsec_max(h->own_budget, h->report.budget);
 	case BUDGET_SHARED:
-		return h->assigned;
+		return heap_share(h);
 	case BUDGET_RUNTIME:
 		return yield_budget(h);
 	case BUDGET_SERVICE:
-		return h->assigned ? h->assigned : h->service->config.budget_bytes;
+		return heap_share(h) ? heap_share(h) : h->service->config.budget_bytes;
 	}
 	return 0;
 }
@@ -422,7 +415,7 @@ enum core_state heap_state(const struct heap *h)
 		return HEAP_GRANTED;
 	if (h->lease.state == LEASE_ANNOUNCED)
 		return HEAP_DRAINING;
-	return list_empty(&h->waiting) ? HEAP_IDLE : HEAP_WANTING;
+	return heap_is_waiting(h) ? HEAP_WANTING : HEAP_IDLE;
 }
 
 const char *core_budget_name(enum core_budget budget)

@@ -37,11 +37,12 @@ struct lease { /* When it is over, state is LEASE_NONE, and id and closes are fo
 	bool must : 1, over_limit : 1;
 	bool draining : 1; /* ACTION_DRAIN was given, ACTION_UNDRAIN not yet */
 	bool slot : 1; /* it counts against the limits: all but those of Policy=observe */
-	bool round : 1; /* one of a round's, which opens them all at once */
-	bool owes : 1;	/* and it waits for this one's QUIET */
+	bool round : 1;	 /* one of a round's, which opens them all at once */
+	bool owes : 1;	 /* and it waits for this one's QUIET */
+	uint32_t run_ms; /* of a snapshot, predicted */
 	uint64_t id;
-	nsec_t announced, opens_by, opens, closes, predicted;
-	nsec_t run; /* of a snapshot, predicted */
+	nsec_t announced, closes, predicted;
+	nsec_t opens; /* at the latest, while it is announced */
 };
 
 /* In the demand of its service's rivals. */
@@ -60,9 +61,9 @@ struct known {
 
 struct heap {
 	struct list all, siblings;
-	struct list waiting;   /* in its service's, while it wants a slot */
-	struct list holding;   /* in the host's, while it holds one */
-	struct list directing; /* while its directive has changed and was not told */
+	/* In its service's waiting, or all snapshots', while it wants a slot; in holders while it has one. */
+	struct list in_line;
+	struct list telling; /* while something is to be done about it: action.c */
 	struct heap *hash_next;
 	/* Among those it shares slots with. While its next window is for a snapshot: in_service among those. */
 	struct demand_node in_service, in_host;
@@ -75,24 +76,25 @@ struct heap {
 	uint32_t caps;
 	unsigned n_decisions; /* made in all */
 	uint8_t unit, kinds;
-	bool among_snapshots; /* in_service is */
-	bool lost;
-	uint8_t next; /* the kind of its next window; see below */
+	uint8_t to_tell; /* 1 << enum action_type */
+	uint8_t next;	 /* the kind of its next window; see below */
 	uint8_t retries;
-	bool last_overran;	/* its last window, and was counted as such */
-	bool running;		/* a collection, in a window or not */
-	bool paused;		/* and the program is stopped for it: it is no snapshot */
-	enum reason reason : 8; /* of the last decision */
-	bool want;		/* it was told to say when it is idle */
-	bool silent; /* its lease was written off and nothing was heard of it since */
+	enum reason reason : 8;	     /* of the last decision */
+	enum reason over_reason : 8; /* why its last window ended */
+	bool gone : 1;		     /* there is only left what is to be told of it */
+	bool lost : 1;
+	bool among_snapshots : 1; /* in_service is */
+	bool last_overran : 1;	  /* its last window, and was counted as such */
+	bool running : 1;	  /* a collection, in a window or not */
+	bool paused : 1; /* and the program is stopped for it: it is no snapshot */
+	bool want : 1;	 /* it was told to say when it is idle */
+	bool silent : 1; /* its lease was written off and nothing was heard of it since */
+	bool early : 1;	 /* due, but nothing to free before heap_worth_from() */
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
-	/* Worked out by budget_update(): of MemoryBudget=, or of Budget= in objects; 0: none. */
-	uint64_t assigned;
-	enum core_budget assigned_from;
-	struct budget_part part;
-	struct budget_learned learned;
+	struct budget_share
+		*share; /* of MemoryBudget=, or of Budget= in objects; NULL: none */
 	struct rate rate;
 	nsec_t slack_until; /* the application declared nothing due before; 0: no slack */
 	nsec_t deadline;    /* NSEC_NEVER: none */
@@ -106,10 +108,10 @@ struct heap {
 
 	nsec_t wanting_since; /* NSEC_NEVER: it is not wanting */
 	nsec_t retry_at;      /* after a window that came to nothing */
-	nsec_t worth_at;      /* due, but nothing to free before then; 0: not so */
 	nsec_t looked_at;     /* when figures last came in, however old they were */
 	nsec_t look_until;    /* waiting until then for the figures asked for; 0: not */
 	struct lease lease;
+	uint64_t over; /* its last window that has ended */
 
 	/* As last told. */
 	uint64_t watermark, told_budget;
@@ -129,8 +131,8 @@ struct heap {
 	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
 	float met; /* pauses at once that its own have met: rises at once, falls slowly */
 	struct yield yield;
-	struct core_decision *decisions; /* a ring of CORE_DECISIONS */
-	char names[];			 /* heap_name(), heap_runtime() */
+	struct core_decision decisions[CORE_DECISIONS]; /* a ring */
+	char names[];					/* heap_name(), heap_runtime() */
 };
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);
@@ -154,6 +156,11 @@ void heap_hello(const struct heap *h, struct wire_hello *ret);
 /* It is what former was, by a new connection: memory.c. */
 void heap_inherit(struct heap *h, const struct heap *former);
 
+/* What budget_update() has worked out; 0: nothing. */
+static inline uint64_t heap_share(const struct heap *h)
+{
+	return h->share ? h->share->budget : 0;
+}
 /* The budget in force, in the heap's unit; 0: none. */
 uint64_t heap_budget(const struct heap *h);
 enum core_budget heap_budget_from(const struct heap *h);
@@ -190,5 +197,10 @@ nsec_t heap_lead(const struct heap *h);
 bool heap_waits_for_quiet(const struct heap *h);
 void heap_record(struct heap *h, const struct core_decision *decision);
 enum core_state heap_state(const struct heap *h);
+/* For a slot. */
+static inline bool heap_is_waiting(const struct heap *h)
+{
+	return h->lease.state == LEASE_NONE && !list_empty(&h->in_line);
+}
 
 #endif

@@ -34,6 +34,11 @@ nsec_t lease_span(nsec_t pause)
 	return nsec_add(TOLERANCE_MIN, nsec_add(pause * 2, pause / 2));
 }
 
+static uint32_t run_ms(nsec_t run)
+{
+	return (uint32_t)nsec_min(run / NSEC_PER_MSEC, UINT32_MAX);
+}
+
 static void take_slot(struct supervisor *s, struct heap *h)
 {
 	h->lease.slot = h->service->config.policy != POLICY_OBSERVE;
@@ -47,7 +52,7 @@ static void take_slot(struct supervisor *s, struct heap *h)
 	}
 	h->service->taken++;
 	s->taken++;
-	list_append(&s->holders, &h->holding);
+	list_append(&s->holders, &h->in_line);
 }
 
 static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at,
@@ -100,7 +105,7 @@ static void free_slot(struct supervisor *s, struct heap *h, nsec_t now)
 	assert(service->taken > 0 && s->taken > 0);
 	service->taken--;
 	s->taken--;
-	list_unlink(&h->holding);
+	list_unlink(&h->in_line);
 	service->busy += nsec_sub(now, h->lease.announced);
 }
 
@@ -110,13 +115,14 @@ static void finish(struct supervisor *s, struct heap *h, enum action_type type,
 		   enum reason reason, nsec_t now)
 {
 	struct lease *l = &h->lease;
-	struct wire_revoke over = {.window = l->id, .reason = reason};
 
 	assert(l->state != LEASE_NONE);
 	free_slot(s, h, now);
-	action_append(s, type, h)->revoke = over;
+	h->over = l->id;
+	h->over_reason = reason;
+	action_add(s, h, type);
 	if (l->draining)
-		action_append(s, ACTION_UNDRAIN, h)->revoke = over;
+		action_add(s, h, ACTION_UNDRAIN);
 	round_answered(s, h);
 	h->last_overran = reason == REASON_OVERRUN;
 	/* Only of an expired one may a BEGIN in time still be under way. */
@@ -153,10 +159,10 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		.kind = h->next,
 		.announced = now,
 		.predicted = h->predicted,
-		.run = heap_run(h),
+		.run_ms = run_ms(heap_run(h)),
 		.reason = reason,
 	};
-	list_unlink(&h->waiting);
+	list_unlink(&h->in_line);
 	take_slot(s, h);
 }
 
@@ -164,16 +170,35 @@ void lease_announce(struct supervisor *s, struct heap *h, nsec_t opens_by)
 {
 	struct lease *l = &h->lease;
 
-	l->opens_by = opens_by;
+	l->opens = opens_by;
 	l->closes = nsec_add(opens_by, lease_span(l->predicted));
-	action_append(s, ACTION_ANNOUNCE, h)->announce = (struct wire_announce){
-		.window = l->id,
-		.opens_by = opens_by,
-		.predicted = l->predicted,
-		.kind = l->kind,
-		.drain = heap_waits_for_quiet(h),
-	};
+	action_add(s, h, ACTION_ANNOUNCE);
 	timers_arm(&s->timers, &h->timer, opens_by);
+}
+
+static void open_at(struct supervisor *s, struct heap *h, enum reason reason,
+		    nsec_t opens, nsec_t now)
+{
+	struct lease *l = &h->lease;
+
+	assert(l->state == LEASE_ANNOUNCED);
+	if (!l->round && (reason == REASON_DRAINED || reason == REASON_QUIET ||
+			  reason == REASON_LEAD_OVER))
+		service_drained_in(h->service, nsec_sub(now, l->announced));
+	l->state = LEASE_OPEN;
+	l->opens = opens;
+	if (l->must && l->closes < nsec_add(l->opens, lease_span(l->predicted)))
+		l->closes = nsec_add(l->opens, lease_span(l->predicted));
+	s->windows_granted++;
+	h->service->windows++;
+	decide_record(s, h, reason, 0, now);
+	action_add(s, h, ACTION_OPEN);
+	timers_arm(&s->timers, &h->timer, l->closes);
+}
+
+void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
+{
+	open_at(s, h, reason, now, now);
 }
 
 void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
@@ -200,8 +225,7 @@ void lease_grant(struct supervisor *s, struct heap *h, enum reason reason,
 	lease_announce(s, h, opens_by);
 	if (external) {
 		l->draining = true;
-		action_append(s, ACTION_DRAIN, h)->revoke =
-			(struct wire_revoke){.window = l->id, .reason = reason};
+		action_add(s, h, ACTION_DRAIN);
 	}
 }
 
@@ -233,9 +257,8 @@ void lease_open_together(struct supervisor *s, struct heap *h, nsec_t opens,
 						       : REASON_NO_DRAIN;
 
 	round_answered(s, h);
-	h->lease.opens = opens;
 	h->lease.closes = closes;
-	lease_open(s, h, reason, now);
+	open_at(s, h, reason, opens, now);
 }
 
 void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec_t now)
@@ -243,32 +266,6 @@ void lease_grant_slack(struct supervisor *s, struct heap *h, nsec_t closes, nsec
 	start(s, h, REASON_SLACK, now);
 	h->lease.closes = nsec_min(closes, nsec_add(now, lease_span(h->predicted)));
 	lease_open(s, h, REASON_SLACK, now);
-}
-
-void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
-{
-	struct lease *l = &h->lease;
-
-	assert(l->state == LEASE_ANNOUNCED);
-	if (!l->round && (reason == REASON_DRAINED || reason == REASON_QUIET ||
-			  reason == REASON_LEAD_OVER))
-		service_drained_in(h->service, nsec_sub(now, l->announced));
-	l->state = LEASE_OPEN;
-	l->opens = nsec_max(l->opens, now);
-	if (l->must && l->closes < nsec_add(l->opens, lease_span(l->predicted)))
-		l->closes = nsec_add(l->opens, lease_span(l->predicted));
-	s->windows_granted++;
-	h->service->windows++;
-	decide_record(s, h, reason, 0, now);
-	action_append(s, ACTION_OPEN, h)->window = (struct wire_window){
-		.window = l->id,
-		.opens = l->opens,
-		.closes = l->closes,
-		.predicted = l->predicted,
-		.kind = l->kind,
-		.must = l->must,
-	};
-	timers_arm(&s->timers, &h->timer, l->closes);
 }
 
 static nsec_t grace(const struct lease *l)
@@ -279,7 +276,7 @@ static nsec_t grace(const struct lease *l)
 /* A snapshot is at work beside the program, and may have to wait for a CPU or a safe point. */
 static nsec_t run_grace(const struct lease *l)
 {
-	return nsec_max(l->run * GRACE_PAUSES, RUN_GRACE_MIN);
+	return nsec_max(l->run_ms * NSEC_PER_MSEC * GRACE_PAUSES, RUN_GRACE_MIN);
 }
 
 static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
@@ -324,7 +321,7 @@ void lease_restore(struct supervisor *s, struct heap *h, const struct core_held 
 	start(s, h, REASON_ADOPTED, now);
 	l->state = LEASE_OPEN;
 	l->id = held->id;
-	l->run = held->run;
+	l->run_ms = run_ms(held->run);
 	l->must = held->must;
 	l->over_limit = held->over_limit;
 	l->announced = held->announced;
@@ -474,7 +471,7 @@ nsec_t lease_deadline(const struct heap *h)
 	case LEASE_NONE:
 		break;
 	case LEASE_ANNOUNCED:
-		return l->opens_by;
+		return l->opens;
 	case LEASE_OPEN:
 		return l->closes;
 	case LEASE_IN_USE:

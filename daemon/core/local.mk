@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libcore.la
 libcore_la_SOURCES = \
 	daemon/core/accuracy.c daemon/core/accuracy.h \
+	daemon/core/action.c \
 	daemon/core/admit.c daemon/core/admit.h \
 	daemon/core/budget.c daemon/core/budget.h \
 	daemon/core/contention.c daemon/core/contention.h \

@@ -27,7 +27,7 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 		admit_members(&admit, list_entry(l, struct service, all));
 	*ret = (struct core_status){
 		.heaps = (unsigned)s->n_heaps,
-		.services = s->n_services,
+		.services = (unsigned)s->n_services,
 		.windows_open = s->taken + s->snapshots_taken,
 		.paused_now = s->paused_now,
 		.paused_max = s->paused_max,
@@ -75,7 +75,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.rss_bytes = h->report.rss_bytes,
 		.exhaustion = h->exhaustion,
 		.latest_start = h->latest_start,
-		.wanting_since = list_empty(&h->waiting) ? NSEC_NEVER : h->wanting_since,
+		.wanting_since = heap_is_waiting(h) ? h->wanting_since : NSEC_NEVER,
 		.forced = h->forced,
 		.uncoordinated = h->uncoordinated,
 		.declined = h->declined,
@@ -129,7 +129,7 @@ static void show_window(const struct heap *h, struct core_window *ret)
 		.over_limit = l->over_limit,
 		.slot = l->slot,
 		.announced = l->announced,
-		.opens = l->state == LEASE_ANNOUNCED ? l->opens_by : l->opens,
+		.opens = l->opens,
 		.closes = l->closes,
 		.predicted = l->predicted,
 		.begin = l->state == LEASE_IN_USE ? h->run_begin : 0,

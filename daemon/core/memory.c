@@ -90,7 +90,7 @@ static struct core_held held_by(const struct heap *h)
 		.opens = l->opens,
 		.closes = l->closes,
 		.predicted = l->predicted,
-		.run = l->run,
+		.run = l->run_ms * NSEC_PER_MSEC,
 		.begin = h->run_begin,
 	};
 

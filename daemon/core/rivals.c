@@ -117,7 +117,7 @@ const struct heap *rivals_holder(const struct supervisor *s,
 	if (!s->any_rivals)
 		return NULL;
 	list_for_each (l, &s->holders) {
-		const struct heap *h = list_entry(l, struct heap, holding);
+		const struct heap *h = list_entry(l, struct heap, in_line);
 
 		if (rivals_are(service, h->service))
 			return h;

@@ -26,8 +26,10 @@ static bool takes_part(const struct heap *h, nsec_t now)
 {
 	uint64_t budget = yield_is_raised(h) ? yield_rule(h) : heap_budget(h);
 
-	return can_collect(h) && !heap_snapshots(h) && h->retry_at <= now &&
-	       heap_used_at(h, now) >= budget / WORTH_SHARE;
+	if (!can_collect(h) || heap_snapshots(h) || h->retry_at > now)
+		return false;
+	/* (It is due, whatever it has used: the round is for its sake.) */
+	return heap_is_waiting(h) || heap_used_at(h, now) >= budget / WORTH_SHARE;
 }
 
 static void withdraw(struct supervisor *s, struct heap *h)
@@ -94,7 +96,7 @@ void round_open(struct supervisor *s, struct service *service, nsec_t now)
 		if (!is_announced(h))
 			continue;
 		announced = nsec_max(announced, h->lease.announced);
-		by = nsec_max(by, h->lease.opens_by);
+		by = nsec_max(by, h->lease.opens);
 		longest = nsec_max(longest, h->lease.predicted);
 	}
 	/* Those who leave the barrier last have yet to come by it when the last answer is here. */
@@ -149,7 +151,7 @@ void round_start(struct supervisor *s, struct service *service, bool over_limit,
 		list_for_each (l, &service->heaps) {
 			struct heap *h = list_entry(l, struct heap, siblings);
 
-			if (is_announced(h) && !h->lease.opens_by)
+			if (is_announced(h) && !h->lease.opens)
 				lease_announce(s, h, opens_by);
 		}
 	}

@@ -3,6 +3,7 @@
  * The whole state of the core, and what its files offer each other. Private to daemon/core.
  *
  *   supervisor.c  events in, actions out; heaps and services come and go
+ *   action.c      what is to be done, until the edge takes it
  *   decide.c      who must get a slot by when, and who gets one now
  *   direct.c      what heaps are told to report when
  *   lease.c       the life of a window: announced, open, in use, over
@@ -29,15 +30,14 @@ struct supervisor {
 
 	struct list heaps; /* by rising id */
 	struct list services;
-	struct list eligible;  /* services that wait and have a slot of their own free */
-	struct list holders;   /* heaps that hold a slot */
-	struct list answered;  /* services whose round waits for nobody any more */
-	struct list directing; /* heaps whose directive has changed */
+	struct list eligible; /* services that wait and have a slot of their own free */
+	struct list holders;  /* heaps that hold a slot */
+	struct list answered; /* services whose round waits for nobody any more */
+	struct list telling, directing; /* action.c */
 	struct heap **buckets;
 	size_t n_buckets, n_heaps;
-	struct service *
-		*service_buckets; /* as many: there are no more services than heaps */
-	unsigned n_services;
+	struct service **service_buckets;
+	size_t n_service_buckets, n_services;
 	struct timers timers;
 	struct demand demand; /* of all heaps on the host's slots */
 	struct timer timer;   /* when the first of it must start */
@@ -56,16 +56,16 @@ struct supervisor {
 	struct contention contention; /* of those pauses */
 	uint64_t window_seq;
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
-
-	/* Room for what all heaps can cause in one event, so that appending never fails. */
-	struct action *actions;
-	size_t first_action, n_actions, action_room;
 };
 
 /* NULL: there is none. */
 struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id);
-struct action *action_append(struct supervisor *s, enum action_type type,
-			     const struct heap *h);
+
+/* ---- action.c ---- */
+/* That is to be done about h; what it says is what h knows when it is taken. */
+void action_add(struct supervisor *s, struct heap *h, enum action_type type);
+/* h is freed once its last actions are taken. */
+void action_outlive(struct heap *h);
 
 /* ---- decide.c ---- */
 /* Could it collect now, were there a slot? */
@@ -96,8 +96,6 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 /* ---- direct.c ---- */
 /* Works out what h is to report when. */
 void direct_heap(struct supervisor *s, struct heap *h, nsec_t now);
-/* Tells those for whom that has changed, each once. */
-void direct_flush(struct supervisor *s);
 
 /* ---- round.c ---- */
 /*

@@ -9,30 +9,6 @@
 
 #include "daemon/core/state.h"
 
-/* What one heap can cause in one event: revoke, undrain, announce, drain, open, direct,
- * look. */
-#define ACTIONS_PER_HEAP 8
-
-/* ---- Room: everything that may be needed is reserved when a heap joins
- * ------------------- */
-
-static int grow(void **array, size_t *room, size_t wanted, size_t item)
-{
-	size_t bigger = *room ? *room : 64;
-	void *p;
-
-	if (wanted <= *room)
-		return 0;
-	while (bigger < wanted)
-		bigger *= 2;
-	p = realloc(*array, bigger * item);
-	if (!p)
-		return -ENOMEM;
-	*array = p;
-	*room = bigger;
-	return 0;
-}
-
 /* FNV-1a */
 static uint64_t service_hash(uint32_t uid, const char *name)
 {
@@ -46,79 +22,53 @@ static uint64_t service_hash(uint32_t uid, const char *name)
 static struct service **service_bucket(const struct supervisor *s, uint32_t uid,
 				       const char *name)
 {
-	return &s->service_buckets[service_hash(uid, name) % s->n_buckets];
+	return &s->service_buckets[service_hash(uid, name) % s->n_service_buckets];
 }
 
-static int grow_buckets(struct supervisor *s)
+/* As many buckets as members, or up to twice that. */
+static int grow_heaps(struct supervisor *s)
 {
 	size_t n = s->n_buckets ? s->n_buckets * 2 : 64;
 	struct heap **buckets;
-	struct service **services;
 
 	if (s->n_heaps < s->n_buckets)
 		return 0;
 	buckets = calloc(n, sizeof(*buckets));
-	services = calloc(n, sizeof(*services));
-	if (!buckets || !services) {
-		free(buckets);
-		free(services);
+	if (!buckets)
 		return -ENOMEM;
-	}
 	list_for_each (l, &s->heaps) {
 		struct heap *h = list_entry(l, struct heap, all);
 
 		h->hash_next = buckets[h->id % n];
 		buckets[h->id % n] = h;
 	}
-	list_for_each (l, &s->services) {
-		struct service *service = list_entry(l, struct service, all);
-		size_t i = service_hash(service->uid, service->config.name) % n;
-
-		service->hash_next = services[i];
-		services[i] = service;
-	}
 	free(s->buckets);
-	free(s->service_buckets);
-	s->service_buckets = services;
 	s->buckets = buckets;
 	s->n_buckets = n;
 	return 0;
 }
 
-static int reserve(struct supervisor *s)
+static int grow_services(struct supervisor *s)
 {
-	size_t heaps = s->n_heaps + 1;
-	int r;
+	size_t n = s->n_service_buckets ? s->n_service_buckets * 2 : 16;
+	struct service **buckets;
 
-	/* Actions still queued (the edge drains them after each event) keep their place.
-	 */
-	r = grow((void **)&s->actions, &s->action_room,
-		 s->first_action + s->n_actions + heaps * ACTIONS_PER_HEAP,
-		 sizeof(*s->actions));
-	if (r == 0)
-		r = grow_buckets(s);
-	return r;
-}
+	if (s->n_services < s->n_service_buckets)
+		return 0;
+	buckets = calloc(n, sizeof(*buckets));
+	if (!buckets)
+		return -ENOMEM;
+	list_for_each (l, &s->services) {
+		struct service *service = list_entry(l, struct service, all);
+		size_t i = service_hash(service->uid, service->config.name) % n;
 
-struct action *action_append(struct supervisor *s, enum action_type type,
-			     const struct heap *h)
-{
-	struct action *a;
-
-	assert(s->first_action + s->n_actions < s->action_room);
-	a = &s->actions[s->first_action + s->n_actions++];
-	*a = (struct action){.type = type, .heap = h->id};
-	return a;
-}
-
-bool supervisor_next_action(struct supervisor *s, struct action *ret)
-{
-	if (s->n_actions == 0)
-		return false;
-	*ret = s->actions[s->first_action];
-	s->n_actions--;
-	s->first_action = s->n_actions ? s->first_action + 1 : 0;
-	return true;
+		service->hash_next = buckets[i];
+		buckets[i] = service;
+	}
+	free(s->service_buckets);
+	s->service_buckets = buckets;
+	s->n_service_buckets = n;
+	return 0;
 }
 
 /* ---- Configuration
@@ -189,6 +139,7 @@ int supervisor_new(const struct core_config *config, nsec_t now, struct supervis
 	list_init(&s->eligible);
 	list_init(&s->holders);
 	list_init(&s->answered);
+	list_init(&s->telling);
 	list_init(&s->directing);
 	demand_init(&s->demand, config->max_concurrent);
 	s->timer.owner = TIMER_HOST;
@@ -225,7 +176,6 @@ struct supervisor *supervisor_free(struct supervisor *s)
 	free(s->configs);
 	free(s->buckets);
 	free(s->service_buckets);
-	free(s->actions);
 	free(s);
 	return NULL;
 }
@@ -233,10 +183,8 @@ struct supervisor *supervisor_free(struct supervisor *s)
 int supervisor_configure(struct supervisor *s, const struct core_config *config,
 			 nsec_t now)
 {
-	int r = reserve(s);
+	int r = has_rivals(config) ? reserve_rivals(s) : 0;
 
-	if (r == 0 && has_rivals(config))
-		r = reserve_rivals(s);
 	if (r == 0)
 		r = take_config(s, config);
 	if (r < 0)
@@ -259,7 +207,6 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 		decide_service(s, service, now);
 	}
 	decide_dispatch(s, now);
-	direct_flush(s);
 	return 0;
 }
 
@@ -358,7 +305,9 @@ static int join(struct supervisor *s, const struct event *event, nsec_t now)
 	int r;
 
 	assert(event->heap != 0 && !supervisor_find_heap(s, event->heap));
-	r = reserve(s);
+	r = grow_heaps(s);
+	if (r == 0)
+		r = grow_services(s);
 	if (r < 0)
 		return r;
 	r = find_service(s, event->join.uid, hello->service, now, &service);
@@ -405,7 +354,9 @@ static void leave(struct supervisor *s, struct heap *h, nsec_t now)
 	*link = h->hash_next;
 	s->n_heaps--;
 	service->n_heaps--;
-	heap_free(h);
+	list_unlink(&h->all);
+	list_unlink(&h->siblings);
+	action_outlive(h);
 	drop_service_if_empty(s, service);
 }
 
@@ -519,7 +470,6 @@ int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t no
 	decide_dispatch(s, now);
 	if (event->type == EVENT_IDLE || event->type == EVENT_DEADLINE)
 		decide_slack(s, h, now);
-	direct_flush(s);
 	return r;
 }
 
@@ -555,7 +505,6 @@ void supervisor_tick(struct supervisor *s, nsec_t now)
 	while ((timer = timers_pop(&s->timers, now)))
 		timer_fired(s, timer, now);
 	decide_dispatch(s, now);
-	direct_flush(s);
 }
 
 nsec_t supervisor_deadline(const struct supervisor *s)

@@ -3,8 +3,8 @@
  * The core: state + event + now -> actions and the next deadline.
  *
  * Pure: it reads no clock, no file, no environment, draws no random number, writes no
- * log. It never calls out: what is to be done is appended to a queue of actions, which
- * the edge drains after each event. The same events at the same instants always give the
+ * log. It never calls out: what is to be done is noted, and the edge takes it action by action
+ * after each event. The same events at the same instants always give the
  * same actions, which is what the simulator, replay and the tests rely on.
  *
  * Threads: one at a time. Units: instants and spans in nanoseconds (nsec_t), amounts in
@@ -127,16 +127,15 @@ enum core_outcome {
 /* ---- Actions
  * ----------------------------------------------------------------------------- */
 
-enum action_type {
-	ACTION_DIRECT, /* tell the heap what to report when */
-	ACTION_ANNOUNCE,
-	ACTION_OPEN,
-	ACTION_REVOKE, /* the window is over and was not used */
-	ACTION_CLOSE,  /* the window is over and was used, or its heap is gone */
-	ACTION_DRAIN,  /* drain at the balancer; answer with EVENT_DRAINED or _UNDRAINABLE
-			*/
+enum action_type {	/* in the order in which one event leads to them, of one heap */
+	ACTION_REVOKE,	/* the window is over and was not used */
+	ACTION_CLOSE,	/* the window is over and was used, or its heap is gone */
 	ACTION_UNDRAIN, /* always follows ACTION_DRAIN, whatever happens in between */
+	ACTION_ANNOUNCE,
+	ACTION_DRAIN, /* drain at the balancer; answer with EVENT_DRAINED or _UNDRAINABLE */
+	ACTION_OPEN,
 	ACTION_LOOK, /* read the heap's page now, if it has one, and send EVENT_REPORT */
+	ACTION_DIRECT, /* tell the heap what to report when */
 };
 
 struct action {
@@ -161,10 +160,7 @@ struct supervisor *supervisor_free(struct supervisor *s);
  * stays). */
 int supervisor_configure(struct supervisor *s, const struct core_config *config,
 			 nsec_t now);
-/*
- * The actions it leads to must be taken off the queue before the next event, tick or configuration:
- * there is room for those of one.
- */
+/* The actions it leads to must be taken before the next event, tick or configuration. */
 int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now);
 /* To be called at supervisor_deadline(), or later; earlier is harmless. */
 void supervisor_tick(struct supervisor *s, nsec_t now);

@@ -15,7 +15,7 @@ void timers_deinit(struct timers *t)
 int timers_add_owner(struct timers *t)
 {
 	if (t->owners == t->room) {
-		size_t room = t->room ? t->room * 2 : 64;
+		size_t room = t->room ? t->room + t->room / 2 : 64;
 		struct timer_entry *entries =
 			realloc(t->entries, room * sizeof(*entries));
 

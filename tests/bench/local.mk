@@ -7,7 +7,8 @@ tests_bench_rtgc_load_SOURCES = \
 	tests/bench/http.c tests/bench/http.h
 
 TESTS += tests/bench/test_load.py
-EXTRA_DIST += tests/bench/test_load.py tests/bench/bench.py tests/bench/snapshot/run.py
+EXTRA_DIST += tests/bench/test_load.py tests/bench/bench.py
+EXTRA_DIST += tests/bench/snapshot/loop.py tests/bench/snapshot/run.py tests/bench/snapshot/server.py
 
 # The demo: a real service by itself and under rtgcd.
 demo_files = \

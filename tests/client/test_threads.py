@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import harness
@@ -37,13 +38,21 @@ def hammer(tmp_path_factory):
     return program
 
 
+def races(err):
+    """
+    What the sanitizer says. It may have lost the stack of an access, and with it the function by which
+    that is suppressed; of our pages, only the suppressed ones access them in a way it minds.
+    """
+    reports = re.split(r"^=+\n|^ThreadSanitizer: reported .*\n", err, flags=re.M)
+    return [r for r in reports if r and not ("[failed to restore the stack]" in r and "memfd:rtgcd-" in r)]
+
+
 @pytest.mark.parametrize("flags", [0, SOCKET_ONLY], ids=["pages", "socket"])
 def test_hammer(hammer, flags, tmp_path):
     suppressions = tmp_path / "suppressions"
     suppressions.write_text(SUPPRESSIONS)
     with harness.Daemon() as daemon:
-        # Of an access long ago the stack, by which it is suppressed, may be lost: the longest memory.
-        env = daemon.env(TSAN_OPTIONS=f"suppressions={suppressions} print_suppressions=0 history_size=7")
+        env = daemon.env(TSAN_OPTIONS=f"suppressions={suppressions} print_suppressions=0 history_size=7 exitcode=0")
         proc = subprocess.Popen([hammer, str(flags)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, env=env)
         for _ in range(4):
@@ -51,7 +60,7 @@ def test_hammer(hammer, flags, tmp_path):
             daemon.kill()
             daemon.restart()
         out, err = proc.communicate(timeout=harness.PATIENCE)
-        assert (proc.returncode, err) == (0, "")
+        assert (proc.returncode, races(err)) == (0, [])
         did = json.loads(out)
         assert did["windows"] > 0
         assert did["events"] >= 8

@@ -232,24 +232,6 @@ def test_notify_and_watchdog():
         manager.close()
 
 
-def test_status_is_told_at_most_once_a_second(tmp_path):
-    seen = []
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(60)
-        begun = time.monotonic()
-        with harness.Daemon(environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as d:
-            for i in range(100):
-                with Client(d, heap=f"h{i}", budget=10) as c:
-                    c.sync()
-                while select.select([manager], [], [], 0)[0]:
-                    seen.append(manager.recv(4096).decode())
-            while "STATUS=100 heaps in 1 services" not in seen:
-                seen.append(manager.recv(4096).decode())
-            told = sum("STATUS=" in message for message in seen)
-            assert 1 <= told <= time.monotonic() - begun + 1
-
-
 def test_idle_daemon_sleeps():
     """No clients, no timers: nothing is done between two looks."""
     with harness.Daemon() as d:

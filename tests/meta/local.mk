@@ -4,6 +4,7 @@ META_TESTS = \
 	tests/meta/test_format.py \
 	tests/meta/test_layers.py \
 	tests/meta/test_manual.py \
+	tests/meta/test_packages.py \
 	tests/meta/test_protocol.py \
 	tests/meta/test_purity.py \
 	tests/meta/test_source.py

@@ -23,10 +23,11 @@ PYTHON_TESTS = \
 	tests/python/test_snapshot.py \
 	tests/python/test_snapshot_graphs.py \
 	tests/python/test_snapshot_processes.py \
+	tests/python/test_snapshot_traps.py \
 	tests/python/test_summary.py \
 	tests/python/test_windows.py
 TESTS += $(PYTHON_TESTS)
-EXTRA_DIST += tests/python/busy.py tests/python/program.py tests/python/servers.py $(PYTHON_TESTS)
+EXTRA_DIST += tests/python/busy.py tests/python/program.py tests/python/servers.py tests/python/trap.c $(PYTHON_TESTS)
 EXTRA_DIST += \
 	tests/python/peers/differences.txt \
 	tests/python/peers/peers.py \

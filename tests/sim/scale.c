@@ -2,7 +2,7 @@
 /*
  * scale N: a core with N heaps, ten a service, then 1,000 reports that decide nothing and 1,000
  * collections from due to END. test_scale.py counts the instructions of both parts.
- * scale: prints how much memory one heap takes.
+ * scale: prints how much memory a heap takes.
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -105,34 +105,44 @@ void __attribute__((noinline)) collect_many(struct supervisor *s, unsigned n, ns
 		collect(s, 1 + i * 104729 % n, now);
 }
 
-/*
- * What one more heap takes of the allocator, in a service that is there, with its first collection
- * learned; its decisions left out. (No table of the core grows for it.)
- */
-static size_t memory_of_one(struct supervisor *s, uint64_t heap, nsec_t *now)
+static size_t allocated(void)
 {
-	size_t before = mallinfo2().uordblks, after;
+	struct mallinfo2 info = mallinfo2();
 
-	join(s, heap, *now);
-	report(s, heap, 1000, *now);
-	collect(s, heap, now);
-	after = mallinfo2().uordblks;
-	return after - before -
-	       malloc_usable_size(supervisor_find_heap(s, heap)->decisions) -
-	       sizeof(size_t);
+	return info.uordblks + info.hblkhd;
 }
 
+static size_t of_services(const struct supervisor *s)
+{
+	size_t bytes = 0;
+
+	list_for_each (l, &s->services)
+		bytes += malloc_usable_size(list_entry(l, struct service, all)) +
+			 sizeof(size_t);
+	return bytes;
+}
+
+/*
+ * Whatever the allocator gave for so many heaps, their first collections learned, tables just grown and
+ * all: but not their services, nor the rings of decisions.
+ */
 static void print_memory(struct supervisor *s, nsec_t now)
 {
 	enum {
-		THERE = 75
+		HEAPS = 8200
 	};
+	size_t before = allocated(), all;
 
-	for (uint64_t heap = 1; heap <= THERE; heap++)
+	for (uint64_t heap = 1; heap <= HEAPS; heap++) {
 		join(s, heap, now);
-	printf("struct heap: %zu bytes\n", sizeof(struct heap));
+		report(s, heap, 1000, now);
+		collect(s, heap, &now);
+	}
+	all = allocated() - before - of_services(s);
+	printf("struct heap: %zu bytes and %zu of decisions\n",
+	       offsetof(struct heap, decisions), sizeof(((struct heap *)0)->decisions));
 	printf("%zu bytes a heap without its decisions\n",
-	       memory_of_one(s, THERE + 1, &now));
+	       all / HEAPS - sizeof(((struct heap *)0)->decisions));
 }
 
 int main(int argc, char **argv)

@@ -25,8 +25,7 @@ MUTATIONS = {
     "I-2 rivals never together": (
         "decide.c", "if (h->look_until || rivals_holder(s, service))", "if (h->look_until)"),
     "I-3 a window has one end": (
-        "lease.c", "action_append(s, type, h)->revoke = over;",
-        "if (reason != REASON_EXPIRED) action_append(s, type, h)->revoke = over;"),
+        "lease.c", "action_add(s, h, type);", "if (reason != REASON_EXPIRED) action_add(s, h, type);"),
     "I-3 a drain is undone": (
         "lease.c", "if (l->draining)", "if (l->draining && reason != REASON_EXPIRED)"),
     "I-4 what is held is counted": (
@@ -37,9 +36,9 @@ MUTATIONS = {
     "I-7 who leaves leaves nothing behind": (
         "supervisor.c", "\tlease_drop(s, h, now);\n\tdecide_forget", "\tdecide_forget"),
     "L-1 the core minds its own deadlines": (
-        "lease.c", "return l->opens_by;", "return NSEC_NEVER;"),
+        "lease.c", "return l->opens;", "return NSEC_NEVER;"),
     "L-1 a declined heap is told of its raised budget": (
-        "direct.c", ": yield_is_raised(h) ? budget", ""),
+        "direct.c", ": h->own_budget || budget == h->report.budget ? 0 : budget", ": 0"),
     "L-2 a heap that speaks again is served again": (
         "supervisor.c", "\th->silent = false;\n", ""),
 }
