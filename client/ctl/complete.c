@@ -145,18 +145,23 @@ static const struct ctl_option *find_option(const char *word)
 	return NULL;
 }
 
+static bool is_taken(const struct line *line, const struct ctl_option *option)
+{
+	return line->verb == NULL || option->takes == 0 ||
+	       (line->verb->takes & option->takes) != 0;
+}
+
 static void offer_options(const struct line *line)
 {
 	for (const struct ctl_option *option = ctl_options; option->name != NULL;
 	     option++) {
-		char *word = ctl_format(option->name[1] != '\0' ? "--%s" : "-%s",
-					option->name);
-		char *before = ctl_format("%s=", word);
+		char *word, *before;
 
-		if (line->verb != NULL && option->takes != 0 &&
-		    !(line->verb->takes & option->takes))
-			;
-		else if (ctl_option_has_choices(option))
+		if (!is_taken(line, option))
+			continue;
+		word = ctl_format(option->name[1] != '\0' ? "--%s" : "-%s", option->name);
+		before = ctl_format("%s=", word);
+		if (ctl_option_has_choices(option))
 			offer_values(line, option, before);
 		else
 			offer(line, word, option->help);
@@ -190,6 +195,12 @@ static void offer_words(const struct line *line)
 	}
 }
 
+static void set_control(struct ctl *ctl, const char *path)
+{
+	free(ctl->control);
+	ctl->control = ctl_format("%s", path);
+}
+
 /* One word that is there. *wants: the option whose value the next one is; NULL: none. */
 static void take_word(struct line *line, const char *word,
 		      const struct ctl_option **wants)
@@ -199,7 +210,7 @@ static void take_word(struct line *line, const char *word,
 	*wants = NULL;
 	if (option != NULL) {
 		if (option == &ctl_options[OPTION_CONTROL])
-			line->ctl->control = ctl_format("%s", word);
+			set_control(line->ctl, word);
 	} else if (line->options_over || word[0] != '-') {
 		if (line->has_verb)
 			line->n_args++;
@@ -213,7 +224,7 @@ static void take_word(struct line *line, const char *word,
 		if (option != NULL && option->value != NULL && strchr(word, '=') == NULL)
 			*wants = option;
 		else if (begins(word, "--control="))
-			line->ctl->control = ctl_format("%s", strchr(word, '=') + 1);
+			set_control(line->ctl, strchr(word, '=') + 1);
 	}
 }
 
@@ -222,13 +233,8 @@ void complete_line(struct ctl *ctl, int n_words, char **words)
 	const struct ctl_option *wants = NULL;
 	struct line line = {.ctl = ctl, .typed = ""};
 
-	for (int i = 0; i + 1 < n_words; i++) {
-		char *before = ctl->control;
-
+	for (int i = 0; i + 1 < n_words; i++)
 		take_word(&line, words[i], &wants);
-		if (ctl->control != before)
-			free(before);
-	}
 	if (n_words > 0)
 		line.typed = words[n_words - 1];
 	if (ctl->control == NULL)
