@@ -50,6 +50,7 @@ void sim_check(struct sim *sim)
 	struct core_status status;
 	struct core_window win;
 	unsigned windows = 0, excused = 0, held[SIM_SERVICES_MAX] = {0};
+	unsigned snapshots = 0, excused_snapshots = 0, slots = sim->config.max_concurrent;
 	bool alone = false; /* one round that is larger than the host has it for itself */
 
 	supervisor_status(sim->core, &status);
@@ -61,6 +62,12 @@ void sim_check(struct sim *sim)
 		if (win.state == WINDOW_ANNOUNCED && win.opens + NSEC_PER_USEC < sim->now)
 			sim_break(sim, "L-1", "heap %u's window ought to be open",
 				  (unsigned)win.heap);
+		if (win.kind == WIRE_SNAPSHOT) { /* they have slots of their own */
+			snapshots++;
+			excused_snapshots +=
+				win.over_limit || win.reason == REASON_ADOPTED;
+			continue;
+		}
 		windows++;
 		/* Over the limit by decision and counted, or brought along from a former life. */
 		excused += win.over_limit || win.reason == REASON_ADOPTED;
@@ -68,15 +75,18 @@ void sim_check(struct sim *sim)
 			if (strcmp(win.service, sim->services[i].name) == 0)
 				held[i]++;
 	}
-	if (windows != status.windows_open)
-		sim_break(sim, "I-4", "%u windows, %u counted", windows,
+	if (windows + snapshots != status.windows_open)
+		sim_break(sim, "I-4", "%u windows, %u counted", windows + snapshots,
 			  status.windows_open);
+	if (snapshots > excused_snapshots + (slots > 1 ? slots - 1 : 1))
+		sim_break(sim, "I-2", "%u snapshots on a host with %u slots", snapshots,
+			  slots);
 	for (unsigned i = 0; i < sim->config.n_services; i++)
 		alone |= sim->services[i].policy == POLICY_TOGETHER &&
 			 held[i] + excused >= windows;
-	if (windows > sim->config.max_concurrent + excused && !alone)
+	if (windows > slots + excused && !alone)
 		sim_break(sim, "I-2", "%u windows on a host with %u slots", windows,
-			  sim->config.max_concurrent);
+			  slots);
 	for (unsigned i = 0; i < sim->config.n_services; i++)
 		if (sim->services[i].policy != POLICY_TOGETHER &&
 		    held[i] > sim->services[i].max_concurrent + excused)
