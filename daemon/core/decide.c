@@ -263,6 +263,11 @@ static void decline(struct supervisor *s, struct heap *h, nsec_t now)
 
 static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 {
+	/* It has its window, of a round that begins in this instant; its place did not say so yet. */
+	if (!can_collect(h)) {
+		place(s, h, now);
+		return;
+	}
 	if (heap_worth_from(h) > now) {
 		h->early = true;
 	} else if (needs_look(h, now)) {

@@ -13,7 +13,8 @@
 #include "tests/sim/model.h"
 
 /* Seeds that found a fault in the past are run for ever. */
-static const uint64_t once_failed[] = {58, 61, 722, 757, 934, 1949, 2170, 3121, 3155};
+static const uint64_t once_failed[] = {58,  61,	  511,	722,  743,  757,
+				       934, 1281, 1949, 2170, 3121, 3155};
 
 static bool run(uint64_t seed, unsigned events, struct sim *sim)
 {
