@@ -229,6 +229,7 @@ EXAMPLES = {
     "README.md": {
         "./bootstrap && make demo": NotRun("takes minutes: tests/bench/test_demo.py runs its parts"),
         "run          p50": BENCH,
+        "run      p50": BENCH,
         "./bootstrap && make check": NotRun("is what runs this test"),
         "./bootstrap --prefix=/usr": NotRun("installs: tests/systemd does it, into a system of its own"),
         "rtgcd 0.1.0, normal": README_TEST,

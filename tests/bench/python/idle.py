@@ -87,7 +87,7 @@ def checks(runs, counted):
 def main():
     parser = bench.arguments("idle", __doc__, rounds=3)
     parser.add_argument("--objects", type=int, default=1_000_000)
-    parser.add_argument("--rate", type=int, default=10_000, help="objects replaced a second")
+    parser.add_argument("--rate", type=int, default=50_000, help="objects replaced a second")
     parser.add_argument("--seconds", type=float, default=20, help="of a run for the throughput")
     parser.add_argument("--count-seconds", type=float, default=TEN_MINUTES, help="of a run for the count")
     args = bench.prepare(parser.parse_args())
