@@ -11,19 +11,19 @@
 #include "daemon/eventlog_fields.h"
 
 #define AT_MOST (UINT64_MAX / 4) /* an instant of a line: far from any overflow */
-
-struct line { /* a kind of line */
+struct line {			 /* a kind of line */
 	const char *name;
 	int type;
 	const struct eventlog_field *fields;
 };
 
 #define EVENT(type, key, member) EVENTLOG_FIELD(type, key, struct event, member)
+#define LATER(type, key, member) EVENTLOG_LATER_FIELD(type, key, struct event, member)
 
 static const struct eventlog_field join_fields[] = {
 	EVENT(U32, "uid", join.uid),
 	EVENT(I32, "pid", join.pid),
-	EVENT(LATER, "former", join.former),
+	LATER(AMOUNT, "former", join.former),
 	EVENT(U16, "version_min", join.hello.version_min),
 	EVENT(U16, "version_max", join.hello.version_max),
 	EVENT(U32, "caps", join.hello.caps),
@@ -32,7 +32,7 @@ static const struct eventlog_field join_fields[] = {
 	EVENT(AMOUNT, "budget", join.hello.budget),
 	EVENT(AMOUNT, "prev_epoch", join.hello.prev_epoch),
 	EVENT(AMOUNT, "prev_window", join.hello.prev_window),
-	EVENT(KIND, "prev_kind", join.hello.prev_kind),
+	LATER(KIND, "prev_kind", join.hello.prev_kind),
 	EVENT(INSTANT, "prev_closes_ns", join.hello.prev_closes),
 	EVENT(NAME, "service", join.hello.service),
 	EVENT(NAME, "name", join.hello.heap),
@@ -76,8 +76,8 @@ static const struct eventlog_field end_fields[] = {
 	EVENT(AMOUNT, "live", end.live),
 	EVENT(KIND, "kind", end.kind),
 	EVENT(CAUSE, "cause", end.cause),
-	EVENT(FLAG, "failed", end.failed),
-	EVENT(AMOUNT, "stop_ns", end.stop),
+	LATER(FLAG, "failed", end.failed),
+	LATER(AMOUNT, "stop_ns", end.stop),
 	{0},
 };
 static const struct eventlog_field decline_fields[] = {

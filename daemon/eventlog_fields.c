@@ -102,7 +102,6 @@ static json_t *show(enum eventlog_field_type type, const void *at)
 {
 	switch (type) {
 	case EVENTLOG_AMOUNT:
-	case EVENTLOG_LATER:
 		return amount(*(const uint64_t *)at);
 	case EVENTLOG_INSTANT:
 		return *(const nsec_t *)at == NSEC_NEVER ? json_null()
@@ -242,7 +241,6 @@ static const char *take_number(enum eventlog_field_type type, const json_t *valu
 		const char *wanted;
 	} ranges[] = {
 		[EVENTLOG_AMOUNT] = {0, UINT64_MAX, "an amount"},
-		[EVENTLOG_LATER] = {0, UINT64_MAX, "an amount"},
 		[EVENTLOG_INSTANT] = {0, UINT64_MAX, "an instant, or null"},
 		[EVENTLOG_U32] = {0, UINT32_MAX, "a number of 32 bits"},
 		[EVENTLOG_I32] = {INT32_MIN, INT32_MAX, "a number of 32 bits"},
@@ -255,7 +253,7 @@ static const char *take_number(enum eventlog_field_type type, const json_t *valu
 	if (!(type == EVENTLOG_INSTANT && json_is_null(value)) &&
 	    !read_number(value, ranges[type].least, ranges[type].most, &number))
 		return ranges[type].wanted;
-	if (type == EVENTLOG_AMOUNT || type == EVENTLOG_LATER || type == EVENTLOG_INSTANT)
+	if (type == EVENTLOG_AMOUNT || type == EVENTLOG_INSTANT)
 		*(uint64_t *)at = number;
 	else if (type == EVENTLOG_U16)
 		*(uint16_t *)at = (uint16_t)number;
@@ -285,7 +283,6 @@ static const char *take(enum eventlog_field_type type, const json_t *value, void
 {
 	switch (type) {
 	case EVENTLOG_AMOUNT:
-	case EVENTLOG_LATER:
 	case EVENTLOG_INSTANT:
 	case EVENTLOG_U32:
 	case EVENTLOG_I32:
@@ -332,7 +329,7 @@ const struct eventlog_field *eventlog_fields_read(const struct eventlog_field *f
 		const json_t *value = json_object_get(object, fields->key);
 		const char *wanted = "there";
 
-		if (!value && fields->type == EVENTLOG_LATER)
+		if (!value && fields->later)
 			continue;
 		if (value)
 			wanted = take(fields->type, value, (char *)base + fields->offset);

@@ -4,12 +4,12 @@
 #define RTGCD_EVENTLOG_FIELDS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum eventlog_field_type {
 	EVENTLOG_NOTHING,
 	EVENTLOG_AMOUNT,  /* uint64_t; beyond JSON's own range a string of digits */
-	EVENTLOG_LATER,	  /* an amount that logs of earlier versions do not have: 0 */
 	EVENTLOG_INSTANT, /* nsec_t; null: NSEC_NEVER */
 	EVENTLOG_U32,
 	EVENTLOG_I32,
@@ -36,11 +36,17 @@ struct eventlog_field {
 	const char *key; /* NULL ends a table */
 	enum eventlog_field_type type;
 	size_t offset;
+	bool later; /* logs of earlier versions do not have it: 0 */
 };
 
-#define EVENTLOG_FIELD(type, key, object, member)              \
-	{                                                      \
-		key, EVENTLOG_##type, offsetof(object, member) \
+#define EVENTLOG_FIELD(type, key, object, member)                     \
+	{                                                             \
+		key, EVENTLOG_##type, offsetof(object, member), false \
+	}
+
+#define EVENTLOG_LATER_FIELD(type, key, object, member)              \
+	{                                                            \
+		key, EVENTLOG_##type, offsetof(object, member), true \
 	}
 
 void eventlog_fields_write(const struct eventlog_field *fields, const void *base,

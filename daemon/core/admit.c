@@ -11,20 +11,25 @@ void admit_init(struct admit *a)
 
 void admit_add(struct admit *a, const struct heap *h)
 {
+	/* Freezes do not go on for ever, and what follows them is as long as ever. */
+	unsigned kind = h->next == WIRE_FREEZE ? WIRE_MAJOR : h->next;
+	nsec_t drain = nsec_sub(h->span, h->predicted), pause, span;
 	double rate = heap_rate(h);
 	double period =
 		rate > 0 ? (double)heap_budget(h) / rate * (double)NSEC_PER_SEC : 0;
 
-	if (h->next == WIRE_SNAPSHOT || !heap_budget(h) || !(h->kinds & 1 << h->next))
+	if (h->next == WIRE_SNAPSHOT || !heap_budget(h) || !(h->kinds & 1 << kind))
 		return;
 	a->heaps++;
 	if (rate <= 0 || period > 1e18)
 		return; /* it stands still: it asks for nothing */
+	pause = kind == h->next ? h->predicted : heap_predict(h, kind);
+	span = nsec_add(drain, pause);
 	a->singles++;
-	a->load += (double)h->span / period;
-	a->longest = nsec_max(a->longest, h->span);
-	a->pause = nsec_max(a->pause, h->predicted);
-	a->drain = nsec_max(a->drain, nsec_sub(h->span, h->predicted));
+	a->load += (double)span / period;
+	a->longest = nsec_max(a->longest, span);
+	a->pause = nsec_max(a->pause, pause);
+	a->drain = nsec_max(a->drain, drain);
 	a->shortest = nsec_min(a->shortest, (nsec_t)period);
 }
 

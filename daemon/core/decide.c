@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who must get a slot by when, and who gets one now.
- *
- * Must: the latest start, moved up for those that share the slot (demand.h), has come.
- * May: the application has declared slack that the predicted pause fits into, and nobody's
- * latest start would be hurt. When a heap's last call comes with every slot taken it is let through
+ * Who must get a slot by when: when the latest start, moved up for those that share the slot
+ * (demand.h), has come. When a heap's last call comes with every slot taken it is let through
  * over the limit: memory goes before latency, counted and explained.
  *
  * Every heap with a deadline in sight has a node in the demand of its service and of the host.
@@ -17,8 +14,7 @@
 /* How long figures asked for by ACTION_LOOK may take before the extrapolation must do. */
 #define LOOK_PATIENCE (20 * NSEC_PER_MSEC)
 /* Figures younger than this need not be asked for again. */
-#define LOOK_FRESH   NSEC_PER_MSEC
-#define SLACK_MARGIN NSEC_PER_MSEC
+#define LOOK_FRESH NSEC_PER_MSEC
 
 nsec_t decide_start_of(const struct supervisor *s, const struct heap *h)
 {
@@ -91,8 +87,6 @@ static nsec_t worth_at(const struct heap *h)
 {
 	return h->early ? heap_worth_from(h) : 0;
 }
-
-/* ---- Demand ------------------------------------------------------------------------------- */
 
 static void displace(struct supervisor *s, struct heap *h)
 {
@@ -403,130 +397,5 @@ void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 			    true, now);
 		check_eligible(s, h->service);
 	}
-	decide_heap(s, h, now);
-}
-
-/* ---- Granting ------------------------------------------------------------------------------- */
-
-/* Would a pause now end after the instant the application must respond, with time to spare? */
-static bool better_after_deadline(const struct heap *h, nsec_t now)
-{
-	return h->deadline != NSEC_NEVER && h->deadline > now &&
-	       h->deadline < nsec_add(now, h->predicted) &&
-	       h->deadline <= h->latest_start;
-}
-
-/* A round needs many slots: it keeps its turn while they are not free yet. */
-static bool is_barred(const struct supervisor *s, const struct heap *h)
-{
-	return h->service->config.policy == POLICY_TOGETHER && !round_fits(s, h->service);
-}
-
-static struct heap *most_pressing(const struct supervisor *s)
-{
-	struct heap *best = NULL;
-
-	list_for_each (l, &s->eligible) {
-		struct service *service = list_entry(l, struct service, eligible);
-		struct heap *h = list_entry(service->waiting.next, struct heap, in_line);
-
-		if (h->look_until || rivals_holder(s, service))
-			continue;
-		if (!best || h->in_service.deadline < best->in_service.deadline)
-			best = h;
-	}
-	return best;
-}
-
-static struct heap *first_snapshot(const struct supervisor *s)
-{
-	list_for_each (l, &s->snapshots_waiting) {
-		struct heap *h = list_entry(l, struct heap, in_line);
-
-		if (!h->look_until)
-			return h;
-	}
-	return NULL;
-}
-
-static void dispatch_snapshots(struct supervisor *s, nsec_t now)
-{
-	struct heap *h;
-
-	while (s->snapshots_taken < s->snapshots_max && (h = first_snapshot(s))) {
-		if (better_after_deadline(h, now))
-			h->retry_at = h->deadline;
-		else
-			lease_grant(s, h, REASON_DUE, false, now);
-		decide_heap(s, h, now);
-	}
-}
-
-void decide_dispatch(struct supervisor *s, nsec_t now)
-{
-	round_open_answered(s, now);
-	dispatch_snapshots(s, now);
-	while (s->taken < s->max_concurrent && !list_empty(&s->eligible)) {
-		struct heap *h = most_pressing(s);
-
-		if (!h || is_barred(s, h))
-			break; /* rivals hold the slots, or a round needs more of them */
-		if (h->service->config.policy == POLICY_TOGETHER)
-			round_start(s, h->service, false, now);
-		else if (better_after_deadline(h, now))
-			h->retry_at = h->deadline;
-		else
-			lease_grant(s, h, REASON_DUE, false, now);
-		decide_heap(s, h, now);
-	}
-}
-
-/* Too little would be freed for a pause, even in slack. */
-static bool in_vain(struct supervisor *s, struct heap *h, nsec_t now)
-{
-	if (heap_used_at(h, now) >= yield_slack_from(h))
-		return false;
-	if (!h->yield.told) {
-		h->yield.told = true;
-		decide_record(s, h, REASON_LOW_YIELD, 0, now);
-		heap_count(&h->declined);
-	}
-	return true;
-}
-
-void decide_slack(struct supervisor *s, struct heap *h, nsec_t now)
-{
-	struct service *service = h->service;
-	nsec_t end = nsec_add(now, h->predicted), slack = h->slack_until;
-	struct heap *first;
-
-	/* Policy=idle takes an idle application at its word, however long that lasts. */
-	if (slack == NSEC_NEVER && service->config.policy == POLICY_IDLE)
-		slack = nsec_add(now, lease_span(h->predicted));
-
-	/*
-	 * A snapshot begins in the slack that comes anyway while its window is open. One of those in
-	 * lockstep would make all others wait for it.
-	 */
-	if (!can_collect(h) || heap_snapshots(h) || slack == NSEC_NEVER ||
-	    service->config.policy == POLICY_TOGETHER || h->retry_at > now ||
-	    slack < nsec_add(end, SLACK_MARGIN) ||
-	    heap_used_at(h, now) < heap_budget(h) / HEAP_SLACK_SHARE ||
-	    in_vain(s, h, now) || service->taken >= service->config.max_concurrent ||
-	    s->taken >= s->max_concurrent || rivals_holder(s, service))
-		return;
-	first = most_pressing(s);
-	if (first && is_barred(s, first))
-		return;
-	/* With h out of the way: could those that share its slots still start in time? */
-	demand_remove(&service->demand, &h->in_service);
-	demand_remove(&s->demand, &h->in_host);
-	if (service->rivals)
-		demand_remove(&service->rivals->demand, &h->in_rivals->node);
-	if ((service->config.max_concurrent - service->taken >= 2 ||
-	     demand_start_by(&service->demand) >= end) &&
-	    (s->max_concurrent - s->taken >= 2 || demand_start_by(&s->demand) >= end) &&
-	    (!service->rivals || demand_start_by(&service->rivals->demand) >= end))
-		lease_grant_slack(s, h, slack, now);
 	decide_heap(s, h, now);
 }

@@ -55,39 +55,6 @@ static void take_slot(struct supervisor *s, struct heap *h)
 	list_append(&s->holders, &h->in_line);
 }
 
-static void run_started(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at,
-			nsec_t now)
-{
-	struct service *service = h->service;
-
-	assert(!h->running);
-	h->running = true;
-	h->run_begin = at;
-	h->paused = kind != WIRE_SNAPSHOT;
-	if (!h->paused)
-		return;
-	contention_change(&s->contention, 1, now);
-	h->run_area = contention_area(&s->contention, now);
-	h->run_seen = now;
-	if (++service->paused_now > service->paused_max)
-		service->paused_max = service->paused_now;
-	if (++s->paused_now > s->paused_max)
-		s->paused_max = s->paused_now;
-}
-
-static void run_ended(struct supervisor *s, struct heap *h, nsec_t now)
-{
-	if (!h->running)
-		return;
-	h->running = false;
-	if (!h->paused)
-		return;
-	h->paused = false;
-	contention_change(&s->contention, -1, now);
-	h->service->paused_now--;
-	s->paused_now--;
-}
-
 static void free_slot(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	struct service *service = h->service;
@@ -111,8 +78,8 @@ static void free_slot(struct supervisor *s, struct heap *h, nsec_t now)
 
 /* Ends the window. With an action the client is told (REVOKE) or the edge alone (CLOSE).
  */
-static void finish(struct supervisor *s, struct heap *h, enum action_type type,
-		   enum reason reason, nsec_t now)
+void lease_finish(struct supervisor *s, struct heap *h, enum action_type type,
+		  enum reason reason, nsec_t now)
 {
 	struct lease *l = &h->lease;
 
@@ -279,14 +246,14 @@ static nsec_t run_grace(const struct lease *l)
 	return nsec_max(l->run_ms * NSEC_PER_MSEC * GRACE_PAUSES, RUN_GRACE_MIN);
 }
 
-static void put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
+void lease_put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
 {
 	h->lease.state = LEASE_IN_USE;
 	if (h->wanting_since != NSEC_NEVER)
 		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
 	h->retries = 0;
-	run_started(s, h, h->lease.kind, begin, now);
+	run_start(s, h, h->lease.kind, begin, now);
 	decide_record(s, h, REASON_BEGAN, 0, now);
 	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
@@ -308,7 +275,7 @@ void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t 
 	h->lease.closes = nsec_min(nsec_max(closes, now), nsec_add(now, GRACE_MAX));
 	h->wanting_since = NSEC_NEVER; /* how long it had waited is not known */
 	decide_record(s, h, REASON_ADOPTED, 0, now);
-	put_in_use(s, h, now, now);
+	lease_put_in_use(s, h, now, now);
 	h->wanting_since = wait;
 }
 
@@ -330,108 +297,9 @@ void lease_restore(struct supervisor *s, struct heap *h, const struct core_held 
 	l->predicted = held->predicted;
 	decide_record(s, h, REASON_ADOPTED, 0, now);
 	if (held->hold == CORE_HOLDS_IN_USE)
-		put_in_use(s, h, held->begin, now);
+		lease_put_in_use(s, h, held->begin, now);
 	else
 		timers_arm(&s->timers, &h->timer, l->closes);
-}
-
-int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
-		nsec_t now)
-{
-	nsec_t at = nsec_min(begin->at, now);
-
-	if (h->running) {
-		heap_count(&h->violations);
-		return CORE_E_ORDER;
-	}
-	if (begin->cause != WIRE_IN_WINDOW) {
-		/* Counted at its end; a window that waits for the same thing is moot. */
-		if (begin->kind != WIRE_MINOR && h->lease.state != LEASE_NONE)
-			lease_revoke(s, h, REASON_MOOT, now);
-		run_started(s, h, begin->kind, at, now);
-		return 0;
-	}
-	if (h->lease.state == LEASE_OPEN && h->lease.id == begin->window &&
-	    at < h->lease.closes) {
-		put_in_use(s, h, at, now);
-		return 0;
-	}
-	/* It began in time, but the frame came after the expiry was handled. */
-	if (h->lease.state == LEASE_NONE && begin->window != 0 &&
-	    begin->window == h->lease.id && at < h->lease.closes) {
-		lease_adopt(s, h, begin->window, begin->kind, h->lease.closes, now);
-		return 0;
-	}
-	heap_count(&h->violations);
-	return CORE_E_WINDOW;
-}
-
-static void count_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
-		      bool overrun, nsec_t now)
-{
-	enum reason reason = REASON_ENDED;
-
-	heap_learn(h, end, now);
-	if (end->cause == WIRE_FORCED) {
-		heap_count(&h->forced);
-		h->service->forced++;
-		s->forced++;
-		reason = REASON_FORCED;
-	} else if (end->cause == WIRE_UNCOORDINATED) {
-		heap_count(&h->uncoordinated);
-		s->uncoordinated++;
-		reason = REASON_UNCOORDINATED;
-	} else if (overrun) {
-		heap_count(&h->overruns);
-		s->overruns++;
-		reason = REASON_OVERRUN;
-	}
-	decide_record(s, h, reason, 0, now);
-}
-
-/* Later than its window allowed, and not counted before. */
-static bool overran(const struct heap *h, const struct wire_end *end, bool mine,
-		    nsec_t now)
-{
-	if (end->kind == WIRE_SNAPSHOT)
-		return false; /* it was to begin in its window, no more */
-	if (mine)
-		return nsec_min(end->end, now) > h->lease.closes;
-	return nsec_min(end->end, now) > h->lease.closes && !h->last_overran;
-}
-
-int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
-	      nsec_t now)
-{
-	bool in_window = end->cause == WIRE_IN_WINDOW;
-	bool mine = h->lease.state != LEASE_NONE && h->lease.id == end->window;
-	bool late = h->lease.state == LEASE_NONE && end->window != 0 &&
-		    end->window == h->lease.id;
-
-	if (in_window && !(mine && h->lease.state >= LEASE_OPEN) && !late) {
-		heap_count(&h->violations);
-		return CORE_E_WINDOW;
-	}
-	if (end->end < end->begin) {
-		heap_count(&h->violations);
-		return CORE_E_ORDER;
-	}
-	count_end(s, h, end, overran(h, end, mine, now), now);
-	if (in_window && mine) {
-		run_ended(s, h, now);
-		finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
-	} else if (h->lease.state != LEASE_IN_USE) {
-		/* (What is told after the fact does not end a collection under way.) */
-		run_ended(s, h, now);
-		if (end->kind != WIRE_MINOR)
-			lease_revoke(s, h, REASON_MOOT, now);
-	}
-	if (end->kind != WIRE_MINOR) {
-		h->wanting_since = NSEC_NEVER;
-		h->retries = 0;
-		h->retry_at = 0;
-	}
-	return 0;
 }
 
 void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
@@ -439,7 +307,7 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	if (h->lease.state == LEASE_NONE)
 		return;
 	if (h->lease.state == LEASE_IN_USE)
-		run_ended(s, h, now);
+		run_stop(s, h, now);
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		heap_count(&h->declined);
@@ -451,16 +319,16 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	h->wanting_since = NSEC_NEVER;
 	if (reason != REASON_MOOT)
 		retry_later(h, now);
-	finish(s, h, ACTION_REVOKE, reason, now);
+	lease_finish(s, h, ACTION_REVOKE, reason, now);
 }
 
 void lease_drop(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	run_ended(s, h, now);
+	run_stop(s, h, now);
 	if (h->lease.state == LEASE_NONE)
 		return;
 	drop_out(h);
-	finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
+	lease_finish(s, h, ACTION_CLOSE, REASON_LEFT, now);
 }
 
 nsec_t lease_deadline(const struct heap *h)
@@ -503,10 +371,10 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		heap_count(&h->overruns);
 		s->overruns++;
 		decide_record(s, h, REASON_OVERRUN, 0, now);
-		run_ended(s, h, now);
+		run_stop(s, h, now);
 		h->silent = true;
 		drop_out(h);
-		finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
+		lease_finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;
 	}
 }

@@ -2,11 +2,15 @@
 /*
  * The whole state of the core, and what its files offer each other. Private to daemon/core.
  *
- *   supervisor.c  events in, actions out; heaps and services come and go
+ *   supervisor.c  events in, the next deadline out
+ *   configure.c   the configuration in force
+ *   members.c     heaps and services come and go
  *   action.c      what is to be done, until the edge takes it
- *   decide.c      who must get a slot by when, and who gets one now
+ *   decide.c      who must get a slot by when
+ *   grant.c       who gets one now
  *   direct.c      what heaps are told to report when
  *   lease.c       the life of a window: announced, open, in use, over
+ *   run.c         collections begin and end
  *   round.c       Policy=together: one window for all members
  *   look.c        what the control socket shows
  *   memory.c      what outlives the daemon
@@ -58,8 +62,18 @@ struct supervisor {
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
 };
 
+/* ---- configure.c ---- */
+/* Of a service of that name, a section of its own or the defaults. */
+const struct core_service_config *configure_of(const struct supervisor *s,
+					       const char *name);
+
+/* ---- members.c ---- */
 /* NULL: there is none. */
 struct heap *supervisor_find_heap(const struct supervisor *s, uint64_t id);
+int members_join(struct supervisor *s, const struct event *event, nsec_t now);
+void members_leave(struct supervisor *s, struct heap *h, nsec_t now);
+/* Its connection is gone, its process is not. */
+void members_lose(struct supervisor *s, struct heap *h, nsec_t now);
 
 /* ---- action.c ---- */
 /* That is to be done about h; what it says is what h knows when it is taken. */
@@ -81,10 +95,6 @@ void decide_due(struct supervisor *s, struct service *service, nsec_t now);
 void decide_due_rivals(struct supervisor *s, struct rivals *rivals, nsec_t now);
 void decide_due_host(struct supervisor *s, nsec_t now);
 void decide_due_snapshots(struct supervisor *s, nsec_t now);
-/* Gives free slots to those that wait, the most pressing first. */
-void decide_dispatch(struct supervisor *s, nsec_t now);
-/* h has declared slack: collect early if that is worth it and hurts nobody. */
-void decide_slack(struct supervisor *s, struct heap *h, nsec_t now);
 /* h's timer has fired. */
 void decide_timer(struct supervisor *s, struct heap *h, nsec_t now);
 /* By when h must get a slot, those that share it considered; NSEC_NEVER: not in sight. */
@@ -92,6 +102,12 @@ nsec_t decide_start_of(const struct supervisor *s, const struct heap *h);
 /* Remembers a decision with the numbers of this instant. holder: 0 = none. */
 void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 		   uint64_t holder, nsec_t now);
+
+/* ---- grant.c ---- */
+/* Gives free slots to those that wait, the most pressing first. */
+void grant_dispatch(struct supervisor *s, nsec_t now);
+/* h has declared slack: collect early if that is worth it and hurts nobody. */
+void grant_slack(struct supervisor *s, struct heap *h, nsec_t now);
 
 /* ---- direct.c ---- */
 /* Works out what h is to report when. */
@@ -134,10 +150,11 @@ void lease_open_together(struct supervisor *s, struct heap *h, nsec_t opens,
 /* How long a window is for that pause. */
 nsec_t lease_span(nsec_t pause);
 void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now);
-int lease_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
-		nsec_t now);
-int lease_end(struct supervisor *s, struct heap *h, const struct wire_end *end,
-	      nsec_t now);
+/* The pause in it has begun. */
+void lease_put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now);
+/* The window is over: the client is told (ACTION_REVOKE), or the edge alone (ACTION_CLOSE). */
+void lease_finish(struct supervisor *s, struct heap *h, enum action_type type,
+		  enum reason reason, nsec_t now);
 /* The window, if there is one, is over without being used. */
 void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now);
 /* The heap is gone: whatever it held is free. */
@@ -151,5 +168,15 @@ void lease_restore(struct supervisor *s, struct heap *h, const struct core_held 
 /* h's timer has fired and it holds a window. */
 void lease_due(struct supervisor *s, struct heap *h, nsec_t now);
 nsec_t lease_deadline(const struct heap *h);
+
+/* ---- run.c ---- */
+/* A collection is under way from there on; it is not any more. */
+void run_start(struct supervisor *s, struct heap *h, unsigned kind, nsec_t at,
+	       nsec_t now);
+void run_stop(struct supervisor *s, struct heap *h, nsec_t now);
+/* h has said so: 0 or enum core_outcome. */
+int run_begin(struct supervisor *s, struct heap *h, const struct wire_begin *begin,
+	      nsec_t now);
+int run_end(struct supervisor *s, struct heap *h, const struct wire_end *end, nsec_t now);
 
 #endif

@@ -277,9 +277,11 @@ def test_real_programs(tmp_path):
     """
     script = os.path.join(tmp_path, "program.py")
     path = os.path.join(tmp_path, "events.log")
+    # (No freezes: the replay plays them as full collections, which take longer.)
+    config = "[Service:web]\nMaxConcurrent=1\nMinYield=0%\n"
     with open(script, "w", encoding="utf-8") as file:
         file.write(PROGRAM)
-    with harness.Daemon(config="[Service:web]\nMaxConcurrent=1\n") as d, open(path, "w", encoding="utf-8") as log:
+    with harness.Daemon(config=config) as d, open(path, "w", encoding="utf-8") as log:
         trace = subprocess.Popen([CTL, "--control", d.control, "trace"], stdout=log)
         d.wait(lambda _: os.path.getsize(path) > 0, "somebody records")
         programs = [subprocess.Popen([os.environ["PYTHON"], "-m", "rtgc", "--service", "web", script, str(size)],

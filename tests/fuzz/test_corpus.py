@@ -47,15 +47,14 @@ MUTATIONS = {
         "wire", ["client/wire"], "client/wire/wire.c",
         "return is_zero(buf + done, l->size - done) ? 0 : WIRE_E_VALUE;", "return 0;"),
     "core gives more windows than slots": (
-        "core", ["client/wire", "daemon/core"], "daemon/core/decide.c",
+        "core", ["client/wire", "daemon/core"], "daemon/core/grant.c",
         "while (s->taken < s->max_concurrent &&", "while ("),
     "core lets windows be used when they are over": (
-        "core", ["client/wire", "daemon/core"], "daemon/core/lease.c",
+        "core", ["client/wire", "daemon/core"], "daemon/core/run.c",
         "begin->window == h->lease.id && at < h->lease.closes)", "begin->window == h->lease.id)"),
     "core forgets to end a window": (
         "core", ["client/wire", "daemon/core"], "daemon/core/lease.c",
-        "action_append(s, type, h)->revoke = over;",
-        "if (reason != REASON_EXPIRED) action_append(s, type, h)->revoke = over;"),
+        "action_add(s, h, type);", "if (reason != REASON_EXPIRED) action_add(s, h, type);"),
 }
 
 

@@ -76,6 +76,17 @@ except ValueError:
     assert said == {"callbacks": 2, "frozen": 0}
 
 
+@pytest.mark.parametrize("seconds", ["-1", "1e308", "float('nan')", "'soon'"])
+def test_freeze_after_no_time_at_all(seconds):
+    said = run(f"""
+try:
+    rtgc.freeze_after({seconds})
+except ValueError as error:
+    say(error=str(error), callbacks=len(gc.callbacks))
+""")
+    assert said["error"] and said["callbacks"] == 1
+
+
 # ---- sites and advice ------------------------------------------------------------------------
 
 WORK = """

@@ -29,7 +29,7 @@ static void advance(struct sim *sim, struct sim_heap *h)
 {
 	double span = (double)(sim->now - h->at) / (double)SEC;
 
-	if (sim->now > h->at && !h->collecting && !h->stopped && !h->dead) {
+	if (sim->now > h->at && !h->collecting && !h->stopped) {
 		h->used += h->rate * span;
 		h->allocated += h->rate * span;
 		h->trash += h->rate * span * h->spec.garbage;
@@ -47,7 +47,7 @@ static nsec_t when_used_reaches(const struct sim_heap *h, double amount)
 {
 	double ns;
 
-	if (h->collecting || h->stopped || h->dead)
+	if (h->collecting || h->stopped)
 		return NSEC_NEVER;
 	if (h->used >= amount)
 		return h->at;
@@ -227,8 +227,7 @@ static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_windo
 	h->closes = w->closes;
 	h->predicted = w->predicted;
 	h->quiet_at = NSEC_NEVER;
-	h->begin_at = h->stopped || h->dead || h->lost ? NSEC_NEVER
-						       : w->opens + h->spec.safe_point;
+	h->begin_at = h->stopped || h->lost ? NSEC_NEVER : w->opens + h->spec.safe_point;
 }
 
 static void on_over(struct sim *sim, struct sim_heap *h, const struct action *a)
@@ -533,8 +532,6 @@ static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap *
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
 		struct sim_heap *h = &sim->heap[i];
 
-		if (h->dead)
-			continue;
 		earlier(h->rate_until, RATE, h, &best, ret_what, ret);
 		if (h->watermark != UINT64_MAX)
 			earlier(when_used_reaches(h, (double)h->watermark), WATERMARK, h,

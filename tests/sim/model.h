@@ -45,7 +45,7 @@ struct sim_heap_spec {
 struct sim_heap {
 	struct sim_heap_spec spec;
 	uint64_t id; /* in the core; 0: not connected */
-	bool dead, stopped, lost;
+	bool stopped, lost;
 	nsec_t at; /* the figures below are of this instant */
 	double used, allocated, live, rate;
 	double trash;	   /* of what was allocated; frozen or not */

@@ -21,9 +21,9 @@ MUTATIONS = {
     "I-1 nobody waits longer than MaxDefer": (
         "decide.c", "return nsec_min(h->last_call, deferred);", "return NSEC_NEVER;"),
     "I-2 no more windows than slots": (
-        "decide.c", "while (s->taken < s->max_concurrent &&", "while ("),
+        "grant.c", "while (s->taken < s->max_concurrent &&", "while ("),
     "I-2 rivals never together": (
-        "decide.c", "if (h->look_until || rivals_holder(s, service))", "if (h->look_until)"),
+        "grant.c", "if (h->look_until || rivals_holder(s, service))", "if (h->look_until)"),
     "I-3 a window has one end": (
         "lease.c", "action_add(s, h, type);", "if (reason != REASON_EXPIRED) action_add(s, h, type);"),
     "I-3 a drain is undone": (
@@ -31,10 +31,10 @@ MUTATIONS = {
     "I-4 what is held is counted": (
         "lease.c", "service->taken--;\n\ts->taken--;", "service->taken--;"),
     "I-5 no window is used when it is over": (
-        "lease.c", "begin->window == h->lease.id && at < h->lease.closes)",
+        "run.c", "begin->window == h->lease.id && at < h->lease.closes)",
         "begin->window == h->lease.id)"),
     "I-7 who leaves leaves nothing behind": (
-        "supervisor.c", "\tlease_drop(s, h, now);\n\tdecide_forget", "\tdecide_forget"),
+        "members.c", "\tlease_drop(s, h, now);\n\tdecide_forget", "\tdecide_forget"),
     "L-1 the core minds its own deadlines": (
         "lease.c", "return l->opens;", "return NSEC_NEVER;"),
     "L-1 a declined heap is told of its raised budget": (

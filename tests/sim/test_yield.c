@@ -62,6 +62,7 @@ static void a_live_heap_is_frozen_and_garbage_is_still_found(void **state)
 {
 	struct sim *sim = malloc(sizeof(*sim));
 	struct sim_heap *h = start(sim, 1 << WIRE_FREEZE);
+	struct core_service service;
 	uint64_t majors, windows;
 	nsec_t again;
 
@@ -78,6 +79,11 @@ static void a_live_heap_is_frozen_and_garbage_is_still_found(void **state)
 	assert_int_equal(look(sim).collections[WIRE_FREEZE], h->collections[WIRE_FREEZE]);
 	/* Freezes back off as well. */
 	assert_true(windows <= 6);
+
+	/* They are short, but what comes after them is not: admission allows for that. */
+	assert_true(supervisor_service(sim->core, 0, sim->now, &service));
+	assert_true(service.admission.pause > look(sim).predicted[WIRE_FREEZE]);
+	assert_true(service.admission.pause >= look(sim).predicted[WIRE_MAJOR]);
 
 	h->spec.garbage = 1;
 

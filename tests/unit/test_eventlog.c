@@ -312,6 +312,31 @@ static void test_unknown_keys_and_reasons(void **state)
 	assert_true(read.action.action.revoke.window == 2);
 }
 
+/* As the first version of the format wrote them: what came later is as if it were not so. */
+static void test_lines_of_older_versions(void **state)
+{
+	static const char join[] =
+		"{\"at_ns\":10,\"event\":\"join\",\"heap\":1,\"uid\":1000,\"pid\":77,"
+		"\"version_min\":1,\"version_max\":1,\"caps\":3,\"unit\":\"objects\","
+		"\"kinds\":[\"major\"],\"budget\":0,\"prev_epoch\":0,\"prev_window\":5,"
+		"\"prev_closes_ns\":9,\"service\":\"web\",\"name\":\"a\","
+		"\"runtime\":\"CPython\"}";
+	static const char end[] =
+		"{\"at_ns\":10,\"event\":\"end\",\"heap\":1,\"window\":2,\"begin_ns\":3,"
+		"\"end_ns\":4,\"freed\":5,\"used\":6,\"live\":7,\"kind\":\"major\","
+		"\"cause\":\"window\"}";
+	struct eventlog_reader reader = {0};
+	struct eventlog_entry read;
+
+	assert_int_equal(eventlog_read(&reader, join, strlen(join), &read), 0);
+	assert_int_equal(read.event.join.hello.prev_window, 5);
+	assert_int_equal(read.event.join.former, 0);
+	assert_int_equal(eventlog_read(&reader, end, strlen(end), &read), 0);
+	assert_int_equal(read.event.end.live, 7);
+	assert_int_equal(read.event.end.failed, 0);
+	assert_int_equal(read.event.end.stop, 0);
+}
+
 static void header_refused(const char *key, const char *value, const char *error)
 {
 	struct eventlog_header h = header(), read;
@@ -463,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_unknown_keys_and_reasons),
+		cmocka_unit_test(test_lines_of_older_versions),
 		cmocka_unit_test(test_bad_headers),
 		cmocka_unit_test(test_random_bytes),
 		cmocka_unit_test(test_mutated_lines),

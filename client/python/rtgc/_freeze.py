@@ -7,6 +7,7 @@ import time
 
 from . import _rtgc
 
+LONGEST = 1e9  # seconds that a thread can be told to sleep
 PATIENCE = 60  # seconds for a window, before it is collected without
 
 
@@ -77,6 +78,8 @@ def freeze_after(warmup):
     if callable(warmup):
         is_warm = warmup
     else:
+        if not 0 <= float(warmup) <= LONGEST:
+            raise ValueError(f"warmup: not a number of seconds to wait for: {warmup}")
         at = time.monotonic() + float(warmup)
 
         def is_warm():
@@ -86,4 +89,4 @@ def freeze_after(warmup):
         _freezer.forget()
     _freezer = _Freezer(is_warm)
     if not callable(warmup):
-        _freezer.collect_by(max(0.0, float(warmup)))
+        _freezer.collect_by(float(warmup))
