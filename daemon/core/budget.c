@@ -22,8 +22,9 @@
 #define CYCLE_MIN NSEC_PER_SEC
 /* How far what an object takes moves with each collection. */
 #define UNIT_WEIGHT 0.5f
-/* How far the most that was walked falls with each. */
-#define WALKED_FALL 0.25f
+#define UNIT_FALL   0.9f
+/* How far the most that was there falls with each. */
+#define LIVE_FALL 0.25f
 /* Others that run make single pauses longer, nothing makes them shorter. */
 #define PAUSE_FALL 0.5f
 #define PAUSE_RISE 1.05f
@@ -37,13 +38,21 @@ static bool started_small(const struct budget_share *b, double live)
 	return b->first_live > 0 && live >= FIRST_SMALL * (double)b->first_live;
 }
 
-static void learn_unit(struct budget_share *b, double rss, double live, float weight)
+static float unit_of(const struct budget_share *b, double rss, double live)
 {
-	double sample = rss / live;
-
 	if (started_small(b, live) && rss > (double)b->first_rss)
-		sample = (rss - (double)b->first_rss) / (live - (double)b->first_live);
-	b->bytes_per_unit += ((float)sample - b->bytes_per_unit) * weight;
+		return (float)((rss - (double)b->first_rss) /
+			       (live - (double)b->first_live));
+	return (float)(rss / live);
+}
+
+static void learn_sizes(struct budget_share *b, uint64_t rss_bytes, float live)
+{
+	if (!b->collected)
+		b->bytes_per_unit = unit_of(b, (double)rss_bytes, (double)live);
+	b->rss_most = nsec_max(b->rss_most, rss_bytes);
+	if (b->live_most < live)
+		b->live_most = live;
 }
 
 void budget_report(struct heap *h)
@@ -63,24 +72,28 @@ void budget_report(struct heap *h)
 		b->first_live = (float)h->report.live;
 		b->first_rss = (float)h->report.rss_bytes;
 	}
-	b->rss_most = nsec_max(b->rss_most, h->report.rss_bytes);
-	if (!b->collected)
-		learn_unit(b, (double)h->report.rss_bytes, (double)h->report.live, 1);
+	learn_sizes(b, h->report.rss_bytes, (float)h->report.live);
 }
 
-static void learn_walk(struct budget_share *b, float walked, float pause_s)
+static void learn_unit(struct budget_share *b)
 {
-	float sample = pause_s / walked;
+	float unit;
 
-	/* The resident set stays what many objects have made it. */
-	b->walked_most -= b->walked_most * WALKED_FALL;
-	if (b->walked_most < walked)
-		b->walked_most = walked;
 	if (b->rss_most) {
-		learn_unit(b, (double)b->rss_most, (double)b->walked_most,
-			   b->collected ? UNIT_WEIGHT : 1);
+		/* What is taken for less than it is makes the budget larger, and is not learned of for long. */
+		unit = unit_of(b, (double)b->rss_most, (double)b->live_most);
+		if (unit < b->bytes_per_unit * UNIT_FALL)
+			unit = b->bytes_per_unit * UNIT_FALL;
+		b->bytes_per_unit += (unit - b->bytes_per_unit) * UNIT_WEIGHT;
 		b->collected = true;
 	}
+	b->rss_most = 0;
+	/* The resident set stays what many objects have made it. */
+	b->live_most -= b->live_most * LIVE_FALL;
+}
+
+static void learn_cost(struct budget_share *b, float sample)
+{
 	if (b->pause_per_unit > 0 && sample < b->pause_per_unit)
 		sample = b->pause_per_unit + (sample - b->pause_per_unit) * PAUSE_FALL;
 	else if (b->pause_per_unit > 0 && sample > b->pause_per_unit * PAUSE_RISE)
@@ -99,9 +112,9 @@ void budget_learn(struct heap *h, const struct wire_end *end, nsec_t pause)
 	b->since[1].at = nsec_add(b->since[1].at, b->since[1].at ? pause : 0);
 	if (end->kind != WIRE_MAJOR && end->kind != WIRE_SNAPSHOT)
 		return;
+	learn_unit(b);
 	if (walked > 0)
-		learn_walk(b, walked, (float)pause / (float)NSEC_PER_SEC);
-	b->rss_most = 0;
+		learn_cost(b, (float)pause / (float)NSEC_PER_SEC / walked);
 	if (b->since[0].at == 0 || nsec_sub(h->report.at, b->since[1].at) < CYCLE_MIN)
 		return;
 	b->since[0] = b->since[1];

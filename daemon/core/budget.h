@@ -56,7 +56,7 @@ struct budget_share {	 /* of a heap whose budget is worked out here */
 	} part;
 	float bytes_per_unit; /* 0: not known */
 	float pause_per_unit; /* walked and undisturbed, in seconds; 0: not known */
-	float walked_most;    /* lately; falls slowly, as the resident set does */
+	float live_most; /* reported lately; falls slowly, as the resident set does */
 	float first_rss, first_live; /* reported first */
 	bool collected;	   /* it is of a collection, not of the latest figures */
 	uint64_t rss_most; /* reported since the last collection */

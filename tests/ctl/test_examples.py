@@ -247,6 +247,7 @@ EXAMPLES = {
         "import rtgc\nfor batch": Python(before="batches, step = range(3), lambda batch: 0\n"),
         "[Daemon]\nMemoryBudget=8G ": Config(),
         "[Service:checkout]\nBudget": Config(),
+        "run           GC time": BENCH,
         "[Service:checkout]\nDrain": Config(),
         "/* SPDX": PROGRAM,
         "cc example.c": PROGRAM,

@@ -6,7 +6,8 @@ make bench BENCH=budgets   interleaved rounds, medians, held against the goals
 Beyond what lives, all four together may take a share of it (--room). default: CPython's own
 collector, on whatever memory it takes. equal: a quarter of that room each, by a Budget= of each service.
 proportional: as what lives in each, by Budget= as well. root: MemoryBudget= alone. Each process does
-the same work in all of them. GC time is the CPU time of its full collections, as the process itself sees it;
+the same work in all of them, and none waits for another's pause (MaxConcurrent=): what is compared is how memory
+is split. GC time is the CPU time of its full collections, as the process itself sees it;
 room used is the peak of its memory beyond what lives; swing is the largest budget of one heap in the second half of
 the run, until the first process is done, divided by its smallest, of the heap where that is most.
 """
@@ -32,6 +33,7 @@ SERVICES = {  # objects that live, objects of garbage a second
     "front": (80_000, 120_000),
     "mail": (10_000, 20_000),
 }
+DAEMON = f"[Daemon]\nMaxConcurrent={len(SERVICES)}\n"
 MB = 1 << 20
 PATIENCE = 120  # seconds until something that never comes is called missing
 LOOK = 0.1  # seconds between looks at the budgets
@@ -82,9 +84,9 @@ def config_of(run, live, room):
     """live: bytes that live in each service; room: bytes beyond that for all."""
     total = sum(live.values())
     if run == "root":
-        return f"[Daemon]\nMemoryBudget={int(total + room)}\n"
+        return f"{DAEMON}MemoryBudget={int(total + room)}\n"
     share = {name: room / len(live) if run == "equal" else room * size / total for name, size in live.items()}
-    return "".join(f"[Service:{name}]\nBudget={int(live[name] + share[name])}\n" for name in live)
+    return DAEMON + "".join(f"[Service:{name}]\nBudget={int(live[name] + share[name])}\n" for name in live)
 
 
 class Budgets:
