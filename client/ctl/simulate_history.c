@@ -149,24 +149,22 @@ static double share_of_way(const struct sim_report *a, nsec_t busy)
 
 double history_grown(const struct sim_history *h, nsec_t busy)
 {
-	size_t i = report_at(h, busy);
-	const struct sim_report *a = &h->reports[i];
+	const struct sim_report *a = history_report(h, busy);
 
-	if (i == SIZE_MAX)
+	if (!a)
 		return 0;
-	if (i + 1 == h->n_reports)
+	if (a + 1 == &h->reports[h->n_reports])
 		return a->grown + h->slope * (double)(busy - a->busy);
 	return a->grown + (a[1].grown - a->grown) * share_of_way(a, busy);
 }
 
 double history_allocated(const struct sim_history *h, nsec_t busy)
 {
-	size_t i = report_at(h, busy);
-	const struct sim_report *a = &h->reports[i];
+	const struct sim_report *a = history_report(h, busy);
 
-	if (i == SIZE_MAX)
+	if (!a)
 		return 0;
-	if (i + 1 == h->n_reports)
+	if (a + 1 == &h->reports[h->n_reports])
 		return (double)a->report.allocated +
 		       h->allocated_slope * (double)(busy - a->busy);
 	return (double)a->report.allocated +

@@ -34,7 +34,7 @@ tests_fuzz_replay_wire_SOURCES = tests/fuzz/wire.c $(fuzz_shared)
 tests_fuzz_replay_wire_LDADD = libwire.la
 
 TESTS += tests/fuzz/test_corpus.py
-EXTRA_DIST += tests/fuzz/test_corpus.py tests/fuzz/run.py tests/fuzz/corpus \
+EXTRA_DIST += tests/fuzz/test_corpus.py tests/fuzz/run.py tests/fuzz/corpus tests/fuzz/found \
 	tests/fuzz/config.dict tests/fuzz/control.dict tests/fuzz/eventlog.dict
 
 # ---- make fuzz: the same sources by clang, with libFuzzer and the sanitizers -----------------------
