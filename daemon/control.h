@@ -11,6 +11,8 @@
 
 struct asks;
 struct config;
+struct quota;
+struct sessions;
 struct trace;
 
 /* What the methods show and do. */
@@ -19,6 +21,9 @@ struct control {
 	struct supervisor *core;
 	struct trace *trace;
 	struct asks *asks;
+	const struct quota *quota;
+	const struct sessions *sessions;
+	const struct varlink *varlink;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;

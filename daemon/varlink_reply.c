@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Answers: varlink_*() of a call, and the queue in which they wait to be read. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/refused.h"
+#include "daemon/varlink_private.h"
+#include "daemon/varlink_service.h"
+
+/* So long who does not read may still read what there is, before the connection is closed. */
+#define LAST_CHANCE (10 * NSEC_PER_SEC)
+
+/* ---- the queue ------------------------------------------------------------------------------ */
+
+void varlink_refuse(struct varlink_call *c, enum quota_refusal refusal)
+{
+	refused(loop_now(c->v->loop), refusal, "caller", &c->peer);
+}
+
+/* Who does not read is told so behind what there is, if that is read soon. */
+static void close_slow(struct varlink_call *c)
+{
+	quota_count(c->v->quota, QUOTA_E_SLOW);
+	varlink_refuse(c, QUOTA_E_SLOW);
+	varlink_next_page(c, NULL);
+	c->closing = true;
+	loop_timer_set(&c->timer, nsec_add(loop_now(c->v->loop), LAST_CHANCE));
+}
+
+/* Whether so much may be put behind what waits. An answer by itself may be of any size. */
+static bool has_room(const struct varlink_call *c, size_t size)
+{
+	return c->out.n == 0 || c->out.n + size <= quota_limits(c->v->quota)->queue;
+}
+
+static void append(struct varlink_call *c, const char *text, size_t size)
+{
+	int r = buffer_append(&c->out, text, size);
+
+	c->made += size;
+	if (r > 0)
+		varlink_refuse(c, (enum quota_refusal)r);
+	if (r != 0)
+		c->broken = true;
+}
+
+void varlink_flush(struct varlink_call *c)
+{
+	size_t sent = 0;
+
+	while (sent < c->out.n) {
+		ssize_t n = send(c->fd, c->out.text + sent, c->out.n - sent,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			c->broken = c->broken || errno != EAGAIN;
+			break;
+		}
+		sent += (size_t)n;
+	}
+	if (sent > 0)
+		buffer_drop(&c->out, sent);
+}
+
+void varlink_wait_for_io(struct varlink_call *c)
+{
+	/* Who waits is listened to, so that its hanging up is noticed. */
+	bool read = (c->streaming || c->deferred || !c->page_parameters) && !c->rests &&
+		    !c->closing;
+	/* What is still to be made waits for room too, also when all that was made has gone. */
+	bool write = c->out.n > 0 || (c->page_parameters && !c->rests);
+	unsigned events = (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0);
+
+	if (!c->broken && loop_io_want(c->io, events) < 0)
+		c->broken = true;
+}
+
+/* ---- replies -------------------------------------------------------------------------------- */
+
+/* Stolen; NULL: memory has run out. */
+static char *dump(json_t *reply)
+{
+	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+
+	json_decref(reply);
+	return text;
+}
+
+/* In the place of the answer that there is no room for. */
+static void overflow(struct varlink_call *c)
+{
+	char *text = dump(json_pack("{s:s+, s:{}}", "error", c->v->interface->name,
+				    ".Overflow", "parameters"));
+
+	close_slow(c);
+	if (text)
+		append(c, text, strlen(text) + 1);
+	free(text);
+}
+
+static void put(struct varlink_call *c, json_t *reply)
+{
+	char *text;
+
+	if (c->oneway && reply) {
+		json_decref(reply);
+		return;
+	}
+	text = dump(reply);
+	if (!text) {
+		c->broken = true;
+		return;
+	}
+	/* (There is always room for the last words.) */
+	if (!c->closing && !has_room(c, strlen(text) + 1))
+		overflow(c);
+	else
+		append(c, text, strlen(text) + 1);
+	free(text);
+}
+
+void varlink_reply(struct varlink_call *call, json_t *parameters)
+{
+	put(call,
+	    json_pack("{s:o}", "parameters", parameters ? parameters : json_object()));
+}
+
+void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next)
+{
+	if (!call->more || !next) {
+		json_decref(next);
+		varlink_reply(call, parameters);
+		return;
+	}
+	varlink_next_page(call, next);
+	put(call, json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
+}
+
+void varlink_error(struct varlink_call *call, const char *name, json_t *parameters)
+{
+	put(call, json_pack("{s:s, s:o}", "error", name, "parameters",
+			    parameters ? parameters : json_object()));
+}
+
+void varlink_invalid(struct varlink_call *call, const char *parameter)
+{
+	varlink_error(call, VARLINK_SERVICE ".InvalidParameter",
+		      json_pack("{s:s}", "parameter", parameter));
+}
+
+void varlink_next_page(struct varlink_call *call, json_t *next)
+{
+	json_decref(call->page_parameters);
+	call->page_parameters = next;
+}
+
+bool varlink_wants_more(const struct varlink_call *call)
+{
+	return call->more;
+}
+
+bool varlink_sees(const struct varlink_call *call, uint32_t uid)
+{
+	return call->sees_all || call->peer.uid == uid;
+}
+
+bool varlink_sees_all(const struct varlink_call *call)
+{
+	return call->sees_all;
+}
+
+bool varlink_may_change(const struct varlink_call *call)
+{
+	return call->peer.uid == 0 || call->peer.uid == geteuid();
+}
+
+/* ---- streams ---------------------------------------------------------------------------------- */
+
+void varlink_tell_ended(struct varlink_call *c)
+{
+	void (*ended)(void *) = c->ended;
+
+	c->ended = NULL;
+	if (ended)
+		ended(c->ended_userdata);
+}
+
+void varlink_stream(struct varlink_call *call, void (*fn)(void *userdata), void *userdata)
+{
+	call->streaming = true;
+	call->ended = fn;
+	call->ended_userdata = userdata;
+}
+
+void varlink_push(struct varlink_call *call, json_t *parameters, const char *error)
+{
+	char *text =
+		dump(json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
+
+	if (text && has_room(call, strlen(text) + 1)) {
+		append(call, text, strlen(text) + 1);
+	} else {
+		close_slow(call);
+		varlink_error(call, error, NULL);
+	}
+	free(text);
+	varlink_flush(call);
+	varlink_wait_for_io(call);
+	if (!call->closing && !call->broken)
+		return;
+	/* It frees itself, but not now. */
+	if (call->broken || call->out.n == 0)
+		loop_timer_set(&call->timer, 0);
+	varlink_tell_ended(call);
+}
