@@ -176,7 +176,7 @@ static void go_on(struct varlink_call *c)
 	if (c->in.n > REQUEST_MOST && !c->rests && (c->streaming || !c->page_parameters))
 		c->broken = true;
 	varlink_wait_for_io(c);
-	if (c->broken || (c->closing && c->out.n == 0))
+	if (c->broken || c->closing)
 		connection_free(c);
 }
 

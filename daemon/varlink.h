@@ -89,7 +89,7 @@ void varlink_stream(struct varlink_call *call, void (*ended)(void *userdata),
 		    void *userdata);
 /*
  * One more reply; parameters are stolen. A caller that does not read and whose queue is full is told
- * `error` behind what it has not read, and disconnected when it has: ended() was called then.
+ * `error` in the place of what waits, and disconnected: ended() was called then.
  */
 void varlink_push(struct varlink_call *call, json_t *parameters, const char *error);
 

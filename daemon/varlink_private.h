@@ -30,12 +30,14 @@ struct varlink_call {
 	bool oneway, more;
 	varlink_fn page_fn; /* for the pages that are still to come */
 	json_t *page_parameters;
-	bool deferred;		       /* its answer is still to come */
-	bool streaming, closing;       /* closing: once everything is read */
+	bool deferred; /* its answer is still to come */
+	bool streaming;
+	bool closing;		       /* the last words were said */
+	bool partly_sent;	       /* the first answer of `out` */
 	void (*ended)(void *userdata); /* NULL: nobody minds */
 	void *ended_userdata;
 	bool rests;		 /* it has asked more than its user may in a second */
-	struct loop_timer timer; /* it has rested; its last chance is over */
+	struct loop_timer timer; /* it has rested; it is to be closed */
 	struct quota_charge charge;
 	struct buffer in, out;
 	size_t made; /* bytes of answers that no turn was taken for yet */

@@ -10,24 +10,14 @@
 #include "daemon/varlink_private.h"
 #include "daemon/varlink_service.h"
 
-/* So long who does not read may still read what there is, before the connection is closed. */
-#define LAST_CHANCE (10 * NSEC_PER_SEC)
+#define LAST_WORDS \
+	(1 << 20) /* bytes that a full socket is given more room for, if it can be */
 
 /* ---- the queue ------------------------------------------------------------------------------ */
 
 void varlink_refuse(struct varlink_call *c, enum quota_refusal refusal)
 {
 	refused(loop_now(c->v->loop), refusal, "caller", &c->peer);
-}
-
-/* Who does not read is told so behind what there is, if that is read soon. */
-static void close_slow(struct varlink_call *c)
-{
-	quota_count(c->v->quota, QUOTA_E_SLOW);
-	varlink_refuse(c, QUOTA_E_SLOW);
-	varlink_next_page(c, NULL);
-	c->closing = true;
-	loop_timer_set(&c->timer, nsec_add(loop_now(c->v->loop), LAST_CHANCE));
 }
 
 /* Whether so much may be put behind what waits. An answer by itself may be of any size. */
@@ -63,8 +53,10 @@ void varlink_flush(struct varlink_call *c)
 		}
 		sent += (size_t)n;
 	}
-	if (sent > 0)
-		buffer_drop(&c->out, sent);
+	if (sent == 0)
+		return;
+	c->partly_sent = c->out.text[sent - 1] != '\0';
+	buffer_drop(&c->out, sent);
 }
 
 void varlink_wait_for_io(struct varlink_call *c)
@@ -91,16 +83,25 @@ static char *dump(json_t *reply)
 	return text;
 }
 
-/* In the place of the answer that there is no room for. */
-static void overflow(struct varlink_call *c)
+/*
+ * Who does not read is told so, and disconnected. That goes before what waits, but for the answer of
+ * which a part has been sent: the socket is full, and has room for a little more.
+ */
+static void close_slow(struct varlink_call *c, json_t *error)
 {
-	char *text = dump(json_pack("{s:s+, s:{}}", "error", c->v->interface->name,
-				    ".Overflow", "parameters"));
+	char *text = dump(error);
+	int room = LAST_WORDS;
 
-	close_slow(c);
+	quota_count(c->v->quota, QUOTA_E_SLOW);
+	varlink_refuse(c, QUOTA_E_SLOW);
+	varlink_next_page(c, NULL);
+	c->closing = true;
+	c->out.n = c->partly_sent ? strlen(c->out.text) + 1 : 0;
 	if (text)
 		append(c, text, strlen(text) + 1);
 	free(text);
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	varlink_flush(c);
 }
 
 static void put(struct varlink_call *c, json_t *reply)
@@ -116,11 +117,13 @@ static void put(struct varlink_call *c, json_t *reply)
 		c->broken = true;
 		return;
 	}
-	/* (There is always room for the last words.) */
-	if (!c->closing && !has_room(c, strlen(text) + 1))
-		overflow(c);
-	else
+	if (c->closing)
+		c->broken = true; /* nothing follows the last words */
+	else if (has_room(c, strlen(text) + 1))
 		append(c, text, strlen(text) + 1);
+	else
+		close_slow(c, json_pack("{s:s+, s:{}}", "error", c->v->interface->name,
+					".Overflow", "parameters"));
 	free(text);
 }
 
@@ -205,8 +208,7 @@ void varlink_push(struct varlink_call *call, json_t *parameters, const char *err
 	if (text && has_room(call, strlen(text) + 1)) {
 		append(call, text, strlen(text) + 1);
 	} else {
-		close_slow(call);
-		varlink_error(call, error, NULL);
+		close_slow(call, json_pack("{s:s, s:{}}", "error", error, "parameters"));
 	}
 	free(text);
 	varlink_flush(call);
@@ -214,7 +216,6 @@ void varlink_push(struct varlink_call *call, json_t *parameters, const char *err
 	if (!call->closing && !call->broken)
 		return;
 	/* It frees itself, but not now. */
-	if (call->broken || call->out.n == 0)
-		loop_timer_set(&call->timer, 0);
+	loop_timer_set(&call->timer, 0);
 	varlink_tell_ended(call);
 }
