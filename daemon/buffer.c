@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SMALLEST 4096
+#define SURE	 8192 /* who asks little is answered whatever others leave unread */
 
 int buffer_init(struct buffer *b, struct quota *quota, uint32_t uid)
 {
@@ -35,14 +36,15 @@ int buffer_reserve(struct buffer *b, size_t more)
 		allocated *= 2;
 	if (allocated == b->allocated)
 		return 0;
-	r = quota_resize(b->quota, &b->charge, allocated);
-	if (r != 0)
-		return r;
-	text = realloc(b->text, allocated);
-	if (!text) {
-		quota_resize(b->quota, &b->charge, b->allocated);
-		return -ENOMEM;
+	if (allocated > SURE) {
+		r = quota_resize(b->quota, &b->charge, allocated);
+		if (r != 0)
+			return r;
 	}
+	text = realloc(b->text, allocated);
+	quota_resize_anyway(b->quota, &b->charge, text ? allocated : b->allocated);
+	if (!text)
+		return -ENOMEM;
 	b->text = text;
 	b->allocated = allocated;
 	return 0;
@@ -69,5 +71,5 @@ void buffer_drop(struct buffer *b, size_t n)
 	free(b->text);
 	b->text = NULL;
 	b->allocated = 0;
-	quota_resize(b->quota, &b->charge, 0);
+	quota_resize_anyway(b->quota, &b->charge, 0);
 }

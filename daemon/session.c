@@ -147,7 +147,8 @@ void session_watch(struct session *s)
 		.data.ptr = &s->on_socket,
 	};
 
-	epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e);
+	if (epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e) < 0)
+		session_lost(s);
 }
 
 void session_flush(struct session *s)
@@ -242,7 +243,7 @@ void session_send(struct session *s, struct wire_frame *frame)
 	if (!s->queue) {
 		if (send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return;
-		if (errno != EAGAIN && errno != ENOBUFS) {
+		if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {
 			if (!hung_up(s))
 				session_lost(s);
 			return;

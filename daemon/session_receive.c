@@ -186,8 +186,8 @@ static void rest(struct session *s, nsec_t until)
 	nsec_t now = loop_now(s->all->loop);
 
 	s->flood = SESSION_RESTS;
-	session_watch(s);
 	loop_timer_set(&s->timer, nsec_max(until, nsec_add(now, REST)));
+	session_watch(s);
 }
 
 static void tell_flood(struct session *s)

@@ -86,7 +86,11 @@ static void request(struct varlink_call *c, const char *text, size_t size)
 	c->more = !c->oneway && json_is_true(json_object_get(call, "more"));
 	parameters = json_object_get(call, "parameters");
 	parameters = json_is_object(parameters) ? json_incref(parameters) : json_object();
-	dispatch(c, json_string_value(json_object_get(call, "method")), parameters);
+	if (parameters)
+		dispatch(c, json_string_value(json_object_get(call, "method")),
+			 parameters);
+	else
+		c->broken = true;
 	json_decref(parameters);
 	json_decref(call);
 }
@@ -278,6 +282,7 @@ int varlink_new(struct loop *loop, struct quota *quota,
 
 	if (!v)
 		return -ENOMEM;
+	varlink_message_init();
 	v->loop = loop;
 	v->quota = quota;
 	v->interface = interface;

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/log.h"
 #include "daemon/refused.h"
+#include "daemon/varlink_message.h"
 #include "daemon/varlink_private.h"
 #include "daemon/varlink_service.h"
 
@@ -26,15 +28,16 @@ static bool has_room(const struct varlink_call *c, size_t size)
 	return c->out.n == 0 || c->out.n + size <= quota_limits(c->v->quota)->queue;
 }
 
-static void append(struct varlink_call *c, const char *text, size_t size)
+/* 0, -ENOMEM, or a positive enum quota_refusal. */
+static int append(struct varlink_call *c, const char *text)
 {
-	int r = buffer_append(&c->out, text, size);
+	size_t size = strlen(text) + 1;
 
 	c->made += size;
-	if (r > 0)
-		varlink_refuse(c, (enum quota_refusal)r);
-	if (r != 0)
-		c->broken = true;
+	if (has_room(c, size))
+		return buffer_append(&c->out, text, size);
+	quota_count(c->v->quota, QUOTA_E_SLOW);
+	return QUOTA_E_SLOW;
 }
 
 void varlink_flush(struct varlink_call *c)
@@ -74,31 +77,20 @@ void varlink_wait_for_io(struct varlink_call *c)
 
 /* ---- replies -------------------------------------------------------------------------------- */
 
-/* Stolen; NULL: memory has run out. */
-static char *dump(json_t *reply)
-{
-	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
-
-	json_decref(reply);
-	return text;
-}
-
 /*
- * Who does not read is told so, and disconnected. That goes before what waits, but for the answer of
- * which a part has been sent: the socket is full, and has room for a little more.
+ * It is told why it is disconnected. That goes before what waits, but for the answer of which a part
+ * has been sent: the socket is full, and has room for a little more.
  */
-static void close_slow(struct varlink_call *c, json_t *error)
+static void say_last(struct varlink_call *c, json_t *error)
 {
-	char *text = dump(error);
+	char *text = varlink_message_text(error);
 	int room = LAST_WORDS;
 
-	quota_count(c->v->quota, QUOTA_E_SLOW);
-	varlink_refuse(c, QUOTA_E_SLOW);
 	varlink_next_page(c, NULL);
 	c->closing = true;
-	c->out.n = c->partly_sent ? strlen(c->out.text) + 1 : 0;
-	if (text)
-		append(c, text, strlen(text) + 1);
+	c->out.n = c->partly_sent && c->out.n > 0 ? strlen(c->out.text) + 1 : 0;
+	if (!text || buffer_append(&c->out, text, strlen(text) + 1) != 0)
+		c->broken = true;
 	free(text);
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	varlink_flush(c);
@@ -107,30 +99,27 @@ static void close_slow(struct varlink_call *c, json_t *error)
 static void put(struct varlink_call *c, json_t *reply)
 {
 	char *text;
+	int r;
 
 	if (c->oneway && reply) {
 		json_decref(reply);
 		return;
 	}
-	text = dump(reply);
-	if (!text) {
+	text = varlink_message_text(reply);
+	r = !text || c->closing ? -ENOMEM : append(c, text);
+	if (r < 0)
 		c->broken = true;
-		return;
+	if (r > 0) {
+		varlink_refuse(c, (enum quota_refusal)r);
+		say_last(c, json_pack("{s:s+, s:{}}", "error", c->v->interface->name,
+				      ".Overflow", "parameters"));
 	}
-	if (c->closing)
-		c->broken = true; /* nothing follows the last words */
-	else if (has_room(c, strlen(text) + 1))
-		append(c, text, strlen(text) + 1);
-	else
-		close_slow(c, json_pack("{s:s+, s:{}}", "error", c->v->interface->name,
-					".Overflow", "parameters"));
 	free(text);
 }
 
 void varlink_reply(struct varlink_call *call, json_t *parameters)
 {
-	put(call,
-	    json_pack("{s:o}", "parameters", parameters ? parameters : json_object()));
+	put(call, json_pack("{s:o}", "parameters", parameters));
 }
 
 void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next)
@@ -141,13 +130,12 @@ void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *n
 		return;
 	}
 	varlink_next_page(call, next);
-	put(call, json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
+	put(call, json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
 }
 
 void varlink_error(struct varlink_call *call, const char *name, json_t *parameters)
 {
-	put(call, json_pack("{s:s, s:o}", "error", name, "parameters",
-			    parameters ? parameters : json_object()));
+	put(call, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
 }
 
 void varlink_invalid(struct varlink_call *call, const char *parameter)
@@ -202,14 +190,19 @@ void varlink_stream(struct varlink_call *call, void (*fn)(void *userdata), void 
 
 void varlink_push(struct varlink_call *call, json_t *parameters, const char *error)
 {
-	char *text =
-		dump(json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
+	char *text = varlink_message_text(
+		json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
 
-	if (text && has_room(call, strlen(text) + 1)) {
-		append(call, text, strlen(text) + 1);
-	} else {
-		close_slow(call, json_pack("{s:s, s:{}}", "error", error, "parameters"));
-	}
+	int r = text ? append(call, text) : -ENOMEM;
+
+	if (r > 0)
+		varlink_refuse(call, (enum quota_refusal)r);
+	else if (r < 0)
+		log_peer(loop_now(call->v->loop), "refused",
+			 "control: pid %d, uid %u: out of memory: disconnected",
+			 call->peer.pid, call->peer.uid);
+	if (r != 0)
+		say_last(call, json_pack("{s:s, s:{}}", "error", error, "parameters"));
 	free(text);
 	varlink_flush(call);
 	varlink_wait_for_io(call);

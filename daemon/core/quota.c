@@ -150,21 +150,26 @@ int quota_charge_anyway(struct quota *q, enum quota_what what, uint32_t uid,
 
 int quota_resize(struct quota *q, struct quota_charge *charge, uint64_t amount)
 {
-	struct quota_user *user = charge->user;
-
 	if (amount > charge->amount) {
 		enum quota_refusal refusal =
-			judge(q, user, charge->what, amount - charge->amount);
+			judge(q, charge->user, charge->what, amount - charge->amount);
 
 		if (refusal) {
 			q->refused[refusal]++;
 			return (int)refusal;
 		}
 	}
+	quota_resize_anyway(q, charge, amount);
+	return 0;
+}
+
+void quota_resize_anyway(struct quota *q, struct quota_charge *charge, uint64_t amount)
+{
+	struct quota_user *user = charge->user;
+
 	user->used[charge->what] += amount - charge->amount;
 	q->used[charge->what] += amount - charge->amount;
 	charge->amount = amount;
-	return 0;
 }
 
 void quota_release(struct quota *q, struct quota_charge *charge)

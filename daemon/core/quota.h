@@ -103,6 +103,7 @@ int quota_charge_anyway(struct quota *q, enum quota_what what, uint32_t uid,
 			uint64_t amount, struct quota_charge *charge);
 /* The thing is of another size now. Refused only if it is larger; it stays as it was then. */
 int quota_resize(struct quota *q, struct quota_charge *charge, uint64_t amount);
+void quota_resize_anyway(struct quota *q, struct quota_charge *charge, uint64_t amount);
 /* Of a released charge as well. */
 void quota_release(struct quota *q, struct quota_charge *charge);
 

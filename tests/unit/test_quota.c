@@ -119,6 +119,9 @@ static void test_sizes(void **state)
 	assert_int_equal(quota_resize(q, &a, 301), QUOTA_E_USER_MEMORY);
 	assert_int_equal(quota_charged(q, QUOTA_BYTES), 500);
 	assert_int_equal(quota_resize(q, &a, UINT64_MAX), QUOTA_E_USER_MEMORY);
+	quota_resize_anyway(q, &a, 900);
+	assert_int_equal(quota_charged_to(q, QUOTA_BYTES, 1), 1100);
+	quota_resize_anyway(q, &a, 300);
 	assert_int_equal(quota_resize(q, &b, 100), 0);
 	assert_int_equal(quota_resize(q, &a, 400), 0);
 	assert_int_equal(quota_resize(q, &a, 0), 0);
