@@ -17,6 +17,7 @@ PYTHON_TESTS = \
 	tests/python/test_pools.py \
 	tests/python/test_processes.py \
 	tests/python/test_robust.py \
+	tests/python/test_select.py \
 	tests/python/test_servers.py \
 	tests/python/test_stress.py \
 	tests/python/test_together.py \
