@@ -6,6 +6,7 @@ PYTHON_TESTS = \
 	tests/python/test_fail_open.py \
 	tests/python/test_forks.py \
 	tests/python/test_gate.py \
+	tests/python/test_gthread.py \
 	tests/python/test_hooks.py \
 	tests/python/test_freeze.py \
 	tests/python/test_launch.py \
