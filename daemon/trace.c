@@ -23,6 +23,9 @@ struct trace {
 	uint64_t epoch;
 	unsigned cpus;
 	struct list listeners;
+	/* The last reply that was made, and of what: most listeners are told the same. */
+	json_t *told;
+	char *text;
 };
 
 struct listener {
@@ -31,6 +34,7 @@ struct listener {
 	struct varlink_call *call;
 	json_t *lines;	/* for the next reply */
 	bool lossy;	/* memory has run out for one of them */
+	bool whole;	/* lines: of all heaps, since it was last told something */
 	uint64_t known; /* heaps up to this id were shown; UINT64_MAX: all */
 };
 
@@ -53,9 +57,40 @@ static void ended(void *userdata)
 	listener_free(userdata);
 }
 
+/* Lines are told in the order in which they came, so those in between are the same. */
+static bool same(const json_t *a, const json_t *b)
+{
+	size_t n = json_array_size(a);
+
+	return n > 0 && n == json_array_size(b) &&
+	       json_array_get(a, 0) == json_array_get(b, 0) &&
+	       json_array_get(a, n - 1) == json_array_get(b, n - 1);
+}
+
+static void forget_text(struct trace *t)
+{
+	json_decref(t->told);
+	free(t->text);
+	t->told = NULL;
+	t->text = NULL;
+}
+
+/* NULL: memory has run out. */
+static const char *text_of(struct trace *t, json_t *lines)
+{
+	if (!same(t->told, lines)) {
+		forget_text(t);
+		t->told = json_incref(lines);
+		t->text = varlink_push_text(json_pack("{s:O}", "events", lines));
+	}
+	return t->text;
+}
+
 /* May free the listener, by ended(). */
 static void send_lines(struct listener *l)
 {
+	struct trace *t = l->trace;
+	bool whole = l->whole;
 	json_t *lines = l->lines;
 
 	if (l->lossy) {
@@ -64,8 +99,14 @@ static void send_lines(struct listener *l)
 	}
 	if (json_array_size(lines) == 0)
 		return;
+	if (!whole)
+		forget_text(t);
 	l->lines = json_array();
-	varlink_push(l->call, json_pack("{s:o}", "events", lines), OVERFLOW);
+	l->whole = l->known == UINT64_MAX;
+	varlink_push(l->call, text_of(t, lines), OVERFLOW);
+	if (!whole)
+		forget_text(t);
+	json_decref(lines);
 }
 
 static void add_line(struct listener *l, json_t *line)
@@ -137,6 +178,7 @@ void trace_flush(struct trace *t)
 {
 	list_for_each_safe (link, next, &t->listeners)
 		send_lines(list_entry(link, struct listener, link));
+	forget_text(t);
 }
 
 /* ---- Listening -------------------------------------------------------------------------- */
@@ -293,6 +335,7 @@ struct trace *trace_free(struct trace *t)
 		return NULL;
 	list_for_each_safe (link, next, &t->listeners)
 		listener_free(list_entry(link, struct listener, link));
+	forget_text(t);
 	free(t);
 	return NULL;
 }

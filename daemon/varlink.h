@@ -87,11 +87,12 @@ void varlink_resume(struct varlink_call *call);
  */
 void varlink_stream(struct varlink_call *call, void (*ended)(void *userdata),
 		    void *userdata);
+/* One more reply, as text for any number of callers; parameters are stolen. NULL: memory has run out. */
+char *varlink_push_text(json_t *parameters);
 /*
- * One more reply; parameters are stolen. A caller that does not read and whose queue is full is told
- * `error` in the place of what waits, and disconnected: ended() was called then. So it is when memory
- * has run out (parameters NULL).
+ * A caller that does not read and whose queue is full is told `error` in the place of what waits, and
+ * disconnected: ended() was called then. So it is when memory has run out (text NULL).
  */
-void varlink_push(struct varlink_call *call, json_t *parameters, const char *error);
+void varlink_push(struct varlink_call *call, const char *text, const char *error);
 
 #endif

@@ -188,11 +188,15 @@ void varlink_stream(struct varlink_call *call, void (*fn)(void *userdata), void 
 	call->ended_userdata = userdata;
 }
 
-void varlink_push(struct varlink_call *call, json_t *parameters, const char *error)
+char *varlink_push_text(json_t *parameters)
 {
-	char *text = varlink_message_text(
+	return varlink_message_text(
 		json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
+}
 
+void varlink_push(struct varlink_call *call, const char *text, const char *error)
+{
+	bool waits = call->out.n > 0; /* for room in the socket */
 	int r = text ? append(call, text) : -ENOMEM;
 
 	if (r > 0)
@@ -203,8 +207,8 @@ void varlink_push(struct varlink_call *call, json_t *parameters, const char *err
 			 call->peer.pid, call->peer.uid);
 	if (r != 0)
 		say_last(call, json_pack("{s:s, s:{}}", "error", error, "parameters"));
-	free(text);
-	varlink_flush(call);
+	if (!waits)
+		varlink_flush(call);
 	varlink_wait_for_io(call);
 	if (!call->closing && !call->broken)
 		return;

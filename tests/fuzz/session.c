@@ -262,6 +262,8 @@ static bool check_empty(struct run *run)
 	fuzz_check(says(reply, "\"heaps\":0,") && says(reply, "\"services\":0,"));
 	fuzz_check(says(reply, "\"windows_open\":0,") &&
 		   says(reply, "\"paused_now\":0,"));
+	fuzz_check(says(reply, "\"connections\":0,") && says(reply, "\"ungreeted\":0,") &&
+		   says(reply, "\"callers\":1,"));
 	return false;
 }
 

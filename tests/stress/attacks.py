@@ -20,6 +20,16 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 300
 
 
+def raise_limit():
+    """Of descriptors, for what is started from here: root may have as many as the kernel allows."""
+    if os.geteuid() == 0:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+
+
+def descriptors():
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
 class Storm:
     """One that runs until the end of the block. `said` is what it says at first."""
 
