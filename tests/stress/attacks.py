@@ -20,14 +20,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 300
 
 
-def raise_limit():
-    """Of descriptors, for what is started from here: root may have as many as the kernel allows."""
-    if os.geteuid() == 0:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
-
-
-def descriptors():
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+def clients_most():
+    """As many as a daemon takes that is started from here: each takes two descriptors."""
+    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1200) * 48 // 100
 
 
 class Storm:
@@ -122,13 +117,15 @@ def crowd(n, parts=4, quiet_s=5):
     return {**figures, "quiet_p99_us": quiet, "p99_us": meanwhile, "ratio": meanwhile / quiet}
 
 
-def half_open(n):
+def half_open(n, parts=4):
     """n connections of one user that say nothing; then one of another, and a caller."""
     from frames import Client
     with harness.Daemon() as d:
-        with Storm(d, "silent", n, uid=ONE) as silent:
+        with contextlib.ExitStack() as stack:
             begun = time.monotonic_ns()
-            silent.listen()
+            silent = [stack.enter_context(Storm(d, "silent", n // parts, uid=ONE)) for _ in range(parts)]
+            for one in silent:
+                one.listen()
             in_between = time.monotonic_ns()
             with Client(d, budget=1):
                 welcomed = time.monotonic_ns()
