@@ -11,12 +11,14 @@
 
 struct asks;
 struct config;
+struct hot;
 struct trace;
 
 /* What the methods show and do. */
 struct control {
 	struct loop *loop;
 	struct supervisor *core;
+	struct hot *hot;
 	struct trace *trace;
 	struct asks *asks;
 	struct config *const *config; /* the one in force */

@@ -360,6 +360,7 @@ static int make_edges(struct daemon *d)
 	if (r < 0)
 		return r;
 	d->control.latency = hot_latency(d->hot);
+	d->control.hot = d->hot;
 	d->control.trace = d->trace;
 	d->control.asks = d->asks;
 	trace_config(d->trace, &d->config->core);

@@ -6,6 +6,7 @@ libreplay_la_SOURCES = \
 	daemon/config_keys.c daemon/config_keys.h \
 	daemon/eventlog.c daemon/eventlog.h \
 	daemon/eventlog_fields.c daemon/eventlog_fields.h \
+	daemon/eventlog_lines.c daemon/eventlog_lines.h \
 	daemon/units.c daemon/units.h
 libreplay_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 

@@ -127,6 +127,7 @@ int run_end(struct supervisor *s, struct heap *h, const struct wire_end *end, ns
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
 	if (end->kind != WIRE_MINOR) {
+		h->asked = false;
 		h->wanting_since = NSEC_NEVER;
 		h->retries = 0;
 		h->retry_at = 0;

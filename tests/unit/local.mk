@@ -75,3 +75,10 @@ TESTS += tests/unit/test_budget
 tests_unit_test_budget_SOURCES = tests/unit/test_budget.c tests/unit/world.c tests/unit/world.h
 tests_unit_test_budget_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_budget_LDADD = libcore.la $(CMOCKA_LIBS) -lm
+
+# What an operator orders.
+check_PROGRAMS += tests/unit/test_orders
+TESTS += tests/unit/test_orders
+tests_unit_test_orders_SOURCES = tests/unit/test_orders.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_orders_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_orders_LDADD = libcore.la $(CMOCKA_LIBS)
