@@ -188,6 +188,7 @@ def test_heaps_by_name_or_by_id(daemon):
     assert len(twins) == 2
     assert complete("--control", daemon.control, "heap-summary", "fi") == ["first-1"]
     assert complete("--control=" + daemon.control, "windows", "--service=l") == ["--service=ledger"]
+    assert complete("hold", "l", control=daemon.control) == complete("release", "l", control=daemon.control) == ["ledger"]
 
 
 def test_without_a_daemon(tmp_path):
