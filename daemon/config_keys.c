@@ -282,6 +282,7 @@ static bool parse_memory(const char *text, uint64_t *ret)
 static void set_daemon(struct setting *r, const char *key, const char *value)
 {
 	struct core_config *core = &r->config->core;
+	const char *error;
 
 	if (strcmp(key, "MaxConcurrent") == 0) {
 		if (*value == '\0' || strcmp(value, "auto") == 0)
@@ -298,8 +299,10 @@ static void set_daemon(struct setting *r, const char *key, const char *value)
 			fail(r,
 			     "MemoryBudget=%s: not an amount like 8G or a share like 50%%",
 			     value);
-	} else {
+	} else if (!config_limits_set(&r->config->limits, key, value, &error)) {
 		fail(r, "unknown key \"%s\" in [Daemon]", key);
+	} else if (error) {
+		fail(r, "%s=%s: %s", key, value, error);
 	}
 }
 
@@ -387,6 +390,7 @@ int config_new(unsigned cpus, struct config **ret)
 		return -ENOMEM;
 	config->core.max_concurrent = cpus;
 	core_service_config_init(&config->core.defaults);
+	config_limits_init(&config->limits);
 	*ret = config;
 	return 0;
 }

@@ -5,6 +5,8 @@
 
 #include "client/wire/names.h"
 #include "daemon/advice.h"
+#include "daemon/core/quota.h"
+#include "daemon/session.h"
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
@@ -46,13 +48,34 @@ static json_t *instant(nsec_t at, nsec_t now)
 
 /* ---- the daemon ------------------------------------------------------------------------------- */
 
+/* What others have of the daemon, and what they were refused. */
+static json_t *show_quota(const struct control *control)
+{
+	const struct quota *quota = control->quota;
+	json_t *refused = json_object();
+
+	for (unsigned i = QUOTA_E_NONE + 1; i < QUOTA_E_COUNT; i++)
+		json_object_set_new(
+			refused, quota_refusal_key((enum quota_refusal)i),
+			show_amount(quota_refused(quota, (enum quota_refusal)i)));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connections",
+		show_amount(quota_charged(quota, QUOTA_CONNECTIONS)), "ungreeted",
+		show_amount(quota_charged(quota, QUOTA_UNGREETED)), "callers",
+		show_amount(quota_charged(quota, QUOTA_CALLERS)), "queued_bytes",
+		show_amount(quota_charged(quota, QUOTA_BYTES)), "frames_coalesced",
+		show_amount(control->sessions->coalesced), "requests_delayed",
+		show_amount(varlink_delayed(control->varlink)), "refused", refused);
+}
+
 json_t *show_status(const struct control *control, const struct core_status *s,
 		    nsec_t now)
 {
 	char advice[ADVICE_MAX];
+	json_t *object;
 
 	advice_write(&s->admission, POLICY_STAGGER, s->max_concurrent, advice);
-	return json_pack(
+	object = json_pack(
 		"{s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
 		" s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:s}",
 		"version", PACKAGE_VERSION, "pid", (int)getpid(), "epoch",
@@ -69,6 +92,8 @@ json_t *show_status(const struct control *control, const struct core_status *s,
 		"reload_ok", control->reload_ok, "schedulable", s->admission.schedulable,
 		"needs_concurrent", show_amount(s->admission.needs_concurrent), "advice",
 		advice);
+	json_object_update_new(object, show_quota(control));
+	return object;
 }
 
 /* ---- services and heaps ------------------------------------------------------------------------ */
