@@ -136,16 +136,19 @@ json_t *show_heap(const struct core_heap *h, nsec_t now)
 	json_object_update_new(
 		object,
 		json_pack(
-			"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+			"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
+			" s:s}",
 			"forced", show_amount(h->forced), "uncoordinated",
 			show_amount(h->uncoordinated), "declined",
 			show_amount(h->declined), "expired", show_amount(h->expired),
 			"overruns", show_amount(h->overruns), "violations",
-			show_amount(h->violations), "last_pause_us", span(h->last_pause),
-			"pause_p50_us", span(h->pause_p50), "pause_p99_us",
-			span(h->pause_p99), "pause_max_us", span(h->pause_max),
-			"yield_last", show_amount(h->yield_last), "yield_per_s",
-			show_amount(h->yield_per_s), "reason", reason_key(h->reason)));
+			show_amount(h->violations), "absurd", show_amount(h->absurd),
+			"strikes", show_amount(h->strikes), "last_pause_us",
+			span(h->last_pause), "pause_p50_us", span(h->pause_p50),
+			"pause_p99_us", span(h->pause_p99), "pause_max_us",
+			span(h->pause_max), "yield_last", show_amount(h->yield_last),
+			"yield_per_s", show_amount(h->yield_per_s), "reason",
+			reason_key(h->reason)));
 	json_object_update_new(
 		object, show_accuracy(h->predictions, h->prediction_coverage_permille,
 				      h->over_prediction_p50_permille));

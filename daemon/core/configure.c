@@ -81,6 +81,7 @@ int supervisor_new(const struct core_config *config, nsec_t now, struct supervis
 	/* Later than any id of a daemon that ran before on this boot, so that ids stay
 	 * unique. */
 	s->window_seq = now / NSEC_PER_USEC;
+	s->born = now;
 	r = timers_add_owner(&s->timers);
 	if (r == 0)
 		r = timers_add_owner(&s->timers);

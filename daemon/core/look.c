@@ -82,6 +82,8 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.expired = h->expired,
 		.overruns = h->overruns,
 		.violations = h->violations,
+		.absurd = h->absurd,
+		.strikes = h->strikes,
 		.last_pause = h->last_pause,
 		.pause_p50 = recent_quantile(&h->pauses, 500),
 		.pause_p99 = recent_quantile(&h->pauses, 990),

@@ -15,7 +15,8 @@
 
 struct core_learned { /* of a heap */
 	uint32_t collections[WIRE_KINDS];
-	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint32_t forced, uncoordinated, declined, expired, overruns, violations, absurd;
+	uint8_t strikes;
 	uint64_t yield_last;
 	nsec_t last_pause;
 	struct recent pauses;

@@ -55,6 +55,7 @@ struct supervisor {
 	struct list snapshots_waiting; /* by deadline */
 	unsigned snapshots_taken, snapshots_max;
 
+	nsec_t born;
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
 	struct contention contention; /* of those pauses */
@@ -168,6 +169,8 @@ void lease_restore(struct supervisor *s, struct heap *h, const struct core_held 
 /* h's timer has fired and it holds a window. */
 void lease_due(struct supervisor *s, struct heap *h, nsec_t now);
 nsec_t lease_deadline(const struct heap *h);
+/* It did not keep to its last windows: the next one comes late. */
+bool lease_distrusted(const struct heap *h);
 
 /* ---- run.c ---- */
 /* A collection is under way from there on; it is not any more. */

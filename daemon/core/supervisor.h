@@ -240,7 +240,8 @@ struct core_heap {
 	nsec_t wanting_since;		 /* NSEC_NEVER: it is not waiting for a slot */
 	nsec_t predicted[WIRE_KINDS];	 /* 0: this kind cannot be run */
 	uint64_t collections[WIRE_KINDS];
-	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint64_t forced, uncoordinated, declined, expired, overruns, violations, absurd;
+	unsigned strikes; /* windows in a row that it did not keep to */
 	nsec_t last_pause, pause_p50, pause_p99, pause_max;
 	unsigned predictions;		       /* pauses that were predicted, and came */
 	unsigned prediction_coverage_permille; /* of them ended inside; 0 without any */
