@@ -92,6 +92,16 @@ static void over(struct hot *hot, struct session *s)
 
 /* ---- carrying out what was decided ------------------------------------------------------- */
 
+static void direct(struct hot *hot, struct session *s,
+		   const struct wire_directive *directive)
+{
+	/* Before anybody can use more than the runtime's rule allows: it may do so over a restart. */
+	if (s->budget != directive->budget)
+		hot_keep_heap(hot, s);
+	s->budget = directive->budget;
+	session_direct(s, directive);
+}
+
 static void carry_out(struct hot *hot, const struct action *a)
 {
 	struct session *s = sessions_find(hot->sessions, a->heap);
@@ -102,7 +112,7 @@ static void carry_out(struct hot *hot, const struct action *a)
 		return;
 	switch (a->type) {
 	case ACTION_DIRECT:
-		session_direct(s, &a->directive);
+		direct(hot, s, &a->directive);
 		break;
 	case ACTION_ANNOUNCE:
 		session_announce(s, &a->announce);

@@ -63,6 +63,7 @@ struct session {
 	nsec_t idle_until, deadline;
 	/* Of the last window that was announced and of the last that was opened. */
 	nsec_t opens_by, closes;
+	uint64_t budget; /* as last told */
 	struct page_place place;
 	int page_fd;		   /* of the heap page, until WELCOME has gone */
 	struct heap_page *page;	   /* NULL: everything goes over the socket */

@@ -53,10 +53,17 @@ struct sim_report {
 };
 
 struct sim_collection {
-	struct wire_end end;
-	nsec_t busy;  /* when it began, see above */
-	double grown; /* units that were added since the one before */
+	struct wire_end end; /* ends with its longest stop */
+	nsec_t run;	     /* from begin to end: of a snapshot, longer than that */
+	nsec_t busy;	     /* when it began, see above */
+	double grown; /* of a whole one: units that were added since the one before */
 };
+
+/* One that looks for garbage in all of the heap. (A freeze sets the heap aside, and finds nothing.) */
+static inline bool sim_is_whole(unsigned kind)
+{
+	return kind == WIRE_MAJOR || kind == WIRE_SNAPSHOT;
+}
 
 enum sim_answer {
 	SIM_BEGINS,
@@ -90,7 +97,7 @@ struct sim_history {
 	double live_share; /* of what is added to used, so much is added to live */
 	double slope;	   /* units a nanosecond, behind the last report */
 	double allocated_slope;
-	double cost;   /* nanoseconds a unit, where it never collected */
+	double cost;   /* of a major in nanoseconds a unit, where it never ran one */
 	nsec_t paused; /* while it is read */
 	/* While it is read: the last window that it was told of. */
 	uint64_t window;
@@ -134,12 +141,17 @@ double history_allocated(const struct sim_history *h, nsec_t busy);
 nsec_t history_grown_at(const struct sim_history *h, double grown, nsec_t busy);
 /* The last report at that time; NULL: there was none yet. */
 const struct sim_report *history_report(const struct sim_history *h, nsec_t busy);
-/* What a major leaves at that time: used and live, in units. */
-void history_after(const struct sim_history *h, nsec_t busy, double *ret_used,
-		   double *ret_live);
-/* The n-th major that is simulated: how long, with so much added since the last. */
-nsec_t history_pause(const struct sim_history *h, size_t n, nsec_t busy, double grown,
-		     double live, double *ret_freed);
+/* What a collection of that kind leaves at that time: used and live, in units. */
+void history_after(const struct sim_history *h, unsigned kind, nsec_t busy,
+		   double *ret_used, double *ret_live);
+/* What a whole collection frees at that time, with so much added since the last one. */
+double history_freed(const struct sim_history *h, nsec_t busy, double grown);
+/*
+ * The n-th of that kind that is simulated: how long it stops the program, and how long it takes from
+ * begin to end (which is longer for snapshots only), when it walks so much.
+ */
+nsec_t history_pause(const struct sim_history *h, unsigned kind, size_t n, nsec_t busy,
+		     double walked, nsec_t *ret_run);
 /* The n-th of the heap's delays, again from the first at the end; else the median of all's. */
 struct sim_delay delay_of(const struct sim_delays *own, const struct sim_delays *all,
 			  size_t n, enum sim_answer otherwise);
@@ -163,12 +175,14 @@ struct sim_heap { /* in the replay */
 	bool connected, told_by;
 	bool collecting;
 	nsec_t joined, paused;	     /* paused: all pauses that are over */
-	nsec_t begun;		     /* the pause that is not */
+	nsec_t begun, resumes;	     /* the one that is not */
+	bool snapshot;		     /* one is at work beside the program */
 	struct wire_end end;	     /* what it will say at its end */
 	double used_base, live_base; /* after the last collection */
 	nsec_t busy_base;	     /* and then */
 	double dropped;		     /* by minor collections since */
-	uint64_t outgrown;	     /* see libruntime's guard.h; 0: not so */
+	double added; /* since the last whole collection up to then (freezes came between) */
+	uint64_t outgrown; /* see libruntime's guard.h; 0: not so */
 	struct wire_directive directive;
 	uint64_t told; /* the watermark that was reported */
 	uint64_t window;
@@ -177,7 +191,7 @@ struct sim_heap { /* in the replay */
 	nsec_t opens, closes, wanted;
 	nsec_t begin_at, quiet_at;
 	struct sim_delay answer, calm;
-	size_t n_majors, n_opened, n_announced, n_others;
+	size_t n_run[WIRE_KINDS], n_opened, n_announced, n_others;
 };
 
 /* What it does by itself at `now`, which was its `next`. false: nothing (more). */

@@ -87,28 +87,46 @@ static void begin_event(const struct sim_heap *heap, struct event *ret)
 	};
 }
 
-static void begin_major(struct sim_heap *heap, enum wire_cause cause, nsec_t now,
-			struct event *ret)
+static nsec_t within_reason(nsec_t span)
 {
-	nsec_t busy = busy_of(heap, now), pause;
-	double used = used_at(heap, now), after, live, freed;
-	double grown = heap->n_majors > 0 ? used - heap->used_base : used;
+	return nsec_min(nsec_max(span, PAUSE_MIN), PAUSE_MAX);
+}
 
-	history_after(heap->h, busy, &after, &live);
-	pause = history_pause(heap->h, heap->n_majors++, busy, grown > 0 ? grown : 0,
-			      live, &freed);
-	pause = nsec_min(nsec_max(pause, PAUSE_MIN), PAUSE_MAX);
+/* What a whole collection finds: all that was added since the last one that looked for it. */
+static double grown_at(const struct sim_heap *heap, double used)
+{
+	bool first = heap->n_run[WIRE_MAJOR] + heap->n_run[WIRE_SNAPSHOT] == 0;
+	double grown = heap->added + used - (first ? 0 : heap->used_base);
+
+	return grown > 0 ? grown : 0;
+}
+
+static void begin_one(struct sim_heap *heap, enum wire_cause cause, nsec_t now,
+		      struct event *ret)
+{
+	uint8_t kind = cause == WIRE_IN_WINDOW ? heap->kind : WIRE_MAJOR;
+	nsec_t busy = busy_of(heap, now), stop, run;
+	double used = used_at(heap, now), after, live, freed = 0;
+
+	history_after(heap->h, kind, busy, &after, &live);
+	if (sim_is_whole(kind))
+		freed = history_freed(heap->h, busy, grown_at(heap, used));
+	stop = within_reason(history_pause(heap->h, kind, heap->n_run[kind]++, busy,
+					   live + freed, &run));
+	run = nsec_max(within_reason(run), stop);
 	heap->end = (struct wire_end){
 		.window = cause == WIRE_IN_WINDOW ? heap->window : 0,
 		.begin = now,
-		.end = nsec_add(now, pause),
+		.end = nsec_add(now, run),
 		.freed = amount(freed),
 		.used = amount(after < used ? after : used),
 		.live = amount(live),
-		.kind = cause == WIRE_IN_WINDOW ? heap->kind : WIRE_MAJOR,
+		.stop = kind == WIRE_SNAPSHOT ? stop : 0,
+		.kind = kind,
 		.cause = (uint8_t)cause,
 	};
 	heap->begun = now;
+	heap->resumes = nsec_add(now, stop);
 	heap->collecting = true;
 	begin_event(heap, ret);
 }
@@ -135,8 +153,9 @@ static void begin_other(struct sim_heap *heap, const struct sim_collection *c, n
 	heap->end.begin = now;
 	heap->end.end = nsec_add(now, nsec_max(c->end.end - c->end.begin, PAUSE_MIN));
 	heap->begun = now;
+	heap->resumes = heap->end.end;
 	begin_event(heap, ret);
-	heap->n_majors += c->end.kind != WIRE_MINOR;
+	heap->n_run[c->end.kind]++;
 	heap->collecting = true;
 	heap->n_others++;
 }
@@ -158,25 +177,49 @@ static void outgrow(struct sim_heap *heap, nsec_t now)
 		heap->outgrown = used + used / 4;
 }
 
+/* The program goes on, beside its snapshot. */
+static void resume(struct sim_heap *heap)
+{
+	heap->paused += heap->resumes - heap->begun;
+	heap->collecting = false;
+	heap->snapshot = true;
+}
+
+/* What was added while a snapshot ran is there, and is none of what it found. */
+static void outlived(struct sim_heap *heap, double before, nsec_t now)
+{
+	double after, live;
+
+	history_after(heap->h, WIRE_SNAPSHOT, busy_of(heap, now), &after, &live);
+	heap->end.used = amount(after < before ? after : before);
+	heap->end.live = amount(live);
+}
+
 static void end_collection(struct sim_heap *heap, nsec_t now, struct event *ret)
 {
 	nsec_t busy = busy_of(heap, now);
 	double before = used_at(heap, now);
 
+	if (heap->snapshot)
+		outlived(heap, before, now);
 	*ret = (struct event){.type = EVENT_END, .heap = heap->h->heap, .end = heap->end};
 	if (heap->end.kind == WIRE_MINOR) {
 		double most = before - heap->used_base, freed = (double)heap->end.freed;
 
 		heap->dropped += freed < most ? freed : most > 0 ? most : 0;
 	} else {
+		heap->added = sim_is_whole(heap->end.kind)
+				      ? 0
+				      : heap->added + before - heap->used_base;
 		heap->used_base = (double)heap->end.used;
 		heap->live_base = (double)heap->end.live;
 		heap->busy_base = busy;
 		heap->dropped = 0;
 		outgrow(heap, now);
 	}
-	heap->paused += now - heap->begun;
-	heap->collecting = false;
+	if (heap->collecting)
+		heap->paused += now - heap->begun;
+	heap->collecting = heap->snapshot = false;
 	heap->told = NOTHING_TOLD;
 	if (heap->end.window && heap->end.window == heap->window)
 		forget_window(heap);
@@ -203,8 +246,9 @@ void sim_heap_join(struct sim_heap *heap, nsec_t now, struct event *ret)
 		heap->collecting = true;
 		heap->begun = now;
 		heap->end = h->collections[0].end;
+		heap->resumes = nsec_max(heap->end.end, now);
 		heap->window = heap->end.window;
-		heap->n_majors = heap->n_others = 1;
+		heap->n_run[heap->end.kind] = heap->n_others = 1;
 	}
 }
 
@@ -306,10 +350,12 @@ void sim_heap_plan(struct sim_heap *heap, nsec_t now)
 	if (!heap->connected)
 		return;
 	if (heap->collecting) {
-		heap->next = nsec_max(heap->end.end, now);
+		heap->next = nsec_max(heap->resumes, now);
 		return;
 	}
-	if (other)
+	if (heap->snapshot)
+		next = nsec_min(next, heap->end.end);
+	else if (other)
 		next = nsec_min(next,
 				nsec_add(now, nsec_sub(other->busy, busy_of(heap, now))));
 	first = first_figures(heap, now);
@@ -323,7 +369,7 @@ void sim_heap_plan(struct sim_heap *heap, nsec_t now)
 		if (!heap->told_by)
 			next = nsec_min(next, nsec_max(first, heap->directive.report_by));
 		budget = budget_of(heap, nsec_max(first, now));
-		if (budget)
+		if (budget && !heap->snapshot)
 			next = nsec_min(next,
 					nsec_max(first, used_reaches(heap, budget, now)));
 	}
@@ -333,7 +379,7 @@ void sim_heap_plan(struct sim_heap *heap, nsec_t now)
 static bool answer_window(struct sim_heap *heap, nsec_t now, struct event *ret)
 {
 	heap->begin_at = NSEC_NEVER;
-	if (!heap->open || now >= heap->closes)
+	if (!heap->open || now >= heap->closes || heap->snapshot)
 		return false;
 	if (heap->answer.answer == SIM_DECLINES) {
 		*ret = (struct event){.type = EVENT_DECLINE, .heap = heap->h->heap};
@@ -341,7 +387,7 @@ static bool answer_window(struct sim_heap *heap, nsec_t now, struct event *ret)
 		ret->decline.why = WIRE_DECLINE_APP;
 		return true;
 	}
-	begin_major(heap, WIRE_IN_WINDOW, now, ret);
+	begin_one(heap, WIRE_IN_WINDOW, now, ret);
 	return true;
 }
 
@@ -380,22 +426,24 @@ bool sim_heap_act(struct sim_heap *heap, nsec_t now, struct event *ret)
 
 	if (!heap->connected)
 		return false;
-	if (heap->collecting) {
-		if (heap->end.end > now)
-			return false;
+	if (heap->collecting && heap->resumes > now)
+		return false;
+	if (heap->collecting && heap->end.end > heap->resumes)
+		resume(heap);
+	if ((heap->collecting || heap->snapshot) && heap->end.end <= now) {
 		end_collection(heap, now, ret);
 		return true;
 	}
-	if (other && other->busy <= busy_of(heap, now)) {
+	if (!heap->snapshot && other && other->busy <= busy_of(heap, now)) {
 		begin_other(heap, other, now, ret);
 		return true;
 	}
-	if (budget && knows_figures(heap, now) &&
+	if (budget && !heap->snapshot && knows_figures(heap, now) &&
 	    used_reaches(heap, budget, now) <= now) {
 		/* A window that fits is better than none; nothing else is. */
 		bool fits = heap->open && heap->opens <= now && now < heap->closes;
 
-		begin_major(heap, fits ? WIRE_IN_WINDOW : WIRE_FORCED, now, ret);
+		begin_one(heap, fits ? WIRE_IN_WINDOW : WIRE_FORCED, now, ret);
 		return true;
 	}
 	if (heap->begin_at <= now && answer_window(heap, now, ret))

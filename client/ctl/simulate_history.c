@@ -108,7 +108,7 @@ void history_finish(struct sim_history *h)
 		struct sim_collection *c = &h->collections[i];
 		double grown = history_grown(h, c->busy);
 
-		if (c->end.kind == WIRE_MINOR)
+		if (!sim_is_whole(c->end.kind))
 			continue;
 		c->grown = used + grown - before;
 		before = grown;
@@ -205,16 +205,28 @@ nsec_t history_grown_at(const struct sim_history *h, double grown, nsec_t busy)
 
 /* ---- Collections ----------------------------------------------------------------------- */
 
-/* The majors around that time; the same one twice at either end. false: there is none. */
-static bool majors_around(const struct sim_history *h, nsec_t busy,
-			  const struct sim_collection **ret_before,
-			  const struct sim_collection **ret_after)
+/* Of a heap that was never seen to run one beside its program: rtgcd's own first guesses. */
+#define SNAPSHOT_STOP_NS_PER_KIB 25.0
+#define SNAPSHOT_RUN_MAJORS	 10
+
+static bool is_like(unsigned kind, unsigned other)
+{
+	return sim_is_whole(kind) ? sim_is_whole(other) : kind == other;
+}
+
+/*
+ * Those of that kind (whole ones are alike) around that time; the same one twice at either end.
+ * false: there is none.
+ */
+static bool those_around(const struct sim_history *h, unsigned kind, nsec_t busy,
+			 const struct sim_collection **ret_before,
+			 const struct sim_collection **ret_after)
 {
 	*ret_before = *ret_after = NULL;
 	for (size_t i = 0; i < h->n_collections; i++) {
 		const struct sim_collection *c = &h->collections[i];
 
-		if (c->end.kind == WIRE_MINOR)
+		if (!is_like(kind, c->end.kind))
 			continue;
 		if (c->busy <= busy || !*ret_before)
 			*ret_before = c;
@@ -225,26 +237,33 @@ static bool majors_around(const struct sim_history *h, nsec_t busy,
 	return *ret_before != NULL;
 }
 
-void history_after(const struct sim_history *h, nsec_t busy, double *ret_used,
-		   double *ret_live)
+/* It never collected: what it never had less of is what stays. */
+static void least_used(const struct sim_history *h, double *ret_used, double *ret_live)
+{
+	double least = -1, live = 0;
+
+	for (size_t i = 0; i < h->n_reports; i++) {
+		double used = (double)h->reports[i].report.used;
+
+		if (least < 0 || used < least) {
+			least = used;
+			live = (double)h->reports[i].report.live;
+		}
+	}
+	*ret_used = least < 0 ? 0 : least;
+	*ret_live = live;
+}
+
+void history_after(const struct sim_history *h, unsigned kind, nsec_t busy,
+		   double *ret_used, double *ret_live)
 {
 	const struct sim_collection *a, *b;
 	double share = 0;
 
-	if (!majors_around(h, busy, &a, &b)) {
-		/* It never collected: what it never had less of is what stays. */
-		double least = -1, live = 0;
-
-		for (size_t i = 0; i < h->n_reports; i++) {
-			double used = (double)h->reports[i].report.used;
-
-			if (least < 0 || used < least) {
-				least = used;
-				live = (double)h->reports[i].report.live;
-			}
-		}
-		*ret_used = least < 0 ? 0 : least;
-		*ret_live = live;
+	if (!those_around(h, kind, busy, &a, &b)) {
+		*ret_used = *ret_live = 0; /* all of it is set aside */
+		if (sim_is_whole(kind))
+			least_used(h, ret_used, ret_live);
 		return;
 	}
 	if (b->busy > a->busy && busy > a->busy && busy < b->busy)
@@ -257,9 +276,13 @@ void history_after(const struct sim_history *h, nsec_t busy, double *ret_used,
 		(double)a->end.live + ((double)b->end.live - (double)a->end.live) * share;
 }
 
-static nsec_t pause_of(const struct sim_collection *c)
+double history_freed(const struct sim_history *h, nsec_t busy, double grown)
 {
-	return nsec_sub(c->end.end, c->end.begin);
+	const struct sim_collection *before, *after;
+
+	if (!those_around(h, WIRE_MAJOR, busy, &before, &after) || before->grown <= 1)
+		return grown;
+	return (double)before->end.freed / before->grown * grown;
 }
 
 static nsec_t span_of(double ns)
@@ -267,35 +290,54 @@ static nsec_t span_of(double ns)
 	return ns < 1e18 ? (nsec_t)ns : (nsec_t)1e18;
 }
 
-/* The n-th major, in order and from the first again. NULL: there is none. */
-static const struct sim_collection *nth_major(const struct sim_history *h, size_t n)
+/* The n-th of that very kind, in order and from the first again. NULL: there is none. */
+static const struct sim_collection *nth(const struct sim_history *h, unsigned kind,
+					size_t n)
 {
-	size_t majors = 0;
+	size_t all = 0;
 
 	for (size_t i = 0; i < h->n_collections; i++)
-		majors += h->collections[i].end.kind != WIRE_MINOR;
-	if (majors == 0)
+		all += h->collections[i].end.kind == kind;
+	if (all == 0)
 		return NULL;
-	n %= majors;
+	n %= all;
 	for (size_t i = 0;; i++)
-		if (h->collections[i].end.kind != WIRE_MINOR && n-- == 0)
+		if (h->collections[i].end.kind == kind && n-- == 0)
 			return &h->collections[i];
 }
 
-nsec_t history_pause(const struct sim_history *h, size_t n, nsec_t busy, double grown,
-		     double live, double *ret_freed)
+/* A kind that it never ran. */
+static nsec_t guess(const struct sim_history *h, unsigned kind, nsec_t busy,
+		    double walked, nsec_t *ret_run)
 {
-	const struct sim_collection *c = nth_major(h, n), *before, *after;
-	double walked;
+	const struct sim_collection *snapshot = nth(h, WIRE_SNAPSHOT, 0);
+	const struct sim_report *r = history_report(h, busy);
+	double major = h->cost * walked;
 
-	*ret_freed = grown;
+	*ret_run = 0;
+	if (kind == WIRE_FREEZE) /* it walks nothing */
+		return 0;
+	if (kind == WIRE_SNAPSHOT) {
+		history_pause(h, WIRE_MAJOR, 0, busy, walked, ret_run);
+		*ret_run = span_of((double)*ret_run * SNAPSHOT_RUN_MAJORS);
+		return span_of(SNAPSHOT_STOP_NS_PER_KIB *
+			       (r ? (double)r->report.rss_bytes / 1024 : 0));
+	}
+	if (h->cost <= 0 && snapshot)
+		major = (double)snapshot->run / SNAPSHOT_RUN_MAJORS;
+	return *ret_run = span_of(major);
+}
+
+nsec_t history_pause(const struct sim_history *h, unsigned kind, size_t n, nsec_t busy,
+		     double walked, nsec_t *ret_run)
+{
+	const struct sim_collection *c = nth(h, kind, n);
+	double then, times;
+
 	if (!c)
-		return span_of(h->cost * (live + grown));
-	majors_around(h, busy, &before, &after);
-	if (before->grown > 1)
-		*ret_freed = (double)before->end.freed / before->grown * grown;
-	walked = (double)c->end.live + (double)c->end.freed;
-	if (walked < 1)
-		return pause_of(c);
-	return span_of((double)pause_of(c) / walked * (live + *ret_freed));
+		return guess(h, kind, busy, walked, ret_run);
+	then = (double)c->end.live + (double)c->end.freed;
+	times = sim_is_whole(kind) && then >= 1 ? walked / then : 1;
+	*ret_run = span_of((double)c->run * times);
+	return span_of((double)nsec_sub(c->end.end, c->end.begin) * times);
 }

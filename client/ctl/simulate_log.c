@@ -123,12 +123,13 @@ static void add_end(struct sim_log *log, struct sim_history *h,
 	struct sim_collection *c = sim_append(&h->collections, &h->n_collections,
 					      &h->room_collections, sizeof(*c));
 	nsec_t end = nsec_min(entry->event.end.end, entry->at);
-	nsec_t begin = nsec_min(entry->event.end.begin, end);
+	nsec_t begin = nsec_min(entry->event.end.begin, end), run = end - begin;
 
 	/* A snapshot counts as the longest stop that it was to the program. */
 	if (entry->event.end.stop)
 		end = nsec_min(end, nsec_add(begin, entry->event.end.stop));
-	*c = (struct sim_collection){.end = entry->event.end, .busy = busy_at(h, begin)};
+	*c = (struct sim_collection){
+		.end = entry->event.end, .run = run, .busy = busy_at(h, begin)};
 	c->end.begin = begin;
 	c->end.end = end;
 	c->end.stop = 0;
@@ -314,7 +315,7 @@ static int by_cost(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* What a unit costs in the middle of all collections there are; 0: there is none. */
+/* What a unit costs in the middle of all majors there are; 0: there is none. */
 static double median_cost(const struct sim_log *log)
 {
 	double *costs = NULL, median = 0;
@@ -327,7 +328,7 @@ static double median_cost(const struct sim_log *log)
 			const struct wire_end *end = &h->collections[k].end;
 			double walked = (double)end->live + (double)end->freed;
 
-			if (end->kind == WIRE_MINOR || walked < 1)
+			if (end->kind != WIRE_MAJOR || walked < 1)
 				continue;
 			*(double *)sim_append(&costs, &n, &room, sizeof(*costs)) =
 				(double)(end->end - end->begin) / walked;

@@ -163,7 +163,10 @@ static void count(struct run *run, const struct sim_heap *heap, const struct eve
 	    heap->wanted != NSEC_NEVER)
 		figures_wait(run->figures, nsec_sub(run->now, heap->wanted));
 	if (event->type == EVENT_END && event->end.kind != WIRE_MINOR) {
-		figures_pause(run->figures, event->end.begin, event->end.end);
+		nsec_t end = event->end.stop ? nsec_add(event->end.begin, event->end.stop)
+					     : event->end.end;
+
+		figures_pause(run->figures, event->end.begin, end);
 		run->figures->forced += event->end.cause == WIRE_FORCED;
 	}
 }

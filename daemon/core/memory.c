@@ -36,6 +36,8 @@ static void copy_learned(const struct heap *h, struct core_learned *ret)
 		.absurd = h->absurd,
 		.strikes = h->strikes,
 		.yield_last = h->yield_last,
+		.live = h->report.live,
+		.rule = h->report.budget,
 		.last_pause = h->last_pause,
 		.pauses = h->pauses,
 		.accuracy = h->accuracy,
@@ -60,6 +62,8 @@ static void recall(struct heap *h, const struct core_learned *learned)
 	h->absurd = learned->absurd;
 	h->strikes = learned->strikes;
 	h->yield_last = learned->yield_last;
+	h->report.live = learned->live;
+	h->report.budget = learned->rule;
 	h->last_pause = learned->last_pause;
 	h->pauses = learned->pauses;
 	h->accuracy = learned->accuracy;

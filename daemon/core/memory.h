@@ -18,6 +18,8 @@ struct core_learned { /* of a heap */
 	uint32_t forced, uncoordinated, declined, expired, overruns, violations, absurd;
 	uint8_t strikes;
 	uint64_t yield_last;
+	/* As last reported: predictions go by the size, a raised budget by its runtime's rule. */
+	uint64_t live, rule;
 	nsec_t last_pause;
 	struct recent pauses;
 	struct predict predict[WIRE_KINDS], runs;

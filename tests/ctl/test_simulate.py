@@ -26,6 +26,10 @@ def simulate(log, *sets):
     return json.loads(done.stdout)
 
 
+def near(a, b, share, more):
+    return abs(a - b) <= share * max(a, b) + more
+
+
 # ---- three heaps in lockstep ---------------------------------------------------------------
 
 
@@ -111,6 +115,73 @@ def test_standard_input():
     with open(LOG, encoding="utf-8") as file:
         done = subprocess.run([CTL, "-j", "simulate", "-"], stdin=file, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and json.loads(done.stdout) == simulate(LOG)
+
+
+# ---- freezes and snapshots ------------------------------------------------------------------
+
+SETTLED = 1_000_000  # objects; nothing of them is garbage
+FREEZE_NS, STOP_NS = 20_000, 2 * lockstep.MS
+
+
+def frozen_lines():
+    """Their first two collections are empty; from then on they freeze."""
+    ended = {1: 0, 2: 0, 3: 0}
+    for line in lockstep.lines():
+        heap = line.get("heap")
+        if line.get("event") == "join":
+            line["kinds"] = ["major", "freeze"]
+        elif line.get("event") == "report":
+            line["live"] = line["used"] + (SETTLED if ended[heap] <= 2 else 0)
+        elif "kind" in line and ended[heap] >= 2:
+            line["kind"] = "freeze"
+        if line.get("event") == "end":
+            line.update(freed=0, live=SETTLED if ended[heap] < 2 else 0)
+            if ended[heap] >= 2:
+                line["end_ns"] = line["begin_ns"] + FREEZE_NS
+            ended[heap] += 1
+        yield line
+
+
+def test_freezes(tmp_path):
+    """They take what they took, find nothing, and set aside what majors walk."""
+    found = simulate(write(tmp_path, frozen_lines()))
+    recorded, replayed = found["recorded"], found["replayed"]
+    majors = 3 * 2  # and no more: MinYield is 1 %
+    for figures in (recorded, replayed):
+        assert figures["collections"] >= majors + 12
+        assert figures["gc_time_us"] == majors * lockstep.PAUSE * 1000 + (
+            figures["collections"] - majors) * FREEZE_NS // 1000
+    assert near(recorded["collections"], replayed["collections"], 1 / 4, 3)
+    # Where nothing is declined there are no freezes, and majors cost what they did.
+    found = simulate(write(tmp_path, frozen_lines()), "Service.web.MinYield=0%")
+    assert found["changed"]["gc_time_us"] >= found["changed"]["collections"] * lockstep.PAUSE * 900
+
+
+def snapshot_lines():
+    for line in lockstep.lines():
+        if line.get("event") == "join":
+            line["kinds"] = ["major", "snapshot"]
+        elif "kind" in line:
+            line["kind"] = "snapshot"
+        if line.get("event") == "end":
+            line["stop_ns"] = STOP_NS
+        yield line
+
+
+def test_snapshots(tmp_path):
+    """They stop their program shortly, and hold one of the snapshots' own slots for as long as they run."""
+    path = write(tmp_path, snapshot_lines())
+    found = simulate(path, "Daemon.MaxConcurrent=2")  # one slot for them
+    for figures in (found["recorded"], found["replayed"], found["changed"]):
+        assert figures["collections"] >= 20
+        assert STOP_NS // 2000 <= figures["gc_time_us"] / figures["collections"] <= STOP_NS // 800
+    assert near(found["recorded"]["collections"], found["replayed"]["collections"], 1 / 4, 3)
+    assert found["replayed"]["wait_p99_us"] < 20_000  # three slots
+    assert found["changed"]["wait_p99_us"] > 60_000
+    # Of a group that pauses together they are majors: their cost is guessed.
+    together = simulate(path, "Service.web.Policy=together")["changed"]
+    assert together["gc_time_us"] / together["collections"] > 3 * STOP_NS / 1000
+    assert together["paused_max"] == 3
 
 
 # ---- --set ------------------------------------------------------------------------------------
@@ -265,10 +336,6 @@ while time.monotonic() < end:
 """
 
 
-def near(a, b, share, more):
-    return abs(a - b) <= share * max(a, b) + more
-
-
 def test_real_programs(tmp_path):
     """
     The replay with the log's own configuration agrees with what was recorded: windows, collections
@@ -277,8 +344,7 @@ def test_real_programs(tmp_path):
     """
     script = os.path.join(tmp_path, "program.py")
     path = os.path.join(tmp_path, "events.log")
-    # (No freezes: the replay plays them as full collections, which take longer.)
-    config = "[Service:web]\nMaxConcurrent=1\nMinYield=0%\n"
+    config = "[Service:web]\nMaxConcurrent=1\n"
     with open(script, "w", encoding="utf-8") as file:
         file.write(PROGRAM)
     with harness.Daemon(config=config) as d, open(path, "w", encoding="utf-8") as log:

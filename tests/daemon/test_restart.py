@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from common import BUDGET, due, harness, window
+from common import BUDGET, DIRECTIVE, due, harness, window
 from frames import Client
 from swarming import IN_WINDOW, SWARM, Counter, Pause, Swarm, most_over, started_for
 
@@ -118,10 +118,11 @@ def test_a_process_that_dies_meanwhile_is_noticed():
         d.wait(lambda d: not d.heaps(), "it is forgotten at once")
 
 
-def collect(client, pauses):
+def collect(client, pauses, lasted=0):
+    """lasted: so many nanoseconds more than they do."""
     for _ in range(pauses):
         begun = client.begin(0, cause=1)
-        client.end(0, begun, cause=1, freed=5000, live=400_000)
+        client.end(0, begun - lasted, cause=1, freed=5000, live=400_000)
     client.report(used=1000, live=400_000)
     client.sync()
 
@@ -148,6 +149,66 @@ def test_what_was_learned_and_counted(way):
             assert found["id"] > before["id"]
             collect(back, 1)
             assert heap(d, "one")["forced"] == d.call("GetStatus")["forced"] == 8
+
+
+@WAYS
+def test_what_was_learned_holds_before_the_first_figures(way):
+    """A pause is predicted from the size of the heap: that it had is known as well."""
+    hello = dict(service="a", heap="one", unit=1, budget=BUDGET)
+    with harness.Daemon(manager=True) as d, Client(d, **hello) as one:
+        collect(one, 7, lasted=100_000_000)
+        before = heap(d, "one")["predicted_pause_us"]
+        assert before["major"] > 100_000
+        again(d, way)
+        assert d.heaps()[0]["predicted_pause_us"] == before
+        with Client(d, **hello) as back:
+            back.sync()
+            assert heap(d, "one")["predicted_pause_us"] == before
+        with Client(d, **hello) as back:  # and over a lost connection
+            back.sync()
+            assert heap(d, "one")["predicted_pause_us"] == before
+
+
+RULE = 10_000
+
+
+class Runtime(Client):
+    """Collected by its runtime's own rule, and whatever it collects is empty."""
+
+    def __init__(self, d):
+        super().__init__(d, service="a", heap="one", unit=1)
+        self.budget = RULE
+
+    def collect_in_vain(self):
+        begun = self.begin(0, cause=2)
+        self.end(0, begun, cause=2, freed=0, live=4 * RULE)
+
+    def told(self):
+        """The budget of the last directive; None: there was none."""
+        self.sync()
+        budgets = [frame.budget for frame in self.pending if frame.type == DIRECTIVE]
+        self.pending = [frame for frame in self.pending if frame.type != DIRECTIVE]
+        return budgets[-1] if budgets else None
+
+
+@WAYS
+def test_a_raised_budget(way):
+    """What a heap was told it may use it may use over a restart, from the first moment on."""
+    with harness.Daemon(manager=True) as d, Runtime(d) as one:
+        one.report(used=0, live=4 * RULE)
+        one.collect_in_vain()
+        one.told()
+        one.report(used=RULE, allocated=RULE, live=5 * RULE)
+        raised = one.told()
+        assert raised == heap(d, "one")["budget"] == 2 * RULE
+        again(d, way)
+        with Runtime(d) as back:
+            assert back.told() == raised
+            assert heap(d, "one")["budget"] == raised
+            back.report(used=RULE + RULE // 2, allocated=RULE + RULE // 2, live=5 * RULE)
+            back.nothing_pending()
+            assert heap(d, "one")["budget"] == raised
+            assert heap(d, "one")["declined"] == 1
 
 
 def test_also_over_a_lost_connection():
@@ -274,7 +335,18 @@ def test_the_limit_holds_over_fifty_restarts():
     assert over_limit <= len(in_window) // 20
 
 
+def cpu_s(pid):
+    """What the process has used of the CPUs, in seconds."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_thousand_heaps_are_back():
+    """
+    Within two seconds, were the daemon's CPU its own: it needs less of it, from its start on. (How long they
+    wait before they try again is looked at in tests/unit/test_reconnect.c.)
+    """
     n = 1000
     with harness.Daemon(manager=True) as d, \
             Swarm(started_for(d), "many", n, 1_000_000, 0, 5_000) as swarm:
@@ -287,7 +359,9 @@ def test_a_thousand_heaps_are_back():
         d.start()
         assert d.call("GetStatus")["uncoordinated"] == n
         d.wait(lambda d: swarm.ask() == n, "all are back")
-        print(f"{n} heaps are back after {time.monotonic() - begun:.2f} s")
+        used = cpu_s(d.pid)
+        print(f"{n} heaps are back after {time.monotonic() - begun:.2f} s, {used:.2f} s of CPU time")
+        assert used < 2
         heaps = d.wait(lambda d: (lambda all: len(all) == n and all)(d.heaps()), "nobody is there twice")
         assert {h["collections"]["major"] for h in heaps} == {1}
         assert {h["name"]: h["predicted_pause_us"] for h in heaps} == before

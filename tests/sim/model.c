@@ -279,11 +279,12 @@ static void apply(struct sim *sim, struct sim_heap *h, const struct action *a)
 		h->draining = false;
 		break;
 	case ACTION_LOOK:
+		h->look = h->spec.caps & WIRE_CAP_PAGE;
 		break;
 	}
 }
 
-static void drain_actions(struct sim *sim)
+static void take_actions(struct sim *sim)
 {
 	struct action a;
 
@@ -297,13 +298,31 @@ static void drain_actions(struct sim *sim)
 			return;
 		}
 		apply(sim, h, &a);
-		if (a.type == ACTION_LOOK && (h->spec.caps & WIRE_CAP_PAGE)) {
-			struct event e = {.type = EVENT_REPORT, .heap = h->id};
+	}
+}
 
-			advance(sim, h);
-			fill_report(h, &e.report);
-			supervisor_handle(sim->core, &e, sim->now);
-		}
+static struct sim_heap *next_look(struct sim *sim)
+{
+	for (unsigned i = 0; i < sim->n_heaps; i++)
+		if (sim->heap[i].look)
+			return &sim->heap[i];
+	return NULL;
+}
+
+/* All of one event's before the next: pages are read when there is nothing left to do. */
+static void drain_actions(struct sim *sim)
+{
+	struct sim_heap *h;
+
+	take_actions(sim);
+	while ((h = next_look(sim))) {
+		struct event e = {.type = EVENT_REPORT, .heap = h->id};
+
+		h->look = false;
+		advance(sim, h);
+		fill_report(h, &e.report);
+		supervisor_handle(sim->core, &e, sim->now);
+		take_actions(sim);
 	}
 }
 

@@ -46,6 +46,7 @@ struct sim_heap {
 	struct sim_heap_spec spec;
 	uint64_t id; /* in the core; 0: not connected */
 	bool stopped, lost;
+	bool look; /* its page is to be read */
 	nsec_t at; /* the figures below are of this instant */
 	double used, allocated, live, rate;
 	double trash;	   /* of what was allocated; frozen or not */

@@ -79,13 +79,12 @@ static void collect(struct supervisor *s, uint64_t heap, nsec_t *now)
 				     .budget = 1000000000};
 	supervisor_handle(s, &e, *now);
 	while (supervisor_next_action(s, &a)) {
-		if (a.type != ACTION_OPEN || a.heap != heap)
-			continue;
-		window = a.window.window;
-		e = (struct event){.type = EVENT_BEGIN, .heap = heap};
-		e.begin = (struct wire_begin){window, *now, WIRE_MAJOR, WIRE_IN_WINDOW};
-		supervisor_handle(s, &e, *now);
+		if (a.type == ACTION_OPEN && a.heap == heap)
+			window = a.window.window;
 	}
+	e = (struct event){.type = EVENT_BEGIN, .heap = heap};
+	e.begin = (struct wire_begin){window, *now, WIRE_MAJOR, WIRE_IN_WINDOW};
+	send_event(s, &e, *now);
 	e = (struct event){.type = EVENT_END, .heap = heap};
 	e.end = (struct wire_end){.window = window,
 				  .begin = *now,

@@ -249,11 +249,26 @@ struct bench {
 	struct supervisor *core;
 	nsec_t now, begun[MOST + 1], end[MOST + 1]; /* by heap id */
 	uint64_t window[MOST + 1];
+	bool opened[MOST + 1]; /* just now, and it has not begun */
 };
+
+/* All of one event's, before the next. */
+static void take_actions(struct bench *b)
+{
+	struct action a;
+
+	while (supervisor_next_action(b->core, &a)) {
+		if (a.type != ACTION_OPEN)
+			continue;
+		b->window[a.heap] = a.window.window;
+		b->opened[a.heap] = true;
+	}
+}
 
 static void feed(struct bench *b, const struct event *e)
 {
 	supervisor_handle(b->core, e, b->now);
+	take_actions(b);
 }
 
 static void bench_start(struct bench *b, unsigned slots)
@@ -306,24 +321,31 @@ static void bench_report(struct bench *b, uint64_t heap, uint64_t used, uint64_t
 	feed(b, &e);
 }
 
+/* 0: there is none. */
+static unsigned next_opened(const struct bench *b, const struct set *set)
+{
+	for (unsigned i = 1; i <= set->n; i++)
+		if (b->opened[i])
+			return i;
+	return 0;
+}
+
 /* false: one of the windows has opened too late. */
 static bool bench_begin_opened(struct bench *b, const struct set *set, nsec_t start)
 {
-	struct action a;
 	bool met = true;
+	unsigned i;
 
-	while (supervisor_next_action(b->core, &a)) {
-		struct event e = {.type = EVENT_BEGIN, .heap = a.heap};
+	while ((i = next_opened(b, set)) > 0) {
+		struct event e = {.type = EVENT_BEGIN, .heap = i};
 
-		if (a.type != ACTION_OPEN)
-			continue;
-		b->window[a.heap] = a.window.window;
-		b->begun[a.heap] = b->now;
-		b->end[a.heap] = b->now + set->pause[a.heap - 1];
+		b->opened[i] = false;
+		b->begun[i] = b->now;
+		b->end[i] = b->now + set->pause[i - 1];
 		/* (Costs are kept as floats: a few nanoseconds are nobody's fault.) */
-		met &= b->now <= start + set->latest[a.heap - 1] + MS / 10;
+		met &= b->now <= start + set->latest[i - 1] + MS / 10;
 		e.begin = (struct wire_begin){
-			.window = a.window.window, .at = b->now, .kind = WIRE_MAJOR};
+			.window = b->window[i], .at = b->now, .kind = WIRE_MAJOR};
 		feed(b, &e);
 	}
 	return met;
@@ -379,6 +401,7 @@ static bool core_meets_all(const struct set *set)
 				ended++;
 			}
 		supervisor_tick(b.core, b.now);
+		take_actions(&b);
 	}
 	supervisor_free(b.core);
 	return met;

@@ -81,3 +81,21 @@ TESTS += tests/unit/test_budget
 tests_unit_test_budget_SOURCES = tests/unit/test_budget.c tests/unit/world.c tests/unit/world.h
 tests_unit_test_budget_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_budget_LDADD = libcore.la $(CMOCKA_LIBS) -lm
+
+check_PROGRAMS += tests/unit/test_contention
+TESTS += tests/unit/test_contention
+tests_unit_test_contention_SOURCES = tests/unit/test_contention.c
+tests_unit_test_contention_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_contention_LDADD = libcore.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_yield
+TESTS += tests/unit/test_yield
+tests_unit_test_yield_SOURCES = tests/unit/test_yield.c
+tests_unit_test_yield_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_yield_LDADD = libcore.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_reconnect
+TESTS += tests/unit/test_reconnect
+tests_unit_test_reconnect_SOURCES = tests/unit/test_reconnect.c
+tests_unit_test_reconnect_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_reconnect_LDADD = libclient.la $(CMOCKA_LIBS)
