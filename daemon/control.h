@@ -11,6 +11,7 @@
 
 struct asks;
 struct config;
+struct pressure;
 struct trace;
 
 /* What the methods show and do. */
@@ -19,6 +20,7 @@ struct control {
 	struct supervisor *core;
 	struct trace *trace;
 	struct asks *asks;
+	const struct pressure *pressure;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;

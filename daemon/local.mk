@@ -35,6 +35,7 @@ libdaemon_la_SOURCES = \
 	daemon/page.c daemon/page.h \
 	daemon/parameters.c daemon/parameters.h \
 	daemon/peer.c daemon/peer.h \
+	daemon/pressure.c daemon/pressure.h \
 	daemon/session.c daemon/session.h \
 	daemon/session_queue.c daemon/session_queue.h \
 	daemon/session_restore.c \

@@ -42,6 +42,11 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 	admit_answer(&admit, s->max_concurrent, &ret->admission);
 }
 
+void supervisor_gates(const struct supervisor *s, struct core_gates *ret)
+{
+	*ret = s->canary.gates;
+}
+
 /* Heaps are listed by rising id. Where the one before is still there, the next is its
  * neighbour. */
 static const struct heap *heap_above(const struct supervisor *s, uint64_t after)

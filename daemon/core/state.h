@@ -8,6 +8,7 @@
  *   action.c      what is to be done, until the edge takes it
  *   decide.c      who must get a slot by when
  *   grant.c       who gets one now
+ *   canary.c      whether anybody should wait for one at all
  *   direct.c      what heaps are told to report when
  *   lease.c       the life of a window: announced, open, in use, over
  *   run.c         collections begin and end
@@ -18,6 +19,7 @@
 #ifndef RTGCD_CORE_STATE_H
 #define RTGCD_CORE_STATE_H
 
+#include "daemon/core/canary.h"
 #include "daemon/core/contention.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
@@ -55,6 +57,7 @@ struct supervisor {
 	struct list snapshots_waiting; /* by deadline */
 	unsigned snapshots_taken, snapshots_max;
 
+	struct canary canary;
 	nsec_t born;
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
