@@ -199,7 +199,7 @@ void heap_report(struct heap *h, const struct wire_report *report, nsec_t now)
 
 	if (!is_amount(r.used) || !is_amount(r.allocated) || !is_amount(r.live) ||
 	    !is_amount(r.rss_bytes) || !is_amount(r.budget)) {
-		heap_count(&h->absurd);
+		heap_absurd(h);
 		return;
 	}
 	r.at = nsec_min(r.at, now); /* nobody reports from the future */

@@ -78,8 +78,9 @@ struct heap {
 	uint8_t unit, kinds;
 	uint8_t to_tell; /* 1 << enum action_type */
 	uint8_t next;	 /* the kind of its next window; see below */
-	uint8_t retries;
-	uint8_t strikes;	/* windows in a row that it did not keep to; lease.c */
+	uint8_t retries : 4;
+	uint8_t strikes : 4;	/* windows in a row that it did not keep to; lease.c */
+	uint8_t absurd;		/* figures that cannot be; 255: so often and more */
 	enum reason reason : 8; /* of the last decision */
 	enum reason over_reason : 8; /* why its last window ended */
 	bool gone : 1;		     /* there is only left what is to be told of it */
@@ -124,7 +125,7 @@ struct heap {
 
 	/* By heap_count(). */
 	uint32_t collections[WIRE_KINDS];
-	uint32_t forced, uncoordinated, declined, expired, overruns, violations, absurd;
+	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
 	uint64_t yield_last;
 	nsec_t last_pause;
 	struct recent pauses;
@@ -147,6 +148,10 @@ const char *heap_runtime(const struct heap *h);
 static inline void heap_count(uint32_t *counter)
 {
 	*counter += *counter < UINT32_MAX;
+}
+static inline void heap_absurd(struct heap *h)
+{
+	h->absurd += h->absurd < UINT8_MAX;
 }
 /* What is known of pauses of that kind, or HEAP_RUNS; NULL: none has run. */
 const struct predict *heap_known(const struct heap *h, unsigned kind);

@@ -37,10 +37,11 @@
  * seconds, so that one that only stood still is soon well served again. Of a pause after three of them
  * that never ended, it waits ten times as long as it kept the slot.
  */
-#define STRIKES_MAX  3
-#define STRIKE_FIRST (40 * NSEC_PER_MSEC)
-#define STRIKE_MOST  (4 * NSEC_PER_SEC)
-#define STRIKE_SHARE 10
+#define STRIKES_MAX	3
+#define STRIKES_COUNTED 15 /* more is as much */
+#define STRIKE_FIRST	(40 * NSEC_PER_MSEC)
+#define STRIKE_MOST	(4 * NSEC_PER_SEC)
+#define STRIKE_SHARE	10
 
 nsec_t lease_span(nsec_t pause)
 {
@@ -140,9 +141,9 @@ bool lease_distrusted(const struct heap *h)
 static void strike(struct heap *h, nsec_t now)
 {
 	nsec_t held = nsec_sub(now, h->lease.announced);
-	nsec_t wait = nsec_min(STRIKE_FIRST << nsec_min(h->strikes, 16), STRIKE_MOST);
+	nsec_t wait = nsec_min(STRIKE_FIRST << h->strikes, STRIKE_MOST);
 
-	h->strikes += h->strikes < UINT8_MAX;
+	h->strikes += h->strikes < STRIKES_COUNTED;
 	if (lease_distrusted(h) && h->lease.state == LEASE_IN_USE)
 		wait = nsec_max(wait, held * STRIKE_SHARE);
 	h->retry_at = nsec_max(h->retry_at, nsec_add(now, wait));

@@ -15,8 +15,8 @@
 
 struct core_learned { /* of a heap */
 	uint32_t collections[WIRE_KINDS];
-	uint32_t forced, uncoordinated, declined, expired, overruns, violations, absurd;
-	uint8_t strikes;
+	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint8_t absurd, strikes;
 	uint64_t yield_last;
 	/* As last reported: predictions go by the size, a raised budget by its runtime's rule. */
 	uint64_t live, rule;

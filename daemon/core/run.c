@@ -75,7 +75,7 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 	if (heap_believes(h, end))
 		heap_learn(h, end, now);
 	else
-		heap_count(&h->absurd);
+		heap_absurd(h);
 	if (end->cause == WIRE_FORCED) {
 		heap_count(&h->forced);
 		h->service->forced++;
