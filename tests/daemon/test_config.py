@@ -295,8 +295,9 @@ def test_the_defaults_are_what_is_done():
         shown = [(s["key"], s["value"]) for s in d._all("GetConfig", "settings")]
         assert sorted(shown) == sorted(said)
         before = config_line(d)
-        text = "[Daemon]\n" + "".join(f"{k}={v}\n" for k, v in shown[:2])
-        text += "[Service:x]\n" + "".join(f"{k}={v}\n" for k, v in shown[2:])
+        of_all = [key for key, _ in shown].index("Policy")
+        text = "[Daemon]\n" + "".join(f"{k}={v}\n" for k, v in shown[:of_all])
+        text += "[Service:x]\n" + "".join(f"{k}={v}\n" for k, v in shown[of_all:])
         d.write_config(text)
         d.call("Reload")
         after = config_line(d)
