@@ -75,12 +75,11 @@ json_t *show_status(const struct control *control, const struct core_status *s,
 		control->reload_ok, "schedulable", s->admission.schedulable,
 		"needs_concurrent", show_amount(s->admission.needs_concurrent), "advice",
 		advice);
-	json_object_update_new(
+	return joined(
 		object,
 		json_pack("{s:o, s:o, s:o}", "gates_opened", show_amount(gates.opened),
 			  "ungated", show_amount(gates.ungated), "pressure_permille",
 			  pressure < 0 ? json_null() : json_integer(pressure)));
-	return object;
 }
 
 /* ---- services and heaps ------------------------------------------------------------------------ */
