@@ -18,6 +18,10 @@
 #define LEAD_MOST      (60 * NSEC_PER_SEC)
 #define SERVICE_PREFIX "Service:"
 
+#define GATE_LAG	   NSEC_PER_SEC
+#define GATE_PRESSURE	   500
+#define GATE_PRESSURE_FILE "/proc/pressure/memory"
+
 struct setting { /* one KEY=VALUE on its way */
 	struct config *config;
 	unsigned cpus;
@@ -279,6 +283,23 @@ static bool parse_memory(const char *text, uint64_t *ret)
 	return true;
 }
 
+static void set_pressure_file(struct setting *r, const char *path)
+{
+	char *copy;
+
+	if (*path != '/') {
+		fail(r, "GatePressureFile=%s: not an absolute path", path);
+		return;
+	}
+	copy = strdup(path);
+	if (!copy) {
+		fail(r, "out of memory");
+		return;
+	}
+	free(r->config->pressure_file);
+	r->config->pressure_file = copy;
+}
+
 static void set_daemon(struct setting *r, const char *key, const char *value)
 {
 	struct core_config *core = &r->config->core;
@@ -299,6 +320,16 @@ static void set_daemon(struct setting *r, const char *key, const char *value)
 			fail(r,
 			     "MemoryBudget=%s: not an amount like 8G or a share like 50%%",
 			     value);
+	} else if (strcmp(key, "GateLag") == 0) {
+		core->gate_lag = GATE_LAG;
+		if (*value && !units_span(value, &core->gate_lag))
+			fail(r, "GateLag=%s: not a time like 1s", value);
+	} else if (strcmp(key, "GatePressure") == 0) {
+		core->gate_pressure_permille = GATE_PRESSURE;
+		if (*value && !units_permille(value, &core->gate_pressure_permille))
+			fail(r, "GatePressure=%s: not a share like 50%%", value);
+	} else if (strcmp(key, "GatePressureFile") == 0) {
+		set_pressure_file(r, *value ? value : GATE_PRESSURE_FILE);
 	} else if (!config_limits_set(&r->config->limits, key, value, &error)) {
 		fail(r, "unknown key \"%s\" in [Daemon]", key);
 	} else if (error) {
@@ -388,6 +419,13 @@ int config_new(unsigned cpus, struct config **ret)
 
 	if (!config)
 		return -ENOMEM;
+	config->pressure_file = strdup(GATE_PRESSURE_FILE);
+	if (!config->pressure_file) {
+		free(config);
+		return -ENOMEM;
+	}
+	config->core.gate_lag = GATE_LAG;
+	config->core.gate_pressure_permille = GATE_PRESSURE;
 	config->core.max_concurrent = cpus;
 	core_service_config_init(&config->core.defaults);
 	config_limits_init(&config->limits);
@@ -414,6 +452,7 @@ struct config *config_free(struct config *config)
 	free(config->drains);
 	free(config->accesses);
 	free(config->services);
+	free(config->pressure_file);
 	free(config);
 	return NULL;
 }

@@ -12,6 +12,7 @@
 struct asks;
 struct config;
 struct hot;
+struct pressure;
 struct quota;
 struct sessions;
 struct trace;
@@ -26,6 +27,7 @@ struct control {
 	const struct quota *quota;
 	const struct sessions *sessions;
 	const struct varlink *varlink;
+	const struct pressure *pressure;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;

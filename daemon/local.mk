@@ -38,6 +38,7 @@ libdaemon_la_SOURCES = \
 	daemon/page.c daemon/page.h \
 	daemon/parameters.c daemon/parameters.h \
 	daemon/peer.c daemon/peer.h \
+	daemon/pressure.c daemon/pressure.h \
 	daemon/refused.c daemon/refused.h \
 	daemon/session.c daemon/session.h \
 	daemon/session_private.h \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl status: is the daemon well, and has anything gone wrong since it started? */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/ctl/field.h"
 #include "client/ctl/show.h"
@@ -74,6 +75,18 @@ static void put_refused(const struct screen *screen, const json_t *status)
 		putchar('\n');
 }
 
+/* Nobody waited for a slot, because of the daemon or the host. */
+static void put_gates(const struct screen *screen, const json_t *status)
+{
+	bool open = strcmp(field_text(status, "mode"), "open") == 0;
+	enum tone tone = open ? TONE_BAD : TONE_PLAIN;
+
+	put_label(screen, "gates");
+	printf("%s%s, opened %s times, %s windows meanwhile%s\n", tone_on(screen, tone),
+	       open ? "open" : "closed", field_count(status, "gates_opened").text,
+	       field_count(status, "ungated").text, tone_off(screen, tone));
+}
+
 static void put_status(const struct screen *screen, const json_t *status)
 {
 	put_daemon(screen, status);
@@ -101,6 +114,8 @@ static void put_status(const struct screen *screen, const json_t *status)
 	put_trouble(screen, status, "uncoordinated", TONE_WARN, "uncoordinated");
 	putchar('\n');
 	put_refused(screen, status);
+	if (field_int(status, "gates_opened", 0) > 0)
+		put_gates(screen, status);
 	if (json_is_false(json_object_get(status, "reload_ok"))) {
 		put_label(screen, "config");
 		printf("%sthe last reload was refused, the old values hold: see the log%s\n",

@@ -66,9 +66,58 @@ static void dispatch_snapshots(struct supervisor *s, nsec_t now)
 	}
 }
 
+static struct heap *first_waiting(const struct service *service)
+{
+	list_for_each (l, &service->waiting) {
+		struct heap *h = list_entry(l, struct heap, in_line);
+
+		if (!h->look_until)
+			return h;
+	}
+	return NULL;
+}
+
+/* false: its round has not taken it along. */
+static bool let_through(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct service *service = h->service;
+	bool over_limit =
+		heap_snapshots(h)
+			? s->snapshots_taken >= s->snapshots_max
+			: s->taken >= s->max_concurrent ||
+				  service->taken >= service->config.max_concurrent;
+
+	s->canary.gates.ungated++;
+	if (service->config.policy == POLICY_TOGETHER && !heap_snapshots(h))
+		round_start(s, service, over_limit, now);
+	else
+		lease_grant(s, h, REASON_GATES_OPEN, over_limit, now);
+	decide_heap(s, h, now);
+	return !heap_is_waiting(h);
+}
+
+/* The gates are open: all that wait, whoever holds the slots. One of them may bring others in. */
+static void dispatch_all(struct supervisor *s, nsec_t now)
+{
+	struct heap *h;
+	bool any;
+
+	do {
+		any = false;
+		list_for_each (l, &s->services) {
+			h = first_waiting(list_entry(l, struct service, all));
+			any |= h && let_through(s, h, now);
+		}
+		h = first_snapshot(s);
+		any |= h && let_through(s, h, now);
+	} while (any);
+}
+
 void grant_dispatch(struct supervisor *s, nsec_t now)
 {
 	round_open_answered(s, now);
+	if (s->canary.gates.open)
+		dispatch_all(s, now);
 	dispatch_snapshots(s, now);
 	while (s->taken < s->max_concurrent && !list_empty(&s->eligible)) {
 		struct heap *h = most_pressing(s);

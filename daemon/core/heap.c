@@ -188,10 +188,20 @@ static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
 	rate->allocated = allocated;
 }
 
+static bool is_amount(uint64_t amount)
+{
+	return amount <= HEAP_AMOUNT_MOST;
+}
+
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now)
 {
 	struct wire_report r = *report;
 
+	if (!is_amount(r.used) || !is_amount(r.allocated) || !is_amount(r.live) ||
+	    !is_amount(r.rss_bytes) || !is_amount(r.budget)) {
+		heap_absurd(h);
+		return;
+	}
 	r.at = nsec_min(r.at, now); /* nobody reports from the future */
 	if (r.at < h->report.at)
 		return;
@@ -338,6 +348,12 @@ static nsec_t predicted_for(const struct heap *h, const struct wire_end *end)
 	    h->lease.id == end->window)
 		return h->lease.predicted;
 	return heap_predict(h, end->kind);
+}
+
+bool heap_believes(const struct heap *h, const struct wire_end *end)
+{
+	return is_amount(end->freed) && is_amount(end->used) && is_amount(end->live) &&
+	       (end->kind == WIRE_SNAPSHOT || end->end - end->begin <= HEAP_PAUSE_MOST);
 }
 
 /* How many pauses there were at once meanwhile; learns what they cost each other. */

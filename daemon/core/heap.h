@@ -78,8 +78,10 @@ struct heap {
 	uint8_t unit, kinds;
 	uint8_t to_tell; /* 1 << enum action_type */
 	uint8_t next;	 /* the kind of its next window; see below */
-	uint8_t retries;
-	enum reason reason : 8;	     /* of the last decision */
+	uint8_t retries : 4;
+	uint8_t strikes : 4;	/* windows in a row that it did not keep to; lease.c */
+	uint8_t absurd;		/* figures that cannot be; 255: so often and more */
+	enum reason reason : 8; /* of the last decision */
 	enum reason over_reason : 8; /* why its last window ended */
 	bool gone : 1;		     /* there is only left what is to be told of it */
 	bool lost : 1;
@@ -147,6 +149,10 @@ static inline void heap_count(uint32_t *counter)
 {
 	*counter += *counter < UINT32_MAX;
 }
+static inline void heap_absurd(struct heap *h)
+{
+	h->absurd += h->absurd < UINT8_MAX;
+}
 /* What is known of pauses of that kind, or HEAP_RUNS; NULL: none has run. */
 const struct predict *heap_known(const struct heap *h, unsigned kind);
 /* The same, made when there is none; NULL: out of memory. */
@@ -165,7 +171,11 @@ static inline uint64_t heap_share(const struct heap *h)
 uint64_t heap_budget(const struct heap *h);
 enum core_budget heap_budget_from(const struct heap *h);
 double heap_rate(const struct heap *h);
-/* Takes figures; absurd ones are clipped, figures older than those known are dropped. */
+/* No pause is as long as that, and no amount as large as this. */
+#define HEAP_PAUSE_MOST	 (300 * NSEC_PER_SEC)
+#define HEAP_AMOUNT_MOST (UINT64_C(1) << 62)
+
+/* Takes figures; absurd ones are counted and dropped, as are those older than what is known. */
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);
 /* Used at now, at the present rate since the last report. */
 uint64_t heap_used_at(const struct heap *h, nsec_t now);
@@ -180,6 +190,8 @@ nsec_t heap_predict(const struct heap *h, unsigned kind);
 nsec_t heap_predict_full(const struct heap *h, unsigned kind);
 /* From when on so much is used that a collection is worth a pause at all. */
 nsec_t heap_worth_from(const struct heap *h);
+/* Can it have been so? */
+bool heap_believes(const struct heap *h, const struct wire_end *end);
 /* A collection took [begin, end): learn from it. */
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now);
 /* Of a snapshot the program is not stopped all the time: it takes no slot of pauses, but a CPU. */

@@ -47,6 +47,11 @@ static uint64_t whole(float amount)
 	return amount < (float)UINT64_MAX ? (uint64_t)amount : UINT64_MAX;
 }
 
+void supervisor_gates(const struct supervisor *s, struct core_gates *ret)
+{
+	*ret = s->canary.gates;
+}
+
 /* Heaps are listed by rising id. Where the one before is still there, the next is its
  * neighbour. */
 static const struct heap *heap_above(const struct supervisor *s, uint64_t after)
@@ -88,6 +93,8 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.expired = h->expired,
 		.overruns = h->overruns,
 		.violations = h->violations,
+		.absurd = h->absurd,
+		.strikes = h->strikes,
 		.last_pause = whole(h->last_pause),
 		.pause_p50 = recent_quantile(&h->pauses, 500),
 		.pause_p99 = recent_quantile(&h->pauses, 990),

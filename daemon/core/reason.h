@@ -31,6 +31,8 @@
 	  "a service it must never pause with held a slot")                              \
 	X(REASON_OVER_LIMIT, "over-limit",                                               \
 	  "its last call came with every slot taken: memory goes before latency")        \
+	X(REASON_GATES_OPEN, "gates-open",                                               \
+	  "the daemon was late or the host stood still: nobody waits for a slot")        \
 	X(REASON_DRAINED, "drained", "the balancer reported no current session")         \
 	X(REASON_QUIET, "quiet", "the client said it is quiet")                          \
 	X(REASON_NO_DRAIN, "no-drain", "there is nothing to drain")                      \

@@ -154,6 +154,9 @@ static void timer_fired(struct supervisor *s, struct timer *timer, nsec_t now)
 	case TIMER_SNAPSHOTS:
 		decide_due_snapshots(s, now);
 		break;
+	case TIMER_GATES:
+		canary_calm(&s->canary);
+		break;
 	}
 }
 
@@ -163,6 +166,16 @@ void supervisor_tick(struct supervisor *s, nsec_t now)
 
 	while ((timer = timers_pop(&s->timers, now)))
 		timer_fired(s, timer, now);
+	grant_dispatch(s, now);
+}
+
+void supervisor_strain(struct supervisor *s, const struct core_strain *strain, nsec_t now)
+{
+	nsec_t until = canary_take(&s->canary, strain, now);
+
+	if (until == NSEC_NEVER)
+		return;
+	timers_arm(&s->timers, &s->canary.timer, until);
 	grant_dispatch(s, now);
 }
 

@@ -56,6 +56,9 @@ struct core_service_config {
 
 struct core_config {
 	unsigned max_concurrent; /* on this host, all services; >= 1 */
+	nsec_t gate_lag;	 /* the gates open when the loop is later; 0: never */
+	unsigned
+		gate_pressure_permille; /* or the host stands still for so long; 0: never */
 	uint64_t
 		memory_budget; /* bytes shared by heaps that bring no budget; 0: not shared */
 	/* Also the settings of a service that has no section of its own (its name is "").
@@ -154,6 +157,28 @@ struct action {
 	};
 };
 
+/* ---- Strain
+ * ------------------------------------------------------------------------------ */
+
+struct core_strain { /* what the edge has measured of itself and its host */
+	nsec_t lag;  /* so late the loop was; 0: it was not looked at */
+	unsigned pressure_permille; /* so much of the time the host stood still */
+	bool stood_still; /* everything did, stopped or suspended: it says nothing */
+};
+
+struct core_gates { /* open: nobody waits for a slot */
+	bool open;
+	enum core_strain_cause {
+		STRAIN_NONE,
+		STRAIN_LAG,
+		STRAIN_PRESSURE,
+	} cause; /* of the last time, with what was measured, and when */
+	struct core_strain by;
+	nsec_t since;
+	uint64_t opened;  /* so often */
+	uint64_t ungated; /* windows that opened while they were */
+};
+
 /* ---- The core
  * ---------------------------------------------------------------------------- */
 
@@ -166,6 +191,9 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 			 nsec_t now);
 /* The actions it leads to must be taken before the next event, tick or configuration. */
 int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now);
+/* (Like an event: its actions are to be taken.) */
+void supervisor_strain(struct supervisor *s, const struct core_strain *strain,
+		       nsec_t now);
 /* To be called at supervisor_deadline(), or later; earlier is harmless. */
 void supervisor_tick(struct supervisor *s, nsec_t now);
 /* When supervisor_tick() must be called next; NSEC_NEVER: not before the next event. */
@@ -246,7 +274,8 @@ struct core_heap {
 	nsec_t wanting_since;		 /* NSEC_NEVER: it is not waiting for a slot */
 	nsec_t predicted[WIRE_KINDS];	 /* 0: this kind cannot be run */
 	uint64_t collections[WIRE_KINDS];
-	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint64_t forced, uncoordinated, declined, expired, overruns, violations, absurd;
+	unsigned strikes; /* windows in a row that it did not keep to */
 	nsec_t last_pause, pause_p50, pause_p99, pause_max;
 	unsigned predictions;		       /* pauses that were predicted, and came */
 	unsigned prediction_coverage_permille; /* of them ended inside; 0 without any */
@@ -294,6 +323,7 @@ struct core_decision { /* one decision and the numbers it was made from */
 };
 
 void supervisor_status(const struct supervisor *s, struct core_status *ret);
+void supervisor_gates(const struct supervisor *s, struct core_gates *ret);
 /* The heap with the smallest id above after; false: there is none. */
 bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t now,
 			   struct core_heap *ret);

@@ -26,6 +26,18 @@ tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/world.c tests/u
 tests_unit_test_core_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_core_LDADD = libcore.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_lease
+TESTS += tests/unit/test_lease
+tests_unit_test_lease_SOURCES = tests/unit/test_lease.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_lease_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_lease_LDADD = libcore.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_canary
+TESTS += tests/unit/test_canary
+tests_unit_test_canary_SOURCES = tests/unit/test_canary.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_canary_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_canary_LDADD = libcore.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_round
 TESTS += tests/unit/test_round
 tests_unit_test_round_SOURCES = tests/unit/test_round.c tests/unit/world.c tests/unit/world.h
