@@ -165,6 +165,8 @@ static inline uint64_t heap_share(const struct heap *h)
 uint64_t heap_budget(const struct heap *h);
 enum core_budget heap_budget_from(const struct heap *h);
 double heap_rate(const struct heap *h);
+/* As a whole number: figures of a client may be as absurd as it likes. */
+uint64_t heap_whole(double units);
 /* Takes figures; absurd ones are clipped, figures older than those known are dropped. */
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);
 /* Used at now, at the present rate since the last report. */
