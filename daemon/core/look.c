@@ -42,11 +42,6 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 	admit_answer(&admit, s->max_concurrent, &ret->admission);
 }
 
-static uint64_t whole(float amount)
-{
-	return amount < (float)UINT64_MAX ? (uint64_t)amount : UINT64_MAX;
-}
-
 void supervisor_gates(const struct supervisor *s, struct core_gates *ret)
 {
 	*ret = s->canary.gates;
@@ -82,7 +77,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.budget_from = heap_budget_from(h),
 		.budget_bytes = budget_bytes(h),
 		.live = h->report.live,
-		.alloc_rate_per_s = (uint64_t)heap_rate(h),
+		.alloc_rate_per_s = heap_whole(heap_rate(h)),
 		.rss_bytes = h->report.rss_bytes,
 		.exhaustion = h->exhaustion,
 		.latest_start = h->latest_start,
@@ -95,15 +90,15 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.violations = h->violations,
 		.absurd = h->absurd,
 		.strikes = h->strikes,
-		.last_pause = whole(h->last_pause),
+		.last_pause = heap_whole((double)h->last_pause),
 		.pause_p50 = recent_quantile(&h->pauses, 500),
 		.pause_p99 = recent_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
 		.predictions = h->accuracy.pauses,
 		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
 		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
-		.yield_last = whole(h->yield_last),
-		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
+		.yield_last = heap_whole((double)h->yield_last),
+		.yield_per_s = heap_whole((double)h->yield.per_s),
 		.reason = h->reason,
 	};
 	name_copy(ret->name, sizeof(ret->name), heap_name(h));
