@@ -450,7 +450,10 @@ static void arm_timer(struct rtgc *r)
 		spec.it_value.tv_sec = (time_t)(at / NSEC_PER_SEC);
 		spec.it_value.tv_nsec = (long)(at % NSEC_PER_SEC);
 	}
-	timerfd_settime(r->timer, TFD_TIMER_ABSTIME, &spec, NULL);
+	if (timerfd_settime(r->timer, TFD_TIMER_ABSTIME, &spec, NULL) < 0) {
+		r->armed = 0; /* no time that it would be armed for */
+		client_kick(r);
+	}
 }
 
 void session_run(struct rtgc *r, nsec_t now)

@@ -167,11 +167,11 @@ void asks_answer(struct asks *all, uint64_t heap, const struct wire_answer *row)
 		complete(a, row);
 	} else if (json_array_size(a->types) == a->most) {
 		conclude(a, NULL, ERROR "NoAnswer"); /* it does not know how to stop */
-	} else {
-		json_array_append_new(
-			a->types,
-			json_pack("{s:s, s:o, s:o}", "name", row->name, "objects",
-				  amount(row->count), "bytes", amount(row->bytes)));
+	} else if (json_array_append_new(a->types,
+					 json_pack("{s:s, s:o, s:o}", "name", row->name,
+						   "objects", amount(row->count), "bytes",
+						   amount(row->bytes))) < 0) {
+		conclude(a, NULL, ERROR "NoAnswer"); /* memory has run out */
 	}
 }
 

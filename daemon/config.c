@@ -163,7 +163,8 @@ static int read_file(struct config *config, unsigned cpus, const char *path,
 	}
 	r.shown = shown;
 	line = ini_parse_stream(on_line, &r, on_value, &r);
-	if (ferror(r.file))
+	if (line == 0 &&
+	    !feof(r.file)) /* getline() may lack memory, which is no error of the file's */
 		fail(&r, "cannot be read");
 	if (line < 0)
 		fail(&r, "out of memory");

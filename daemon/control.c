@@ -63,9 +63,15 @@ static void reply_list(struct varlink_call *call, const struct page *page,
 {
 	json_t *again = NULL;
 
-	if (next && varlink_wants_more(call))
+	if (next && varlink_wants_more(call)) {
 		again = json_pack("{s:o, s:I, s:s*}", "after", show_amount(next), "limit",
 				  (json_int_t)page->limit, "service", page->service);
+		if (!again) {
+			json_decref(list);
+			varlink_reply(call, NULL);
+			return;
+		}
+	}
 	varlink_reply_page(call,
 			   json_pack("{s:o, s:o}", key, list, "next",
 				     next && !again ? show_amount(next) : json_null()),
@@ -111,7 +117,7 @@ static void list_services(struct varlink_call *call, json_t *parameters, void *u
 			next = i;
 			break;
 		}
-		json_array_append_new(list, show_service(&s));
+		show_append(&list, show_service(&s));
 	}
 	reply_list(call, &page, "services", list, next);
 }
@@ -140,7 +146,7 @@ static void list_heaps(struct varlink_call *call, json_t *parameters, void *user
 			next = last;
 			break;
 		}
-		json_array_append_new(list, show_heap(&h, now));
+		show_append(&list, show_heap(&h, now));
 		last = h.id;
 	}
 	reply_list(call, &page, "heaps", list, next);
@@ -181,7 +187,7 @@ static void list_windows(struct varlink_call *call, json_t *parameters, void *us
 			next = last;
 			break;
 		}
-		json_array_append_new(list, show_window(&w, now));
+		show_append(&list, show_window(&w, now));
 		last = w.heap;
 	}
 	reply_list(call, &page, "windows", list, next);
@@ -250,8 +256,7 @@ static void explain(struct varlink_call *call, json_t *parameters, void *userdat
 	list = json_array();
 	n = supervisor_explain(control->core, h.id, decisions);
 	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(list,
-				      show_decision(control->core, &decisions[i], now));
+		show_append(&list, show_decision(control->core, &decisions[i], now));
 	varlink_reply(call, json_pack("{s:o, s:o}", "heap", show_heap(&h, now),
 				      "decisions", list));
 }
@@ -279,7 +284,8 @@ static void reload(struct varlink_call *call, json_t *parameters, void *userdata
 	if (!no_parameters(call, parameters))
 		return;
 	if (!varlink_may_change(call)) {
-		varlink_error(call, "org.varlink.service.PermissionDenied", NULL);
+		varlink_error(call, "org.varlink.service.PermissionDenied",
+			      json_object());
 		return;
 	}
 	if (control->reload(control->userdata, &error) < 0)
@@ -287,7 +293,7 @@ static void reload(struct varlink_call *call, json_t *parameters, void *userdata
 			call, INTERFACE ".ReloadFailed",
 			json_pack("{s:s}", "message", error ? error : "out of memory"));
 	else
-		varlink_reply(call, NULL);
+		varlink_reply(call, json_object());
 	free(error);
 }
 
@@ -302,7 +308,8 @@ static void get_config(struct varlink_call *call, json_t *parameters, void *user
 	if (!get_page(call, parameters, false, &page))
 		return;
 	if (!varlink_sees_all(call)) {
-		varlink_error(call, "org.varlink.service.PermissionDenied", NULL);
+		varlink_error(call, "org.varlink.service.PermissionDenied",
+			      json_object());
 		return;
 	}
 	list = json_array();
@@ -311,7 +318,7 @@ static void get_config(struct varlink_call *call, json_t *parameters, void *user
 			next = i;
 			break;
 		}
-		json_array_append_new(list, show_setting(&shown));
+		show_append(&list, show_setting(&shown));
 	}
 	reply_list(call, &page, "settings", list, next);
 }

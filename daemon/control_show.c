@@ -8,6 +8,23 @@
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
+/* NULL in, NULL out: whoever makes the whole finds out at its end that memory has run out. */
+static json_t *joined(json_t *object, json_t *more)
+{
+	if (json_object_update_new(object, more) == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+void show_append(json_t **list, json_t *item)
+{
+	if (json_array_append_new(*list, item) == 0)
+		return;
+	json_decref(*list);
+	*list = NULL;
+}
+
 json_t *show_amount(uint64_t value)
 {
 	return json_integer((json_int_t)(value > INT64_MAX ? INT64_MAX : value));
@@ -88,10 +105,9 @@ json_t *show_service(const struct core_service *s)
 		"load_permille", show_amount(a->load_permille), "schedulable",
 		a->schedulable, "needs_concurrent", show_amount(a->needs_concurrent),
 		"advice", advice);
-	json_object_update_new(
-		object, show_accuracy(s->predictions, s->prediction_coverage_permille,
-				      s->over_prediction_p50_permille));
-	return object;
+	return joined(object,
+		      show_accuracy(s->predictions, s->prediction_coverage_permille,
+				    s->over_prediction_p50_permille));
 }
 
 static json_t *show_predicted(const struct core_heap *h, enum wire_kind kind)
@@ -111,8 +127,8 @@ static json_t *show_collections(const struct core_heap *h)
 	json_t *object = json_object();
 
 	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
-		json_object_set_new(object, kind_name(kind),
-				    show_amount(h->collections[kind]));
+		object = joined(object, json_pack("{s:o}", kind_name(kind),
+						  show_amount(h->collections[kind])));
 	return object;
 }
 
@@ -133,7 +149,7 @@ json_t *show_heap(const struct core_heap *h, nsec_t now)
 		instant(h->latest_start, now), "predicted_pause_us", show_kinds(h),
 		"collections", show_collections(h));
 
-	json_object_update_new(
+	object = joined(
 		object,
 		json_pack(
 			"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
@@ -146,10 +162,9 @@ json_t *show_heap(const struct core_heap *h, nsec_t now)
 			span(h->pause_p99), "pause_max_us", span(h->pause_max),
 			"yield_last", show_amount(h->yield_last), "yield_per_s",
 			show_amount(h->yield_per_s), "reason", reason_key(h->reason)));
-	json_object_update_new(
-		object, show_accuracy(h->predictions, h->prediction_coverage_permille,
-				      h->over_prediction_p50_permille));
-	return object;
+	return joined(object,
+		      show_accuracy(h->predictions, h->prediction_coverage_permille,
+				    h->over_prediction_p50_permille));
 }
 
 /* ---- windows and decisions --------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
 #include "daemon/control.h"
 
 /* Varlink's integers end at 2^63-1: what is more is shown as that. */
+/* The item is stolen. *list becomes NULL when one of them is, as it is when memory has run out. */
+void show_append(json_t **list, json_t *item);
 json_t *show_amount(uint64_t value);
 
 json_t *show_status(const struct control *control, const struct core_status *s,

@@ -200,6 +200,14 @@ static void on_hangup(void *userdata)
 
 /* ---- making it ----------------------------------------------------------------------------------------------- */
 
+/* Whoever starts it is told why it does not start. */
+static int complain(const char *what, int r)
+{
+	if (r < 0)
+		log_error("failed", "%s: %s", what, strerror(-r));
+	return r;
+}
+
 static int listen_one(struct daemon *d, int fd, const char *option, const char *name,
 		      const char *path, int type, struct bound *bound, listener_fn fn,
 		      struct listener **ret)
@@ -216,7 +224,7 @@ static int listen_one(struct daemon *d, int fd, const char *option, const char *
 			return r;
 		}
 		if (r < 0)
-			return r;
+			return complain(name, r);
 		path = found;
 	}
 	if (fd < 0) {
@@ -232,7 +240,7 @@ static int listen_one(struct daemon *d, int fd, const char *option, const char *
 		if (r < 0)
 			return r;
 	}
-	return listener_new(d->loop, fd, name, fn, d, ret);
+	return complain(name, listener_new(d->loop, fd, name, fn, d, ret));
 }
 
 static int listen_both(struct daemon *d)
@@ -285,13 +293,16 @@ static int make_core(struct daemon *d)
 
 	if (error)
 		log_error("failed", "%s", error);
+	else
+		complain("configuration", r);
 	free(error);
 	if (r < 0)
 		return r;
-	r = loop_new(&d->loop);
-	if (r == 0)
-		r = supervisor_new(&d->config->core, loop_now(d->loop), &d->core);
-	return r;
+	r = complain("event loop", loop_new(&d->loop));
+	if (r < 0)
+		return r;
+	return complain("start",
+			supervisor_new(&d->config->core, loop_now(d->loop), &d->core));
 }
 
 static int take_state(struct daemon *d, uint64_t *epoch)
@@ -372,17 +383,17 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret)
 	int r;
 
 	if (!d)
-		return -ENOMEM;
+		return complain("start", -ENOMEM);
 	d->options = *options;
 	raise_limit();
 	notify_fds(&d->fds);
 	r = make_core(d);
 	if (r == 0)
-		r = make_edges(d);
+		r = complain("start", make_edges(d));
 	if (r == 0)
 		restore(d);
 	if (r == 0)
-		r = watch_signals(d);
+		r = complain("signals", watch_signals(d));
 	if (r == 0)
 		r = listen_both(d);
 	if (r < 0) {

@@ -197,19 +197,19 @@ static json_t *write_service(const struct core_service_config *service)
 {
 	json_t *object = json_object();
 
-	eventlog_fields_write(service_fields, service, object);
+	eventlog_fields_write(service_fields, service, &object);
 	return object;
 }
 
-static void write_config(const struct core_config *config, json_t *object)
+static void write_config(const struct core_config *config, json_t **object)
 {
 	json_t *services = json_array();
 
 	eventlog_fields_write(config_fields, config, object);
-	json_object_set_new(object, "defaults", write_service(&config->defaults));
+	eventlog_put(object, "defaults", write_service(&config->defaults));
 	for (size_t i = 0; i < config->n_services; i++)
-		json_array_append_new(services, write_service(&config->services[i]));
-	json_object_set_new(object, "services", services);
+		eventlog_append(&services, write_service(&config->services[i]));
+	eventlog_put(object, "services", services);
 }
 
 json_t *eventlog_write_header(const struct eventlog_header *header)
@@ -217,10 +217,10 @@ json_t *eventlog_write_header(const struct eventlog_header *header)
 	json_t *object = json_pack("{s:s, s:i}", "format", EVENTLOG_FORMAT, "version",
 				   EVENTLOG_VERSION);
 
-	eventlog_fields_write(header_fields, header, object);
-	json_object_set_new(object, "clock", json_string("monotonic"));
-	json_object_set_new(object, "at_ns", json_integer((json_int_t)header->at));
-	write_config(&header->config, object);
+	eventlog_fields_write(header_fields, header, &object);
+	eventlog_put(&object, "clock", json_string("monotonic"));
+	eventlog_put(&object, "at_ns", json_integer((json_int_t)header->at));
+	write_config(&header->config, &object);
 	return object;
 }
 
@@ -230,10 +230,10 @@ bool eventlog_tells(enum action_type type)
 }
 
 static void write_line(const struct line *line, const char *what, uint64_t heap,
-		       const void *base, json_t *object)
+		       const void *base, json_t **object)
 {
-	json_object_set_new(object, what, json_string(line->name));
-	json_object_set_new(object, "heap", json_integer((json_int_t)heap));
+	eventlog_put(object, what, json_string(line->name));
+	eventlog_put(object, "heap", json_integer((json_int_t)heap));
 	eventlog_fields_write(line->fields, base, object);
 }
 
@@ -244,19 +244,19 @@ json_t *eventlog_write(const struct eventlog_entry *entry)
 	switch (entry->type) {
 	case EVENTLOG_EVENT:
 		write_line(line_of(events, entry->event.type), "event", entry->event.heap,
-			   &entry->event, object);
+			   &entry->event, &object);
 		break;
 	case EVENTLOG_ACTION:
 		write_line(line_of(actions, entry->action.action.type), "action",
-			   entry->action.action.heap, &entry->action, object);
+			   entry->action.action.heap, &entry->action, &object);
 		break;
 	case EVENTLOG_CONFIG:
-		json_object_set_new(object, "event", json_string("config"));
-		write_config(&entry->config, object);
+		eventlog_put(&object, "event", json_string("config"));
+		write_config(&entry->config, &object);
 		break;
 	}
 	if (entry->snapshot)
-		json_object_set_new(object, "snapshot", json_true());
+		eventlog_put(&object, "snapshot", json_true());
 	return object;
 }
 

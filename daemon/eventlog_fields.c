@@ -67,6 +67,22 @@ static const char *(*names_of(enum eventlog_field_type type))(unsigned)
 
 /* ---- Writing -------------------------------------------------------------------------- */
 
+void eventlog_put(json_t **object, const char *key, json_t *value)
+{
+	if (json_object_set_new(*object, key, value) == 0)
+		return;
+	json_decref(*object);
+	*object = NULL;
+}
+
+void eventlog_append(json_t **list, json_t *value)
+{
+	if (json_array_append_new(*list, value) == 0)
+		return;
+	json_decref(*list);
+	*list = NULL;
+}
+
 static json_t *amount(uint64_t value)
 {
 	char digits[24], *d = digits + sizeof(digits);
@@ -85,7 +101,7 @@ static json_t *kinds(unsigned mask)
 
 	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
 		if (mask & 1u << kind)
-			json_array_append_new(list, json_string(kind_name(kind)));
+			eventlog_append(&list, json_string(kind_name(kind)));
 	return list;
 }
 
@@ -94,7 +110,7 @@ static json_t *rivals(const char (*names)[WIRE_NAME_MAX])
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < CORE_RIVALS_MAX && names[i][0]; i++)
-		json_array_append_new(list, json_string(names[i]));
+		eventlog_append(&list, json_string(names[i]));
 	return list;
 }
 
@@ -143,12 +159,11 @@ static json_t *show(enum eventlog_field_type type, const void *at)
 }
 
 void eventlog_fields_write(const struct eventlog_field *fields, const void *base,
-			   json_t *object)
+			   json_t **object)
 {
 	for (; fields->key; fields++)
-		json_object_set_new(
-			object, fields->key,
-			show(fields->type, (const char *)base + fields->offset));
+		eventlog_put(object, fields->key,
+			     show(fields->type, (const char *)base + fields->offset));
 }
 
 /* ---- Reading -------------------------------------------------------------------------- */

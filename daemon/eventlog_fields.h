@@ -49,8 +49,11 @@ struct eventlog_field {
 		key, EVENTLOG_##type, offsetof(object, member), true \
 	}
 
+/* The value is stolen. The whole becomes NULL when the value is, as it is when memory has run out. */
+void eventlog_put(json_t **object, const char *key, json_t *value);
+void eventlog_append(json_t **list, json_t *value);
 void eventlog_fields_write(const struct eventlog_field *fields, const void *base,
-			   json_t *object);
+			   json_t **object);
 /*
  * Returns the first field that is missing or wrong, and what it should be; NULL: all are
  * there. base may be filled in part.

@@ -15,6 +15,7 @@
 
 #define LOOP_DISARMED SIZE_MAX
 #define LOOP_SIGNALS  8
+#define FAILURES_MOST 100 /* in a row, until waiting for events is given up */
 
 struct loop {
 	struct event_base *base;
@@ -143,9 +144,9 @@ static void run_timers(void *userdata, unsigned events)
 	/* A timer that is set to the past by its own callback waits for the next turn. */
 	size_t most = l->n_armed;
 
-	if (read(l->timerfd, &expirations, sizeof expirations) < 0 && errno != EAGAIN)
-		abort(); /* a valid timerfd cannot fail otherwise */
-	l->armed = NSEC_NEVER;
+	/* Unread, it wakes the loop once more. */
+	if (read(l->timerfd, &expirations, sizeof expirations) == sizeof expirations)
+		l->armed = NSEC_NEVER;
 	while (most-- > 0 && l->n_armed > 0 && l->heap[0]->at <= now) {
 		struct loop_timer *t = l->heap[0];
 
@@ -155,20 +156,22 @@ static void run_timers(void *userdata, unsigned events)
 	}
 }
 
-static void arm(struct loop *l)
+/* false: it could not be armed. */
+static bool arm(struct loop *l)
 {
 	nsec_t at = l->n_armed > 0 ? nsec_max(l->heap[0]->at, 1) : NSEC_NEVER;
 	struct itimerspec spec = {0};
 
 	if (at == l->armed)
-		return;
-	l->armed = at;
+		return true;
 	if (at != NSEC_NEVER) {
 		spec.it_value.tv_sec = (time_t)(at / NSEC_PER_SEC);
 		spec.it_value.tv_nsec = (long)(at % NSEC_PER_SEC);
 	}
 	if (timerfd_settime(l->timerfd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
-		abort();
+		return false;
+	l->armed = at;
+	return true;
 }
 
 /* ---- descriptors ------------------------------------------------------------------------ */
@@ -187,28 +190,27 @@ static void io_callback(evutil_socket_t fd, short what, void *userdata)
 
 int loop_io_want(struct loop_io *io, unsigned events)
 {
+	struct event *event = NULL;
 	short what = EV_PERSIST;
 
 	if (events == io->events)
-		return 0;
-	if (io->event)
-		event_free(io->event);
-	io->event = NULL;
-	io->events = 0;
-	if (!events)
 		return 0;
 	if (events & LOOP_READ)
 		what |= EV_READ;
 	if (events & LOOP_WRITE)
 		what |= EV_WRITE;
-	io->event = event_new(io->loop->base, io->fd, what, io_callback, io);
-	if (!io->event)
-		return -ENOMEM;
-	if (event_add(io->event, NULL) < 0) {
-		event_free(io->event);
-		io->event = NULL;
-		return -ENOMEM;
+	if (events) {
+		event = event_new(io->loop->base, io->fd, what, io_callback, io);
+		if (!event)
+			return -ENOMEM;
+		if (event_add(event, NULL) < 0) {
+			event_free(event);
+			return -ENOMEM;
+		}
 	}
+	if (io->event)
+		event_free(io->event);
+	io->event = event;
 	io->events = events;
 	return 0;
 }
@@ -321,10 +323,18 @@ struct loop *loop_free(struct loop *l)
 
 int loop_run(struct loop *l, loop_fn turn, void *userdata)
 {
+	unsigned failures = 0;
+
 	while (!l->stopping) {
+		bool armed;
+
 		l->now = 0;
-		arm(l);
-		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
+		armed = arm(l);
+		/* Without the timer there is nothing to wake it. */
+		if (event_base_loop(l->base,
+				    EVLOOP_ONCE | (armed ? 0 : EVLOOP_NONBLOCK)) >= 0)
+			failures = 0;
+		else if (++failures == FAILURES_MOST)
 			return -EIO;
 		if (turn)
 			turn(userdata);

@@ -152,11 +152,15 @@ static int go_to_background(int *ret_fd)
 	int fds[2], null;
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		fprintf(stderr, "rtgcd: into the background: %s\n", strerror(errno));
 		return EXIT_FAILURE;
+	}
 	pid = fork();
-	if (pid < 0)
+	if (pid < 0) {
+		fprintf(stderr, "rtgcd: into the background: %s\n", strerror(errno));
 		return EXIT_FAILURE;
+	}
 	if (pid > 0) {
 		close(fds[1]);
 		return wait_until_ready(fds[0]);
@@ -177,9 +181,7 @@ static int run(const struct daemon_options *options)
 	struct daemon *daemon;
 	int r = daemon_new(options, &daemon);
 
-	if (r == -ENOMEM)
-		log_error("failed", "out of memory");
-	if (r < 0)
+	if (r < 0) /* it has said why */
 		return EXIT_FAILURE;
 	r = daemon_run(daemon);
 	daemon_free(daemon);

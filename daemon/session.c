@@ -124,7 +124,8 @@ static void watch_for(struct session *s, uint32_t events)
 {
 	struct epoll_event e = {.events = events | EPOLLRDHUP, .data.ptr = &s->on_socket};
 
-	epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e);
+	if (epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e) < 0)
+		session_lost(s);
 }
 
 static void flush(struct session *s)
@@ -168,7 +169,7 @@ void session_send(struct session *s, struct wire_frame *frame)
 	if (!s->queue) {
 		if (send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return;
-		if (errno != EAGAIN && errno != ENOBUFS) {
+		if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {
 			session_lost(s);
 			return;
 		}

@@ -62,7 +62,7 @@ int session_queue_flush(struct session_queue *q, int fd)
 			 MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			i++;
 		else
-			r = errno == ENOBUFS ? -EAGAIN : -errno;
+			r = errno == ENOBUFS || errno == EINTR ? -EAGAIN : -errno;
 	}
 	q->n -= i;
 	memmove(q->frames, q->frames + i, q->n * sizeof *q->frames);

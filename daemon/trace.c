@@ -30,6 +30,7 @@ struct listener {
 	struct list link;
 	struct varlink_call *call;
 	json_t *lines;	/* for the next reply */
+	bool lossy;	/* memory has run out for one of them */
 	uint64_t known; /* heaps up to this id were shown; UINT64_MAX: all */
 };
 
@@ -57,6 +58,10 @@ static void send_lines(struct listener *l)
 {
 	json_t *lines = l->lines;
 
+	if (l->lossy) {
+		varlink_push(l->call, NULL, OVERFLOW);
+		return;
+	}
 	if (json_array_size(lines) == 0)
 		return;
 	l->lines = json_array();
@@ -65,8 +70,9 @@ static void send_lines(struct listener *l)
 
 static void add_line(struct listener *l, json_t *line)
 {
-	json_array_append(l->lines, line);
-	if (json_array_size(l->lines) >= LINES_MOST)
+	if (json_array_append(l->lines, line) < 0)
+		l->lossy = true;
+	if (l->lossy || json_array_size(l->lines) >= LINES_MOST)
 		send_lines(l);
 }
 
@@ -176,7 +182,8 @@ static void show_header(struct listener *l)
 		.config = *t->config,
 	};
 
-	json_array_append_new(l->lines, eventlog_write_header(&header));
+	if (json_array_append_new(l->lines, eventlog_write_header(&header)) < 0)
+		l->lossy = true;
 }
 
 static void show_heap(struct listener *l, const struct core_snapshot *snapshot)
@@ -189,7 +196,8 @@ static void show_heap(struct listener *l, const struct core_snapshot *snapshot)
 			.event = snapshot->events[i],
 		};
 
-		json_array_append_new(l->lines, eventlog_write(&entry));
+		if (json_array_append_new(l->lines, eventlog_write(&entry)) < 0)
+			l->lossy = true;
 	}
 }
 
@@ -209,8 +217,12 @@ static void show_page(struct listener *l)
 		l->known = snapshot.heap;
 		show_heap(l, &snapshot);
 	}
-	if (l->known != UINT64_MAX)
-		varlink_next_page(call, json_object());
+	if (l->known != UINT64_MAX) {
+		json_t *again = json_object();
+
+		l->lossy = l->lossy || !again;
+		varlink_next_page(call, again);
+	}
 	send_lines(l);
 }
 
@@ -230,9 +242,10 @@ static bool acceptable(struct varlink_call *call, json_t *parameters)
 	if (!format || strcmp(format, "events") != 0)
 		varlink_invalid(call, "format");
 	else if (!varlink_wants_more(call))
-		varlink_error(call, "org.varlink.service.ExpectedMore", NULL);
+		varlink_error(call, "org.varlink.service.ExpectedMore", json_object());
 	else if (!varlink_sees_all(call))
-		varlink_error(call, "org.varlink.service.PermissionDenied", NULL);
+		varlink_error(call, "org.varlink.service.PermissionDenied",
+			      json_object());
 	else
 		return true;
 	return false;

@@ -116,15 +116,6 @@ static void flush(struct varlink_call *c)
 
 /* ---- replies -------------------------------------------------------------------------------- */
 
-/* Stolen; NULL: memory has run out. */
-static char *dump(json_t *reply)
-{
-	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
-
-	json_decref(reply);
-	return text;
-}
-
 static void put(struct varlink_call *c, json_t *reply)
 {
 	char *text;
@@ -133,7 +124,7 @@ static void put(struct varlink_call *c, json_t *reply)
 		json_decref(reply);
 		return;
 	}
-	text = dump(reply);
+	text = varlink_message_text(reply);
 	if (text)
 		append(c, text, strlen(text) + 1);
 	else
@@ -143,8 +134,7 @@ static void put(struct varlink_call *c, json_t *reply)
 
 void varlink_reply(struct varlink_call *call, json_t *parameters)
 {
-	put(call,
-	    json_pack("{s:o}", "parameters", parameters ? parameters : json_object()));
+	put(call, json_pack("{s:o}", "parameters", parameters));
 }
 
 void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next)
@@ -155,13 +145,12 @@ void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *n
 		return;
 	}
 	varlink_next_page(call, next);
-	put(call, json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
+	put(call, json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
 }
 
 void varlink_error(struct varlink_call *call, const char *name, json_t *parameters)
 {
-	put(call, json_pack("{s:s, s:o}", "error", name, "parameters",
-			    parameters ? parameters : json_object()));
+	put(call, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
 }
 
 void varlink_invalid(struct varlink_call *call, const char *parameter)
@@ -219,18 +208,18 @@ void varlink_stream(struct varlink_call *call, void (*fn)(void *userdata), void 
 
 void varlink_push(struct varlink_call *call, json_t *parameters, const char *error)
 {
-	char *text =
-		dump(json_pack("{s:o*, s:b}", "parameters", parameters, "continues", 1));
+	char *text = varlink_message_text(
+		json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
 
 	if (text && call->n_out + strlen(text) + 1 <= OUT_MOST) {
 		append(call, text, strlen(text) + 1);
 	} else {
 		log_peer(loop_now(call->v->loop), "refused",
-			 "control: pid %d, uid %u: reads too slowly: disconnected",
-			 call->peer.pid, call->peer.uid);
+			 "control: pid %d, uid %u: %s: disconnected", call->peer.pid,
+			 call->peer.uid, text ? "reads too slowly" : "out of memory");
 		varlink_next_page(call, NULL);
 		call->closing = true;
-		varlink_error(call, error, NULL);
+		varlink_error(call, error, json_object());
 	}
 	free(text);
 	flush(call);
@@ -296,7 +285,11 @@ static void request(struct varlink_call *c, const char *text, size_t size)
 	c->more = !c->oneway && json_is_true(json_object_get(call, "more"));
 	parameters = json_object_get(call, "parameters");
 	parameters = json_is_object(parameters) ? json_incref(parameters) : json_object();
-	dispatch(c, json_string_value(json_object_get(call, "method")), parameters);
+	if (parameters)
+		dispatch(c, json_string_value(json_object_get(call, "method")),
+			 parameters);
+	else
+		c->broken = true;
 	json_decref(parameters);
 	json_decref(call);
 }
@@ -440,6 +433,7 @@ int varlink_new(struct loop *loop, const struct varlink_interface *interface,
 
 	if (!v)
 		return -ENOMEM;
+	varlink_message_init();
 	v->loop = loop;
 	v->interface = interface;
 	v->group = group;

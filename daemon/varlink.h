@@ -41,7 +41,7 @@ void varlink_add(struct varlink *v, int fd);
 
 /* ---- in a method ---- */
 
-/* parameters are stolen, NULL means none (or that memory has run out). */
+/* parameters are stolen; NULL: memory has run out, and the connection is closed. */
 void varlink_reply(struct varlink_call *call, json_t *parameters);
 /*
  * One page of an answer. The method is called again with `next` as its parameters (stolen;
@@ -85,7 +85,8 @@ void varlink_stream(struct varlink_call *call, void (*ended)(void *userdata),
 		    void *userdata);
 /*
  * One more reply; parameters are stolen. A caller that does not read and whose queue is full is told
- * `error` behind what it has not read, and disconnected when it has: ended() was called then.
+ * `error` behind what it has not read, and disconnected when it has: ended() was called then. So it is when memory
+ * has run out (parameters NULL).
  */
 void varlink_push(struct varlink_call *call, json_t *parameters, const char *error);
 

@@ -2,9 +2,27 @@
 #include "daemon/varlink_message.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MOST 16
+
+/* jansson goes on when it lacks memory for a letter that it reads, or for a key that it writes. */
+static bool out_of_memory;
+
+static void *allocate(size_t size)
+{
+	void *block = malloc(size);
+
+	if (!block)
+		out_of_memory = true;
+	return block;
+}
+
+void varlink_message_init(void)
+{
+	json_set_alloc_funcs(allocate, free);
+}
 
 static bool is_flag(const json_t *value)
 {
@@ -59,9 +77,23 @@ json_t *varlink_message_parse(const char *text, size_t size)
 
 	if (too_deep(text, size))
 		return NULL;
+	out_of_memory = false;
 	call = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-	if (!call || is_call(call))
+	if (!call || (is_call(call) && !out_of_memory))
 		return call;
 	json_decref(call);
+	return NULL;
+}
+
+char *varlink_message_text(json_t *message)
+{
+	char *text;
+
+	out_of_memory = false;
+	text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	json_decref(message);
+	if (!out_of_memory)
+		return text;
+	free(text);
 	return NULL;
 }
