@@ -327,6 +327,8 @@ void heap_estimate(struct heap *h, nsec_t now)
 					   time_to_allocate(h, budget - h->report.used));
 	guard = time_to_allocate(h, budget) / GUARD_SHARE;
 	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
+	if (yield_rule_is_wide(h))
+		guard = nsec_max(guard, time_to_allocate(h, budget) / YIELD_WIDE_GUARD);
 	/* At an unknown rate, nearly full is as good as full. */
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);

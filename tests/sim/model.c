@@ -214,7 +214,7 @@ static void end(struct sim *sim, struct sim_heap *h)
 
 static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_window *w)
 {
-	if (w->opens > sim->now + 5 * MS || w->closes <= sim->now)
+	if (w->opens > sim->now + 20 * MS || w->closes <= sim->now)
 		sim_break(sim, "I-5", "a window opens at a wrong time");
 	if (h->window && h->window != w->window)
 		sim_break(sim, "I-3", "heap %u got a window before the last one was over",
