@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "daemon/config_limits.h"
 #include "daemon/core/supervisor.h"
 
 struct config_drain { /* Drain=haproxy:SOCKET:BACKEND/SERVER; all NULL: not so */
@@ -30,6 +31,7 @@ struct config_note { /* a line of a file: config_show.h */
 
 struct config {
 	struct core_config core; /* its services are those below */
+	struct config_limits limits;
 	struct core_service_config *services;
 	struct config_drain *drains;	/* one for each service */
 	struct config_access *accesses; /* the same */

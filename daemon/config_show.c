@@ -75,12 +75,23 @@ bool config_show(const struct config *config, size_t index, struct config_shown 
 {
 	size_t service;
 
+	struct key limit;
+	size_t n_limits = 0;
+
 	if (index < N_DAEMON) {
 		strcpy(ret->section, "Daemon");
 		look_up(config, &daemon_keys[index], ret);
 		return true;
 	}
 	index -= N_DAEMON;
+	while ((limit.name = config_limits_key(n_limits, &limit.initial))) {
+		if (n_limits++ < index)
+			continue;
+		strcpy(ret->section, "Daemon");
+		look_up(config, &limit, ret);
+		return true;
+	}
+	index -= n_limits;
 	service = index / N_SERVICE;
 	if (service > config->n_services)
 		return false;

@@ -12,6 +12,8 @@
 struct asks;
 struct config;
 struct pressure;
+struct quota;
+struct sessions;
 struct trace;
 
 /* What the methods show and do. */
@@ -21,6 +23,9 @@ struct control {
 	struct trace *trace;
 	struct asks *asks;
 	const struct pressure *pressure;
+	const struct quota *quota;
+	const struct sessions *sessions;
+	const struct varlink *varlink;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;

@@ -5,7 +5,9 @@
 
 #include "client/wire/names.h"
 #include "daemon/advice.h"
+#include "daemon/core/quota.h"
 #include "daemon/pressure.h"
+#include "daemon/session.h"
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
@@ -47,6 +49,26 @@ static json_t *instant(nsec_t at, nsec_t now)
 
 /* ---- the daemon ------------------------------------------------------------------------------- */
 
+/* What others have of the daemon, and what they were refused. */
+static json_t *show_quota(const struct control *control)
+{
+	const struct quota *quota = control->quota;
+	json_t *refused = json_object();
+
+	for (unsigned i = QUOTA_E_NONE + 1; i < QUOTA_E_COUNT; i++)
+		json_object_set_new(
+			refused, quota_refusal_key((enum quota_refusal)i),
+			show_amount(quota_refused(quota, (enum quota_refusal)i)));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connections",
+		show_amount(quota_charged(quota, QUOTA_CONNECTIONS)), "ungreeted",
+		show_amount(quota_charged(quota, QUOTA_UNGREETED)), "callers",
+		show_amount(quota_charged(quota, QUOTA_CALLERS)), "queued_bytes",
+		show_amount(quota_charged(quota, QUOTA_BYTES)), "frames_coalesced",
+		show_amount(control->sessions->coalesced), "requests_delayed",
+		show_amount(varlink_delayed(control->varlink)), "refused", refused);
+}
+
 json_t *show_status(const struct control *control, const struct core_status *s,
 		    nsec_t now)
 {
@@ -75,11 +97,12 @@ json_t *show_status(const struct control *control, const struct core_status *s,
 		control->reload_ok, "schedulable", s->admission.schedulable,
 		"needs_concurrent", show_amount(s->admission.needs_concurrent), "advice",
 		advice);
-	return joined(
+	object = joined(
 		object,
 		json_pack("{s:o, s:o, s:o}", "gates_opened", show_amount(gates.opened),
 			  "ungated", show_amount(gates.ungated), "pressure_permille",
 			  pressure < 0 ? json_null() : json_integer(pressure)));
+	return joined(object, show_quota(control));
 }
 
 /* ---- services and heaps ------------------------------------------------------------------------ */

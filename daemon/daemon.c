@@ -16,6 +16,7 @@
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/control.h"
+#include "daemon/core/quota.h"
 #include "daemon/drain.h"
 #include "daemon/hot.h"
 #include "daemon/keep.h"
@@ -35,6 +36,7 @@ struct daemon {
 	struct loop *loop;
 	struct notify *notify;
 	struct supervisor *core;
+	struct quota *quota;
 	struct drain *drain;
 	struct hot *hot;
 	struct pressure *pressure;
@@ -151,18 +153,31 @@ static void on_stop(void *userdata)
 
 /* ---- reload ---------------------------------------------------------------------------------------------- */
 
+static void limits_of(const struct config *config, struct quota_limits *ret)
+{
+	struct rlimit limit;
+	uint64_t descriptors = 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		descriptors = limit.rlim_cur;
+	config_limits_resolve(&config->limits, descriptors, ret);
+}
+
 static int take_config(struct daemon *d, char **ret_error)
 {
+	struct quota_limits limits;
 	struct config *config = NULL;
 	int r = config_load(d->options.config, daemon_cpus(), &config, ret_error);
 
 	if (r < 0)
 		return r;
+	limits_of(config, &limits);
 	r = supervisor_configure(d->core, &config->core, loop_now(d->loop));
 	if (r < 0) {
 		config_free(config);
 		return r;
 	}
+	quota_configure(d->quota, &limits);
 	trace_config(d->trace, &config->core);
 	pressure_look_at(d->pressure, config->pressure_file);
 	config_free(d->config);
@@ -244,7 +259,7 @@ static int listen_one(struct daemon *d, int fd, const char *option, const char *
 		if (r < 0)
 			return r;
 	}
-	return complain(name, listener_new(d->loop, fd, name, fn, d, ret));
+	return complain(name, listener_new(d->loop, d->quota, fd, name, fn, d, ret));
 }
 
 static int listen_both(struct daemon *d)
@@ -292,6 +307,7 @@ static int watch_signals(struct daemon *d)
 
 static int make_core(struct daemon *d)
 {
+	struct quota_limits limits;
 	char *error = NULL;
 	int r = config_load(d->options.config, daemon_cpus(), &d->config, &error);
 
@@ -300,6 +316,10 @@ static int make_core(struct daemon *d)
 	else
 		complain("configuration", r);
 	free(error);
+	if (r < 0)
+		return r;
+	limits_of(d->config, &limits);
+	r = complain("start", quota_new(geteuid(), &limits, &d->quota));
 	if (r < 0)
 		return r;
 	r = complain("event loop", loop_new(&d->loop));
@@ -362,7 +382,8 @@ static int make_edges(struct daemon *d)
 	if (r == 0)
 		r = drain_new(d->loop, on_drained, d, &d->drain);
 	if (r == 0)
-		r = hot_new(d->loop, d->core, &hooks, d->control.epoch, &d->hot);
+		r = hot_new(d->loop, d->core, d->quota, &hooks, d->control.epoch,
+			    &d->hot);
 	if (r == 0)
 		r = pressure_new(d->loop, d->core, d->hot, &d->pressure);
 	if (r == 0)
@@ -371,7 +392,7 @@ static int make_edges(struct daemon *d)
 		r = trace_new(d->loop, d->core, d->hot, d->control.epoch, daemon_cpus(),
 			      &d->trace);
 	if (r == 0)
-		r = varlink_new(d->loop, &control_interface,
+		r = varlink_new(d->loop, d->quota, &control_interface,
 				group ? group->gr_gid : UINT32_MAX, &d->control,
 				&d->varlink);
 	if (r < 0)
@@ -381,6 +402,9 @@ static int make_edges(struct daemon *d)
 	d->control.pressure = d->pressure;
 	pressure_look_at(d->pressure, d->config->pressure_file);
 	d->control.asks = d->asks;
+	d->control.quota = d->quota;
+	d->control.sessions = hot_sessions(d->hot);
+	d->control.varlink = d->varlink;
 	trace_config(d->trace, &d->config->core);
 	return 0;
 }
@@ -463,6 +487,7 @@ struct daemon *daemon_free(struct daemon *d)
 	drain_free(d->drain);
 	supervisor_free(d->core);
 	loop_free(d->loop);
+	quota_free(d->quota);
 	config_free(d->config);
 	free(d);
 	return NULL;

@@ -168,8 +168,8 @@ static void tick(void *userdata, nsec_t now)
 
 /* ---- life --------------------------------------------------------------------------------- */
 
-int hot_new(struct loop *loop, struct supervisor *core, const struct hot_hooks *hooks,
-	    uint64_t epoch, struct hot **ret)
+int hot_new(struct loop *loop, struct supervisor *core, struct quota *quota,
+	    const struct hot_hooks *hooks, uint64_t epoch, struct hot **ret)
 {
 	struct hot *hot = calloc(1, sizeof *hot);
 	int r;
@@ -182,7 +182,7 @@ int hot_new(struct loop *loop, struct supervisor *core, const struct hot_hooks *
 	list_init(&hot->todo);
 	r = loop_timer_init(loop, &hot->timer, tick, hot);
 	if (r == 0)
-		r = sessions_new(loop, hot, epoch, &hot->sessions);
+		r = sessions_new(loop, hot, quota, epoch, &hot->sessions);
 	if (r < 0) {
 		hot_free(hot);
 		return r;

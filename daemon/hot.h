@@ -14,7 +14,7 @@ struct hot;
 struct session;
 struct core_memory;
 struct keep;
-struct session;
+struct quota;
 struct sessions;
 
 /* What the hot path needs done by others. None of these may call back at once. */
@@ -38,8 +38,9 @@ struct hot_recorder {
 	void (*action)(void *userdata, const struct action *action);
 };
 
-int hot_new(struct loop *loop, struct supervisor *core, const struct hot_hooks *hooks,
-	    uint64_t epoch, struct hot **ret);
+/* quota must outlive it. */
+int hot_new(struct loop *loop, struct supervisor *core, struct quota *quota,
+	    const struct hot_hooks *hooks, uint64_t epoch, struct hot **ret);
 struct hot *hot_free(struct hot *hot);
 struct sessions *hot_sessions(struct hot *hot);
 /* NULL: nobody wants to know, and it costs nothing. */

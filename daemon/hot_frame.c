@@ -72,7 +72,11 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 	}
 	session_name(s, h);
 	former = find_former(hot, s, h, NULL);
-	r = session_join(s, h->caps);
+	r = session_join(s, h->caps, former != NULL);
+	if (r > 0) {
+		session_refuse(s, (enum quota_refusal)r);
+		return;
+	}
 	if (r == 0) {
 		event.heap = session_heap(s);
 		event.join.former = former ? session_heap(former) : 0;

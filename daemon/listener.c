@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/core/quota.h"
 #include "daemon/log.h"
 
 #define ACCEPTS_A_TURN 16
@@ -19,6 +20,8 @@ struct listener {
 	const char *name;
 	struct loop_io *io;
 	struct loop_timer rested;
+	struct quota *quota;
+	struct log_again exhausted;
 	listener_fn fn;
 	void *userdata;
 };
@@ -33,7 +36,9 @@ static void out_of_descriptors(struct listener *l, int error)
 {
 	nsec_t now = loop_now(l->loop);
 
-	log_peer(now, "no-descriptors", "%s: accept: %s", l->name, strerror(error));
+	quota_count(l->quota, QUOTA_E_DESCRIPTORS);
+	log_seldom(now, &l->exhausted, "no-descriptors", "%s: accept: %s", l->name,
+		   strerror(error));
 	if (l->reserve >= 0) {
 		int fd;
 
@@ -77,8 +82,8 @@ static void rearm(void *userdata, nsec_t now)
 		loop_timer_set(&l->rested, nsec_add(now, REST));
 }
 
-int listener_new(struct loop *loop, int fd, const char *name, listener_fn fn,
-		 void *userdata, struct listener **ret)
+int listener_new(struct loop *loop, struct quota *quota, int fd, const char *name,
+		 listener_fn fn, void *userdata, struct listener **ret)
 {
 	struct listener *l = calloc(1, sizeof *l);
 	int r;
@@ -88,6 +93,7 @@ int listener_new(struct loop *loop, int fd, const char *name, listener_fn fn,
 		return -ENOMEM;
 	}
 	l->loop = loop;
+	l->quota = quota;
 	l->fd = fd;
 	l->name = name;
 	l->fn = fn;

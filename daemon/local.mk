@@ -3,7 +3,9 @@
 noinst_LTLIBRARIES += libreplay.la
 libreplay_la_SOURCES = \
 	daemon/config.h \
+	daemon/config_gates.c daemon/config_gates.h \
 	daemon/config_keys.c daemon/config_keys.h \
+	daemon/config_limits.c daemon/config_limits.h \
 	daemon/eventlog.c daemon/eventlog.h \
 	daemon/eventlog_fields.c daemon/eventlog_fields.h \
 	daemon/units.c daemon/units.h
@@ -15,6 +17,7 @@ libdaemon_la_SOURCES = \
 	daemon/advice.c daemon/advice.h \
 	daemon/ask.c daemon/ask.h \
 	daemon/bind.c daemon/bind.h \
+	daemon/buffer.c daemon/buffer.h \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_files.c daemon/config_files.h \
@@ -36,7 +39,10 @@ libdaemon_la_SOURCES = \
 	daemon/parameters.c daemon/parameters.h \
 	daemon/peer.c daemon/peer.h \
 	daemon/pressure.c daemon/pressure.h \
+	daemon/refused.c daemon/refused.h \
 	daemon/session.c daemon/session.h \
+	daemon/session_private.h \
+	daemon/session_receive.c \
 	daemon/session_queue.c daemon/session_queue.h \
 	daemon/session_restore.c \
 	daemon/session_window.c \
@@ -45,6 +51,8 @@ libdaemon_la_SOURCES = \
 	daemon/table.c daemon/table.h \
 	daemon/trace.c daemon/trace.h \
 	daemon/varlink.c daemon/varlink.h \
+	daemon/varlink_private.h \
+	daemon/varlink_reply.c \
 	daemon/varlink_message.c daemon/varlink_message.h \
 	daemon/varlink_service.c daemon/varlink_service.h
 nodist_libdaemon_la_SOURCES = daemon/interface.h

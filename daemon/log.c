@@ -17,6 +17,7 @@
 #define LINE_MAX_BYTES 1024
 #define PEER_BURST     20
 #define PEER_SPAN      (10 * NSEC_PER_SEC)
+#define SELDOM	       (60 * NSEC_PER_SEC)
 
 static enum log_target log_target = LOG_TO_STDERR;
 static struct {
@@ -58,6 +59,8 @@ static const struct {
 	{"gates-closed", "9d2b6e14c7f84e0a8a53d1b96c0e7f25"},
 	{"slow", "ca93f2f6ceaa424ea16485346fb4e377"},
 	{"refused", "69b6f9b93fd7435692c486f3e6d9ee23"},
+	{"limit", "4d0ae0ae7bb54bb4a3e5c0a4c0d7e4b1"},
+	{"flood", "b8f1d6a3c1ba4f0c9d8ee4d2a7f5c360"},
 };
 
 static const char *message_id(const char *event)
@@ -108,6 +111,18 @@ void log_error(const char *event, const char *format, ...)
 	va_end(ap);
 }
 
+static void log_warning(const char *event, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void log_warning(const char *event, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	put(LOG_WARNING, event, format, ap);
+	va_end(ap);
+}
+
 void log_peer(nsec_t now, const char *event, const char *format, ...)
 {
 	va_list ap;
@@ -128,4 +143,24 @@ void log_peer(nsec_t now, const char *event, const char *format, ...)
 	va_start(ap, format);
 	put(LOG_WARNING, event, format, ap);
 	va_end(ap);
+}
+
+void log_seldom(nsec_t now, struct log_again *again, const char *event,
+		const char *format, ...)
+{
+	char line[LINE_MAX_BYTES], more[64] = "";
+	va_list ap;
+
+	if (again->next > now) {
+		again->left_out++;
+		return;
+	}
+	if (again->left_out > 0)
+		snprintf(more, sizeof(more), " (and %" PRIu64 " times before)",
+			 again->left_out);
+	*again = (struct log_again){.next = nsec_add(now, SELDOM)};
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	log_warning(event, "%s%s", line, more);
 }

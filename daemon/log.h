@@ -6,6 +6,8 @@
 #ifndef RTGCD_LOG_H
 #define RTGCD_LOG_H
 
+#include <stdint.h>
+
 #include "client/wire/nsec.h"
 
 enum log_target {
@@ -30,5 +32,16 @@ void log_error(const char *event, const char *format, ...)
  */
 void log_peer(nsec_t now, const char *event, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * A line that others can provoke again and again: at most one a minute, in which it is said how
+ * often it was left out. again: zeroed at first, one for each such line.
+ */
+struct log_again {
+	nsec_t next;
+	uint64_t left_out;
+};
+void log_seldom(nsec_t now, struct log_again *again, const char *event,
+		const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

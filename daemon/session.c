@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,12 +14,24 @@
 
 #include "daemon/hot.h"
 #include "daemon/log.h"
+#include "daemon/refused.h"
+#include "daemon/session_private.h"
 #include "daemon/session_queue.h"
 
-#define RECEIVES_A_WAKEUP 16
-#define RECEIVES_AT_DEATH 512 /* more than a socket holds at its default size */
+#define LAST_WORDS 65536 /* bytes that a full socket is given more room for */
 
 /* ---- the end of a connection ------------------------------------------------------------ */
+
+static void release(struct session *s, enum quota_what what)
+{
+	quota_release(s->all->quota, &s->charge[what]);
+}
+
+static void drop_queue(struct session *s)
+{
+	s->queue = session_queue_free(s->queue);
+	release(s, QUOTA_BYTES);
+}
 
 static void unwatch(struct session *s, int fd)
 {
@@ -37,12 +48,14 @@ static void close_socket(struct session *s)
 	unwatch(s, s->fd);
 	/* What is left unread would reach the peer as a reset before our last frame does. */
 	shutdown(s->fd, SHUT_RDWR);
-	for (int i = 0; i < RECEIVES_AT_DEATH; i++)
+	for (int i = 0; i < SESSION_RECEIVES_AT_DEATH; i++)
 		if (recv(s->fd, rest, sizeof rest, MSG_DONTWAIT) <= 0)
 			break;
 	close(s->fd);
 	s->fd = -1;
-	s->queue = session_queue_free(s->queue);
+	drop_queue(s);
+	release(s, QUOTA_UNGREETED);
+	release(s, QUOTA_CONNECTIONS);
 }
 
 static void set_state(struct session *s, enum session_state state, struct list *list)
@@ -75,6 +88,7 @@ void session_leave(struct session *s)
 	close_socket(s);
 	unwatch(s, s->peer.pidfd);
 	peer_deinit(&s->peer);
+	release(s, QUOTA_HEAPS);
 	loop_timer_set(&s->timer, NSEC_NEVER);
 	set_state(s, SESSION_GONE, &s->all->gone);
 	if (before == SESSION_NEW)
@@ -85,8 +99,7 @@ void session_leave(struct session *s)
 	give_pages(s);
 }
 
-/* The connection is over. That is not death: a window may still be in use. */
-static void session_lost(struct session *s)
+void session_lost(struct session *s)
 {
 	nsec_t now = loop_now(s->all->loop);
 
@@ -111,24 +124,34 @@ static void on_timer(void *userdata, nsec_t now)
 {
 	struct session *s = userdata;
 
-	if (s->state == SESSION_NEW)
-		session_error(s, WIRE_ERROR_REFUSED, 0, 0, false, "no HELLO came");
-	else
+	if (s->state == SESSION_OPEN) {
+		session_resume(s);
+		return;
+	}
+	if (s->state == SESSION_NEW) {
+		quota_count(s->all->quota, QUOTA_E_LATE);
+		session_refuse(s, QUOTA_E_LATE);
+	} else {
 		session_leave(s);
+	}
 	hot_settle(s->all->hot);
 }
 
 /* ---- sending ------------------------------------------------------------------------------ */
 
-static void watch_for(struct session *s, uint32_t events)
+void session_watch(struct session *s)
 {
-	struct epoll_event e = {.events = events | EPOLLRDHUP, .data.ptr = &s->on_socket};
+	bool reads = s->flood != SESSION_RESTS;
+	struct epoll_event e = {
+		.events = (reads ? EPOLLIN | EPOLLRDHUP : 0) | (s->queue ? EPOLLOUT : 0),
+		.data.ptr = &s->on_socket,
+	};
 
 	if (epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e) < 0)
 		session_lost(s);
 }
 
-static void flush(struct session *s)
+void session_flush(struct session *s)
 {
 	int r = session_queue_flush(s->queue, s->fd);
 
@@ -138,23 +161,74 @@ static void flush(struct session *s)
 		session_lost(s);
 		return;
 	}
-	s->queue = session_queue_free(s->queue);
-	watch_for(s, EPOLLIN);
+	drop_queue(s);
+	session_watch(s);
+}
+
+/* Its last words: a socket that is full has room for them. */
+static void send_last(struct session *s, struct wire_frame *frame)
+{
+	uint8_t buf[WIRE_FRAME_MAX];
+	socklen_t size = sizeof(int);
+	size_t n;
+	int room;
+
+	frame->serial = ++s->serial;
+	n = wire_encode(frame, buf);
+	if (send(s->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != EAGAIN ||
+	    getsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &room, &size) < 0)
+		return;
+	room += LAST_WORDS;
+	setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	send(s->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void session_refuse(struct session *s, enum quota_refusal refusal)
+{
+	struct wire_frame frame = {.type = WIRE_ERROR,
+				   .error = {.code = WIRE_ERROR_REFUSED}};
+
+	if (s->fd < 0)
+		return;
+	snprintf(frame.error.detail, sizeof(frame.error.detail), "%s",
+		 quota_refusal_sentence(refusal));
+	refused(loop_now(s->all->loop), refusal, "client", &s->peer);
+	send_last(s, &frame);
+	session_lost(s);
+}
+
+/* 0, -errno, or a positive enum quota_refusal. */
+static int make_queue(struct session *s)
+{
+	return quota_charge(s->all->quota, QUOTA_BYTES, s->peer.uid, SESSION_QUEUE_BYTES,
+			    &s->charge[QUOTA_BYTES]);
 }
 
 static void queue(struct session *s, uint16_t type, const uint8_t *buf, size_t size)
 {
 	bool first = !s->queue;
-	int r = session_queue_add(&s->queue, type, buf, size);
+	int r = first ? make_queue(s) : 0;
 
-	if (r < 0) {
-		log_peer(loop_now(s->all->loop), "slow",
-			 "heap %" PRIu64 " (pid %d) does not read: disconnected",
-			 session_heap(s), s->peer.pid);
-		session_lost(s);
-	} else if (first) {
-		watch_for(s, EPOLLIN | EPOLLOUT);
+	if (r == 0)
+		r = session_queue_add(&s->queue, type, buf, size);
+	if (r == -ENOBUFS) {
+		quota_count(s->all->quota, QUOTA_E_SLOW);
+		r = QUOTA_E_SLOW;
 	}
+	if (r > 0)
+		session_refuse(s, (enum quota_refusal)r);
+	else if (r < 0)
+		session_lost(s);
+	else if (first)
+		session_watch(s);
+}
+
+/* Then its last words may still lie in the socket, and are read before it is lost. */
+static bool hung_up(const struct session *s)
+{
+	struct pollfd p = {.fd = s->fd};
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
 }
 
 void session_send(struct session *s, struct wire_frame *frame)
@@ -170,7 +244,8 @@ void session_send(struct session *s, struct wire_frame *frame)
 		if (send(s->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return;
 		if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {
-			session_lost(s);
+			if (!hung_up(s))
+				session_lost(s);
 			return;
 		}
 	}
@@ -253,99 +328,14 @@ void session_welcome(struct session *s)
 		session_lost(s);
 }
 
-/* ---- receiving ---------------------------------------------------------------------------- */
-
-/*
- * recvmsg() gives 0 both for an empty message and at the end. As long as the peer has not
- * shut down, it was a message. Afterwards the kernel tells them apart by the sender's
- * credentials, which only a message has.
- */
-static bool at_end(const struct session *s, const struct msghdr *m)
-{
-	struct pollfd p = {.fd = s->fd, .events = POLLRDHUP};
-
-	if (s->hung_up)
-		return m->msg_controllen == 0;
-	return poll(&p, 1, 0) == 1;
-}
-
-static void undecodable(struct session *s, const uint8_t *buf, size_t size,
-			const char *why)
-{
-	uint16_t type = 0;
-	uint32_t serial = 0;
-
-	if (size >= WIRE_HEADER_SIZE) {
-		type = (uint16_t)(buf[0] | buf[1] << 8);
-		serial = buf[4] | (uint32_t)buf[5] << 8 | (uint32_t)buf[6] << 16 |
-			 (uint32_t)buf[7] << 24;
-	}
-	session_error(s, WIRE_ERROR_MALFORMED, type, serial, false, "malformed frame: %s",
-		      why);
-}
-
-/* One message. false: nothing more to read for now, or for ever. */
-static bool receive(struct session *s)
-{
-	uint8_t buf[WIRE_FRAME_MAX];
-	/* Room for credentials only: descriptors that were sent along are closed by the
-	 * kernel. */
-	char control[CMSG_SPACE(sizeof(struct ucred))];
-	struct iovec iov = {.iov_base = buf, .iov_len = sizeof buf};
-	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = s->hung_up ? control : NULL,
-		.msg_controllen = s->hung_up ? sizeof control : 0,
-	};
-	struct wire_frame frame;
-	ssize_t n = recvmsg(s->fd, &m, MSG_DONTWAIT);
-	int r;
-
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			session_lost(s);
-		return errno == EINTR;
-	}
-	if (n == 0 && at_end(s, &m))
-		session_lost(s);
-	else if (n == 0)
-		undecodable(s, buf, 0, "empty message");
-	else if (m.msg_flags & MSG_TRUNC)
-		undecodable(s, buf, (size_t)n, "longer than any frame");
-	else if (m.msg_flags & MSG_CTRUNC)
-		undecodable(s, buf, (size_t)n, "descriptors are not accepted");
-	else if ((r = wire_decode(buf, (size_t)n, &frame)) > 0)
-		undecodable(s, buf, (size_t)n, wire_decode_strerror(r));
-	else
-		hot_frame(s->all->hot, s, &frame);
-	return s->fd >= 0;
-}
-
-static void on_socket(struct session *s, uint32_t events)
-{
-	const int one = 1;
-
-	if (events & EPOLLOUT && s->queue)
-		flush(s);
-	if (events & (EPOLLRDHUP | EPOLLHUP) && s->fd >= 0 && !s->hung_up)
-		s->hung_up =
-			setsockopt(s->fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) == 0;
-	for (int i = 0; i < RECEIVES_A_WAKEUP && s->fd >= 0; i++)
-		if (!receive(s))
-			break;
-}
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static void on_death(struct session *s, uint32_t events)
 {
 	/* Its last words may still lie in the socket. */
-	for (int i = 0; i < RECEIVES_AT_DEATH && s->fd >= 0; i++)
-		if (!receive(s))
-			break;
+	session_receive_rest(s);
 	session_leave(s);
 }
-
-/* ---- life ----------------------------------------------------------------------------------- */
 
 /* Without memory or descriptors for pages, the socket must do. */
 static void take_pages(struct session *s)
@@ -358,12 +348,29 @@ static void take_pages(struct session *s)
 		pages_give(all->pages, &s->place);
 }
 
-int session_join(struct session *s, uint32_t caps)
+/* One that comes back takes its own place, which is free in a moment. */
+static int charge_heap(struct session *s, bool former)
 {
-	int r = table_add(&s->all->by_heap, &s->by_heap, s->all->last_heap + 1);
+	struct quota_charge *charge = &s->charge[QUOTA_HEAPS];
 
-	if (r < 0)
+	if (former)
+		return quota_charge_anyway(s->all->quota, QUOTA_HEAPS, s->peer.uid, 1,
+					   charge);
+	return quota_charge(s->all->quota, QUOTA_HEAPS, s->peer.uid, 1, charge);
+}
+
+int session_join(struct session *s, uint32_t caps, bool former)
+{
+	int r = charge_heap(s, former);
+
+	if (r != 0)
 		return r;
+	r = table_add(&s->all->by_heap, &s->by_heap, s->all->last_heap + 1);
+	if (r < 0) {
+		release(s, QUOTA_HEAPS);
+		return r;
+	}
+	release(s, QUOTA_UNGREETED);
 	s->all->last_heap++;
 	loop_timer_set(&s->timer, NSEC_NEVER);
 	if (list_empty(&s->all->open))
@@ -382,6 +389,7 @@ void session_part(struct session *s)
 	table_remove(&s->all->by_heap, &s->by_heap);
 	s->by_heap.key = 0;
 	give_pages(s);
+	release(s, QUOTA_HEAPS);
 	set_state(s, SESSION_NEW, &s->all->fresh);
 }
 
@@ -414,7 +422,7 @@ int session_new(struct sessions *all, int fd, struct session **ret)
 	s->fd = fd;
 	s->peer.pidfd = s->page_fd = -1;
 	s->deadline = s->idle_until = NSEC_NEVER;
-	s->on_socket = (struct session_watch){.session = s, .fn = on_socket};
+	s->on_socket = (struct session_watch){.session = s, .fn = session_on_socket};
 	s->on_death = (struct session_watch){.session = s, .fn = on_death};
 	list_init(&s->link);
 	list_init(&s->todo);

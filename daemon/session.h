@@ -19,6 +19,8 @@
 
 #include "client/wire/list.h"
 #include "client/wire/wire.h"
+#include "daemon/core/quota.h"
+#include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/page.h"
 #include "daemon/peer.h"
@@ -33,6 +35,12 @@ enum session_state {
 	SESSION_OPEN,
 	SESSION_LOST,
 	SESSION_GONE,
+};
+
+enum session_flood { /* how it is read: session_receive.c */
+	SESSION_CALM,
+	SESSION_RESTS,	/* not at all, for a while */
+	SESSION_FLOODS, /* for the last word of what has gathered meanwhile */
 };
 
 struct session_watch { /* what the epoll entry points to */
@@ -52,8 +60,14 @@ struct session {
 	int fd; /* -1 once the connection is over */
 	struct peer peer;
 	struct session_watch on_socket, on_death;
-	struct loop_timer timer; /* HELLO is late; what is lost is forgotten */
-	bool hung_up;		 /* the peer has shut down its side */
+	struct loop_timer
+		timer; /* HELLO is late; it has rested; what is lost is forgotten */
+	bool hung_up;  /* the peer has shut down its side */
+	enum session_flood flood;
+	int between_rests; /* so much may still be read */
+	struct quota_pace pace;
+	/* Each is released when what it is for is over. (QUOTA_CALLERS is never charged.) */
+	struct quota_charge charge[QUOTAS];
 	uint32_t caps, serial;
 	uint32_t kept;	/* its record in what is kept over a restart; 0: none */
 	uint64_t birth; /* of its process: peer_birth() */
@@ -74,6 +88,7 @@ struct session {
 struct sessions {
 	struct loop *loop;
 	struct hot *hot;
+	struct quota *quota;
 	struct pages *pages;
 	int epoll;
 	struct loop_io *io;
@@ -81,13 +96,15 @@ struct sessions {
 	struct list fresh, open, lost, gone;
 	struct table by_heap;
 	uint64_t epoch, last_heap;
+	uint64_t coalesced; /* frames that a newer one of their kind made pointless */
+	struct log_again floods;
 };
 
 #define SESSION_HEARTBEAT (200 * NSEC_PER_MSEC)
 #define SESSION_STALE	  (800 * NSEC_PER_MSEC)
 #define SESSION_FORGET	  (30 * NSEC_PER_SEC) /* so long a lost one may come back */
 
-int sessions_new(struct loop *loop, struct hot *hot, uint64_t epoch,
+int sessions_new(struct loop *loop, struct hot *hot, struct quota *quota, uint64_t epoch,
 		 struct sessions **ret);
 /* Tells all clients that the daemon is going, and forgets them. */
 struct sessions *sessions_free(struct sessions *all);
@@ -116,9 +133,9 @@ struct session *session_free(struct session *s);
 void session_name(struct session *s, const struct wire_hello *hello);
 /*
  * It has said HELLO: gets its heap id, and pages where the client can use them (s->caps).
- * -ENOMEM.
+ * former: it takes the place of a lost one. -ENOMEM, or a positive enum quota_refusal.
  */
-int session_join(struct session *s, uint32_t caps);
+int session_join(struct session *s, uint32_t caps, bool former);
 /*
  * One that a former run had, as a lost one. It is the session of a living process, or -ESRCH. What
  * has not come back after 30 s is forgotten.
@@ -142,6 +159,8 @@ void session_welcome(struct session *s);
 void session_error(struct session *s, uint16_t code, uint16_t type, uint32_t serial,
 		   bool keep, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
+/* Answers with ERROR and closes the connection. */
+void session_refuse(struct session *s, enum quota_refusal refusal);
 /* It is no more: goodbye was said or its process has died. */
 void session_leave(struct session *s);
 

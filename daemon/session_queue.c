@@ -18,6 +18,9 @@ struct session_queue {
 	} frames[SESSION_QUEUE_FRAMES];
 };
 
+_Static_assert(sizeof(struct session_queue) <= SESSION_QUEUE_BYTES,
+	       "is charged for what it takes");
+
 static bool replaces(uint16_t type)
 {
 	return type == WIRE_DIRECTIVE || type == WIRE_HEARTBEAT;

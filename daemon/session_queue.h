@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define SESSION_QUEUE_FRAMES 16
+#define SESSION_QUEUE_BYTES  4608 /* that one takes, and a few to spare */
 
 struct session_queue;
 

@@ -53,9 +53,14 @@ static int make(struct sessions *all, const struct core_memory *memory, uint64_t
 	r = peer_find(memory->uid, memory->pid, birth, &s->peer);
 	if (r == 0)
 		r = watch_death(s);
+	/* Its user may have as many: another limit does not drive away who is there. */
+	if (r == 0)
+		r = quota_charge_anyway(all->quota, QUOTA_HEAPS, memory->uid, 1,
+					&s->charge[QUOTA_HEAPS]);
 	if (r == 0)
 		r = table_add(&all->by_heap, &s->by_heap, all->last_heap + 1);
 	if (r < 0) {
+		quota_release(all->quota, &s->charge[QUOTA_HEAPS]);
 		session_free(s);
 		return r;
 	}
@@ -87,5 +92,6 @@ int session_restore(struct sessions *all, const struct core_memory *memory,
 void session_unrestore(struct session *s)
 {
 	table_remove(&s->all->by_heap, &s->by_heap);
+	quota_release(s->all->quota, &s->charge[QUOTA_HEAPS]);
 	session_free(s);
 }

@@ -6,11 +6,9 @@
 #include <unistd.h>
 
 #include "daemon/hot.h"
-#include "daemon/session.h"
+#include "daemon/session_private.h"
 
-#define SOCKETS_A_TURN	 16
-#define UNGREETED_MOST	 64 /* of one uid */
-#define UNGREETED_MOST_S 30
+#define SOCKETS_A_TURN 16
 
 static void serve(void *userdata, unsigned loop_events)
 {
@@ -39,20 +37,21 @@ static void beat(void *userdata, nsec_t now)
 	loop_timer_set(&all->heartbeat, nsec_add(now, SESSION_HEARTBEAT));
 }
 
-static unsigned count_fresh(const struct sessions *all, uint32_t uid)
+/* false: it was refused. */
+static bool charge(struct session *s, enum quota_what what)
 {
-	unsigned n = 0;
+	int r = quota_charge(s->all->quota, what, s->peer.uid, 1, &s->charge[what]);
 
-	list_for_each (link, &all->fresh) {
-		if (list_entry(link, struct session, link)->peer.uid == uid)
-			n++;
-	}
-	return n;
+	if (r < 0)
+		session_lost(s);
+	else if (r > 0)
+		session_refuse(s, (enum quota_refusal)r);
+	return r == 0;
 }
 
 void sessions_add(struct sessions *all, int fd)
 {
-	nsec_t by = nsec_add(loop_now(all->loop), UNGREETED_MOST_S * NSEC_PER_SEC);
+	nsec_t by = nsec_add(loop_now(all->loop), quota_limits(all->quota)->hello);
 	struct session *s;
 
 	if (session_new(all, fd, &s) < 0) {
@@ -60,15 +59,15 @@ void sessions_add(struct sessions *all, int fd)
 		return;
 	}
 	list_append(&all->fresh, &s->link);
+	if (!charge(s, QUOTA_CONNECTIONS))
+		return;
 	/* HELLO has mostly arrived with the connection. */
 	s->on_socket.fn(s, 0);
 	hot_settle(all->hot);
 	if (s->state != SESSION_NEW)
 		return;
 	loop_timer_set(&s->timer, by);
-	if (count_fresh(all, s->peer.uid) > UNGREETED_MOST)
-		session_error(s, WIRE_ERROR_REFUSED, 0, 0, false,
-			      "more than %d connections without HELLO", UNGREETED_MOST);
+	charge(s, QUOTA_UNGREETED);
 }
 
 void sessions_sweep(struct sessions *all)
@@ -115,7 +114,7 @@ struct session *sessions_find_lost(const struct sessions *all, const struct sess
 	return NULL;
 }
 
-int sessions_new(struct loop *loop, struct hot *hot, uint64_t epoch,
+int sessions_new(struct loop *loop, struct hot *hot, struct quota *quota, uint64_t epoch,
 		 struct sessions **ret)
 {
 	struct sessions *all = calloc(1, sizeof *all);
@@ -125,6 +124,7 @@ int sessions_new(struct loop *loop, struct hot *hot, uint64_t epoch,
 		return -ENOMEM;
 	all->loop = loop;
 	all->hot = hot;
+	all->quota = quota;
 	all->epoch = epoch;
 	list_init(&all->fresh);
 	list_init(&all->open);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/varlink.h"
+#include "daemon/varlink_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,229 +7,30 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client/wire/list.h"
 #include "daemon/log.h"
-#include "daemon/peer.h"
+#include "daemon/refused.h"
 #include "daemon/varlink_message.h"
 #include "daemon/varlink_service.h"
 
-#define REQUEST_MOST	 65536
-#define OUT_MOST	 (1 << 20)
-#define OUT_LOW		 65536 /* below it, the next page is made */
-#define CONNECTIONS_MOST 256
-#define OF_ONE_UID_MOST	 64
-
-struct varlink {
-	struct loop *loop;
-	const struct varlink_interface *interface;
-	uint32_t group;
-	void *userdata;
-	struct list connections;
-	unsigned n;
-};
-
-/* A connection. It answers one call at a time, so it is that call too. */
-struct varlink_call {
-	struct varlink *v;
-	struct list link;
-	int fd;
-	struct loop_io *io;
-	struct peer peer;
-	bool sees_all, broken;
-	bool oneway, more;
-	varlink_fn page_fn; /* for the pages that are still to come */
-	json_t *page_parameters;
-	bool deferred;		       /* its answer is still to come */
-	bool streaming, closing;       /* closing: once everything is read */
-	void (*ended)(void *userdata); /* NULL: nobody minds */
-	void *ended_userdata;
-	char *in, *out;
-	size_t n_in, n_out, out_allocated;
-};
+#define REQUEST_MOST	65536
+#define RECEIVE_AT_ONCE 4096
+#define OUT_LOW		65536 /* below it, the next page is made */
+#define BYTES_A_TURN	16384 /* of answers: a large one counts as several */
 
 /* ---- connections --------------------------------------------------------------------------- */
 
-static void tell_ended(struct varlink_call *c)
-{
-	void (*ended)(void *) = c->ended;
-
-	c->ended = NULL;
-	if (ended)
-		ended(c->ended_userdata);
-}
-
 static void connection_free(struct varlink_call *c)
 {
-	tell_ended(c);
+	varlink_tell_ended(c);
 	list_unlink(&c->link);
-	c->v->n--;
 	loop_io_free(c->io);
+	loop_timer_deinit(&c->timer);
 	close(c->fd);
 	json_decref(c->page_parameters);
-	free(c->in);
-	free(c->out);
+	buffer_deinit(&c->in);
+	buffer_deinit(&c->out);
+	quota_release(c->v->quota, &c->charge);
 	free(c);
-}
-
-static void append(struct varlink_call *c, const char *text, size_t size)
-{
-	/* (There is always room for the last words of a stream.) */
-	if (c->n_out + size > OUT_MOST && !c->closing) {
-		c->broken = true;
-		return;
-	}
-	if (c->n_out + size > c->out_allocated) {
-		size_t allocated = 2 * (c->n_out + size);
-		char *out = realloc(c->out, allocated);
-
-		if (!out) {
-			c->broken = true;
-			return;
-		}
-		c->out = out;
-		c->out_allocated = allocated;
-	}
-	memcpy(c->out + c->n_out, text, size);
-	c->n_out += size;
-}
-
-static void flush(struct varlink_call *c)
-{
-	size_t sent = 0;
-
-	while (sent < c->n_out) {
-		ssize_t n = send(c->fd, c->out + sent, c->n_out - sent,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			c->broken = c->broken || errno != EAGAIN;
-			break;
-		}
-		sent += (size_t)n;
-	}
-	c->n_out -= sent;
-	if (sent > 0)
-		memmove(c->out, c->out + sent, c->n_out);
-}
-
-/* ---- replies -------------------------------------------------------------------------------- */
-
-static void put(struct varlink_call *c, json_t *reply)
-{
-	char *text;
-
-	if (c->oneway && reply) {
-		json_decref(reply);
-		return;
-	}
-	text = varlink_message_text(reply);
-	if (text)
-		append(c, text, strlen(text) + 1);
-	else
-		c->broken = true;
-	free(text);
-}
-
-void varlink_reply(struct varlink_call *call, json_t *parameters)
-{
-	put(call, json_pack("{s:o}", "parameters", parameters));
-}
-
-void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next)
-{
-	if (!call->more || !next) {
-		json_decref(next);
-		varlink_reply(call, parameters);
-		return;
-	}
-	varlink_next_page(call, next);
-	put(call, json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
-}
-
-void varlink_error(struct varlink_call *call, const char *name, json_t *parameters)
-{
-	put(call, json_pack("{s:s, s:o}", "error", name, "parameters", parameters));
-}
-
-void varlink_invalid(struct varlink_call *call, const char *parameter)
-{
-	varlink_error(call, VARLINK_SERVICE ".InvalidParameter",
-		      json_pack("{s:s}", "parameter", parameter));
-}
-
-void varlink_next_page(struct varlink_call *call, json_t *next)
-{
-	json_decref(call->page_parameters);
-	call->page_parameters = next;
-}
-
-bool varlink_wants_more(const struct varlink_call *call)
-{
-	return call->more;
-}
-
-bool varlink_sees(const struct varlink_call *call, uint32_t uid)
-{
-	return call->sees_all || call->peer.uid == uid;
-}
-
-bool varlink_sees_all(const struct varlink_call *call)
-{
-	return call->sees_all;
-}
-
-bool varlink_may_change(const struct varlink_call *call)
-{
-	return call->peer.uid == 0 || call->peer.uid == geteuid();
-}
-
-/* ---- streams ---------------------------------------------------------------------------------- */
-
-static void wait_for_io(struct varlink_call *c)
-{
-	/* Who waits is listened to, so that its hanging up is noticed. */
-	bool read = c->streaming || c->deferred || !c->page_parameters;
-	/* What is still to be made waits for room too, also when all that was made has gone. */
-	bool write = c->n_out > 0 || c->page_parameters;
-	unsigned events = (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0);
-
-	if (!c->broken && loop_io_want(c->io, events) < 0)
-		c->broken = true;
-}
-
-void varlink_stream(struct varlink_call *call, void (*fn)(void *userdata), void *userdata)
-{
-	call->streaming = true;
-	call->ended = fn;
-	call->ended_userdata = userdata;
-}
-
-void varlink_push(struct varlink_call *call, json_t *parameters, const char *error)
-{
-	char *text = varlink_message_text(
-		json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
-
-	if (text && call->n_out + strlen(text) + 1 <= OUT_MOST) {
-		append(call, text, strlen(text) + 1);
-	} else {
-		log_peer(loop_now(call->v->loop), "refused",
-			 "control: pid %d, uid %u: %s: disconnected", call->peer.pid,
-			 call->peer.uid, text ? "reads too slowly" : "out of memory");
-		varlink_next_page(call, NULL);
-		call->closing = true;
-		varlink_error(call, error, json_object());
-	}
-	free(text);
-	flush(call);
-	wait_for_io(call);
-	if (!call->closing && !call->broken)
-		return;
-	/* Hanging up wakes the connection, which then frees itself. */
-	if (call->broken || call->n_out == 0)
-		shutdown(call->fd, SHUT_RDWR);
-	tell_ended(call);
 }
 
 const struct varlink_interface *varlink_interface(const struct varlink_call *call)
@@ -303,43 +104,84 @@ static void next_page(struct varlink_call *c)
 	json_decref(parameters);
 }
 
+/* false: its user has asked enough for now. */
+static bool take_turn(struct varlink_call *c)
+{
+	nsec_t now = loop_now(c->v->loop);
+	unsigned turns = 1 + (unsigned)(c->made / BYTES_A_TURN);
+	nsec_t until;
+
+	if (c->rests)
+		return false;
+	c->made = 0;
+	until = quota_pace_user(c->v->quota, &c->charge, QUOTA_REQUESTS, turns, now);
+	if (until > now) {
+		/* This one is answered yet; the next one waits. */
+		c->rests = true;
+		c->v->delayed++;
+		loop_timer_set(&c->timer, until);
+	}
+	return true;
+}
+
 /* Answers what has come in, as long as the answers are read. */
 static void process(struct varlink_call *c)
 {
 	size_t done = 0;
 
-	while (!c->broken) {
+	while (!c->broken && !c->closing) {
 		const char *end;
 
 		if (c->page_parameters) {
-			flush(c);
-			if (c->n_out > OUT_LOW || c->broken)
+			varlink_flush(c);
+			if (c->out.n > OUT_LOW || c->broken || !take_turn(c))
 				break;
 			next_page(c);
 			continue;
 		}
-		if (c->streaming || c->deferred)
+		if (c->streaming || c->deferred || c->in.n == done)
 			break;
-		end = memchr(c->in + done, '\0', c->n_in - done);
-		if (!end)
+		end = memchr(c->in.text + done, '\0', c->in.n - done);
+		if (!end || !take_turn(c))
 			break;
-		request(c, c->in + done, (size_t)(end - (c->in + done)));
-		done = (size_t)(end - c->in) + 1;
+		request(c, c->in.text + done, (size_t)(end - (c->in.text + done)));
+		done = (size_t)(end - c->in.text) + 1;
 	}
-	c->n_in -= done;
-	memmove(c->in, c->in + done, c->n_in);
-	flush(c);
+	if (done > 0)
+		buffer_drop(&c->in, done);
+	varlink_flush(c);
 }
 
 static void receive(struct varlink_call *c)
 {
-	ssize_t n =
-		recv(c->fd, c->in + c->n_in, REQUEST_MOST + 1 - c->n_in, MSG_DONTWAIT);
+	size_t room = REQUEST_MOST + 1 - c->in.n;
+	int r = buffer_reserve(&c->in, room < RECEIVE_AT_ONCE ? room : RECEIVE_AT_ONCE);
+	ssize_t n;
 
+	if (r != 0) {
+		if (r > 0)
+			varlink_refuse(c, (enum quota_refusal)r);
+		c->broken = true;
+		return;
+	}
+	if (room > c->in.allocated - c->in.n)
+		room = c->in.allocated - c->in.n;
+	n = recv(c->fd, c->in.text + c->in.n, room, MSG_DONTWAIT);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		c->broken = true;
 	else if (n > 0)
-		c->n_in += (size_t)n;
+		c->in.n += (size_t)n;
+}
+
+/* Goes on; the connection may be no more afterwards. */
+static void go_on(struct varlink_call *c)
+{
+	process(c);
+	if (c->in.n > REQUEST_MOST && !c->rests && (c->streaming || !c->page_parameters))
+		c->broken = true;
+	varlink_wait_for_io(c);
+	if (c->broken || c->closing)
+		connection_free(c);
 }
 
 static void on_io(void *userdata, unsigned events)
@@ -348,12 +190,16 @@ static void on_io(void *userdata, unsigned events)
 
 	if (events & LOOP_READ)
 		receive(c);
-	process(c);
-	if (c->n_in > REQUEST_MOST && (c->streaming || !c->page_parameters))
-		c->broken = true;
-	wait_for_io(c);
-	if (c->broken || (c->closing && c->n_out == 0))
-		connection_free(c);
+	go_on(c);
+}
+
+static void on_timer(void *userdata, nsec_t now)
+{
+	struct varlink_call *c = userdata;
+
+	c->rests = false;
+	c->broken = c->broken || c->closing;
+	go_on(c);
 }
 
 /* ---- answers to come --------------------------------------------------------------------------- */
@@ -370,7 +216,7 @@ void varlink_resume(struct varlink_call *call)
 	call->deferred = false;
 	call->ended = NULL;
 	/* What was called meanwhile is answered where it is noticed that the answer has gone. */
-	flush(call);
+	varlink_flush(call);
 	if (!call->broken && loop_io_want(call->io, LOOP_READ | LOOP_WRITE) < 0)
 		call->broken = true;
 	/* Hanging up wakes the connection, which then frees itself. */
@@ -380,54 +226,57 @@ void varlink_resume(struct varlink_call *call)
 
 /* ---- the server ------------------------------------------------------------------------------- */
 
-static bool too_many(const struct varlink *v, uint32_t uid)
+static int charge(struct varlink *v, struct varlink_call *c)
 {
-	unsigned n = 0;
+	int r = quota_charge(v->quota, QUOTA_CALLERS, c->peer.uid, 1, &c->charge);
 
-	list_for_each (link, &v->connections) {
-		if (list_entry(link, struct varlink_call, link)->peer.uid == uid)
-			n++;
-	}
-	return v->n >= CONNECTIONS_MOST || (uid != 0 && n >= OF_ONE_UID_MOST);
+	if (r > 0)
+		refused(loop_now(v->loop), (enum quota_refusal)r, "caller", &c->peer);
+	if (r == 0)
+		r = buffer_init(&c->in, v->quota, c->peer.uid);
+	if (r == 0)
+		r = buffer_init(&c->out, v->quota, c->peer.uid);
+	return r;
+}
+
+static int connection_init(struct varlink *v, struct varlink_call *c, int fd)
+{
+	int r = peer_init(fd, &c->peer);
+
+	if (r < 0)
+		return r;
+	peer_deinit(&c->peer);
+	r = charge(v, c);
+	if (r == 0)
+		r = loop_timer_init(v->loop, &c->timer, on_timer, c);
+	if (r == 0)
+		r = loop_io_new(v->loop, fd, LOOP_READ, on_io, c, &c->io);
+	return r;
 }
 
 void varlink_add(struct varlink *v, int fd)
 {
-	struct varlink_call *c = NULL;
-	struct peer peer;
+	struct varlink_call *c = calloc(1, sizeof *c);
 
-	if (peer_init(fd, &peer) < 0)
-		goto fail;
-	peer_deinit(&peer);
-	if (too_many(v, peer.uid)) {
-		log_peer(loop_now(v->loop), "refused",
-			 "control: pid %d, uid %u: too many connections", peer.pid,
-			 peer.uid);
-		goto fail;
+	if (!c) {
+		close(fd);
+		return;
 	}
-	c = calloc(1, sizeof *c);
-	if (!c)
-		goto fail;
-	c->in = malloc(REQUEST_MOST + 1);
-	if (!c->in || loop_io_new(v->loop, fd, LOOP_READ, on_io, c, &c->io) < 0)
-		goto fail;
 	c->v = v;
 	c->fd = fd;
-	c->peer = peer;
-	c->sees_all = peer.uid == 0 || peer.uid == geteuid() ||
-		      (v->group != UINT32_MAX && peer_in_group(fd, &peer, v->group));
+	list_init(&c->link);
+	if (connection_init(v, c, fd) != 0) {
+		connection_free(c);
+		return;
+	}
+	c->sees_all = c->peer.uid == 0 || c->peer.uid == geteuid() ||
+		      (v->group != UINT32_MAX && peer_in_group(fd, &c->peer, v->group));
 	list_append(&v->connections, &c->link);
-	v->n++;
-	return;
-fail:
-	if (c)
-		free(c->in);
-	free(c);
-	close(fd);
 }
 
-int varlink_new(struct loop *loop, const struct varlink_interface *interface,
-		uint32_t group, void *userdata, struct varlink **ret)
+int varlink_new(struct loop *loop, struct quota *quota,
+		const struct varlink_interface *interface, uint32_t group, void *userdata,
+		struct varlink **ret)
 {
 	struct varlink *v = calloc(1, sizeof *v);
 
@@ -435,12 +284,18 @@ int varlink_new(struct loop *loop, const struct varlink_interface *interface,
 		return -ENOMEM;
 	varlink_message_init();
 	v->loop = loop;
+	v->quota = quota;
 	v->interface = interface;
 	v->group = group;
 	v->userdata = userdata;
 	list_init(&v->connections);
 	*ret = v;
 	return 0;
+}
+
+uint64_t varlink_delayed(const struct varlink *v)
+{
+	return v->delayed;
 }
 
 struct varlink *varlink_free(struct varlink *v)

@@ -2,8 +2,8 @@
 /*
  * A Varlink server for one interface, plus org.varlink.service: JSON objects that end with
  * a NUL over a stream socket. A request is measured before it is parsed (64 KiB, 16 levels);
- * one that cannot be read ends the connection. A reply waits in a queue of at most 1 MiB;
- * who lets it run over is disconnected.
+ * one that cannot be read ends the connection. Replies wait in a queue of MaxQueue=; who lets it
+ * run over is told so, and disconnected. A user who asks more than RequestsPerSecond= waits.
  *
  * Threads: one.
  */
@@ -16,6 +16,7 @@
 
 #include "daemon/loop.h"
 
+struct quota;
 struct varlink;
 struct varlink_call;
 
@@ -33,11 +34,14 @@ struct varlink_interface {
 };
 
 /* group: who is in it sees everything (varlink_sees()); UINT32_MAX: there is none. */
-int varlink_new(struct loop *loop, const struct varlink_interface *interface,
-		uint32_t group, void *userdata, struct varlink **ret);
+int varlink_new(struct loop *loop, struct quota *quota,
+		const struct varlink_interface *interface, uint32_t group, void *userdata,
+		struct varlink **ret);
 struct varlink *varlink_free(struct varlink *v);
 /* A connection was accepted. */
 void varlink_add(struct varlink *v, int fd);
+/* How often somebody had to wait because their user had asked too much. */
+uint64_t varlink_delayed(const struct varlink *v);
 
 /* ---- in a method ---- */
 
@@ -85,7 +89,7 @@ void varlink_stream(struct varlink_call *call, void (*ended)(void *userdata),
 		    void *userdata);
 /*
  * One more reply; parameters are stolen. A caller that does not read and whose queue is full is told
- * `error` behind what it has not read, and disconnected when it has: ended() was called then. So it is when memory
+ * `error` in the place of what waits, and disconnected: ended() was called then. So it is when memory
  * has run out (parameters NULL).
  */
 void varlink_push(struct varlink_call *call, json_t *parameters, const char *error);

@@ -53,6 +53,40 @@ static void put_gates(const struct screen *screen, const json_t *status)
 	       field_count(status, "ungated").text, tone_off(screen, tone));
 }
 
+/* The limits of the daemon that were reached. */
+static void put_refused(const struct screen *screen, const json_t *status)
+{
+	static const struct {
+		const char *key, *words;
+	} all[] = {
+		{"connections", "connections"},
+		{"user_connections", "connections of one user"},
+		{"ungreeted", "connections without HELLO"},
+		{"late", "for a late HELLO"},
+		{"callers", "callers"},
+		{"user_callers", "callers of one user"},
+		{"memory", "for memory"},
+		{"user_memory", "for memory of one user"},
+		{"slow", "that did not read"},
+		{"descriptors", "for want of descriptors"},
+	};
+	const json_t *refused = json_object_get(status, "refused");
+	const char *between = "";
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (field_int(refused, all[i].key, 0) <= 0)
+			continue;
+		if (!*between)
+			put_label(screen, "refused");
+		printf("%s%s%s %s%s", between, tone_on(screen, TONE_WARN),
+		       field_count(refused, all[i].key).text, all[i].words,
+		       tone_off(screen, TONE_WARN));
+		between = ", ";
+	}
+	if (*between)
+		putchar('\n');
+}
+
 static void put_status(const struct screen *screen, const json_t *status)
 {
 	put_daemon(screen, status);
@@ -81,6 +115,7 @@ static void put_status(const struct screen *screen, const json_t *status)
 	putchar('\n');
 	if (field_int(status, "gates_opened", 0) > 0)
 		put_gates(screen, status);
+	put_refused(screen, status);
 	if (json_is_false(json_object_get(status, "reload_ok"))) {
 		put_label(screen, "config");
 		printf("%sthe last reload was refused, the old values hold: see the log%s\n",

@@ -84,7 +84,11 @@ def test_the_configuration_as_shipped():
 def test_the_configuration_with_every_key(tmp_path):
     text = uncommented((SOURCE / "etc" / "rtgcd.conf").read_text())
     keys = re.findall(r"^([A-Z]\w*)=", text, re.M)
-    assert sorted(keys) == sorted(["MaxConcurrent", "MemoryBudget", "Policy", "MaxConcurrent",
+    assert sorted(keys) == sorted(["MaxConcurrent", "MemoryBudget", "MaxConnections",
+                                   "MaxConnectionsPerUser", "MaxUngreeted", "HelloTimeout",
+                                   "FramesPerSecond", "FramesPerSecondPerUser", "MaxCallers",
+                                   "MaxCallersPerUser", "RequestsPerSecond", "MaxQueue",
+                                   "QueueMemory", "Policy", "MaxConcurrent",
                                    "NeverWith", "Budget", "Drain", "Lead", "MaxDefer", "MinYield",
                                    "Users", "Groups"])
     (tmp_path / "rtgcd.conf").write_text(text)
@@ -117,7 +121,7 @@ def test_the_catalog_explains_what_goes_wrong():
     assert len(set(ids.values())) == len(ids)
     logged = set()
     for path in (SOURCE / "daemon").glob("*.c"):
-        logged |= set(re.findall(r'log_(?:info|error|peer)\((?:[^";]*,)?\s*"([a-z-]+)",', path.read_text()))
+        logged |= set(re.findall(r'log_(?:info|error|peer|seldom)\((?:[^";]*,)?\s*"([a-z-]+)",', path.read_text()))
     assert logged - {"started", "stopped", "reloaded", "restored", "left-out"} == set(ids)
 
 

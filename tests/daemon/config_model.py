@@ -9,7 +9,7 @@ import re
 NUMBER = r"\d+(?:\.\d+)?"
 SPAN = rf"({NUMBER})[ \t]*(us|ms|s|min|h)?[ \t]*"
 SECONDS = {"us": "1e-6", "ms": "1e-3", "s": "1", "min": "60", "h": "3600", "": "1"}
-NAME_MOST, RIVALS_MOST, SLOTS_MOST, PATH_MOST = 63, 4, 65536, 107
+NAME_MOST, RIVALS_MOST, SLOTS_MOST, PATH_MOST, LIMIT_MOST = 63, 4, 65536, 107, 1_000_000
 LINE_MOST = 1001
 
 
@@ -30,8 +30,8 @@ def is_name(text):
     return 1 <= len(text.encode()) <= NAME_MOST and "\t" not in text and is_text(text.encode())
 
 
-def is_count(text):
-    return bool(re.fullmatch("[0-9]+", text)) and 1 <= int(text) <= SLOTS_MOST
+def is_count(text, most=SLOTS_MOST):
+    return bool(re.fullmatch("[0-9]+", text)) and 1 <= int(text) <= most
 
 
 def is_span(text, most=None):
@@ -41,8 +41,15 @@ def is_span(text, most=None):
     return most is None or seconds <= most
 
 
-def is_size(text):
-    return bool(re.fullmatch(f"{NUMBER}[KMGT]?", text))
+def is_size(text, least=0):
+    if not re.fullmatch(f"{NUMBER}[KMGT]?", text):
+        return False
+    factor = 1024 ** (" KMGT".index(text[-1]) if text[-1] in "KMGT" else 0)
+    return int(decimal.Decimal(text.rstrip("KMGT")) * factor) >= least
+
+
+def is_limit(value):
+    return is_count(value, LIMIT_MOST)
 
 
 def is_share(text):
@@ -84,6 +91,17 @@ def is_known(text, find):
 DAEMON = {
     "MaxConcurrent": lambda value: value == "auto" or is_count(value),
     "MemoryBudget": lambda value: is_share(value) or is_size(value),
+    "MaxConnections": lambda value: value == "auto" or is_limit(value),
+    "MaxConnectionsPerUser": lambda value: value == "auto" or is_limit(value),
+    "MaxUngreeted": is_limit,
+    "HelloTimeout": lambda value: is_span(value, 3600) and not is_span(value, 0),
+    "FramesPerSecond": is_limit,
+    "FramesPerSecondPerUser": is_limit,
+    "MaxCallers": is_limit,
+    "MaxCallersPerUser": is_limit,
+    "RequestsPerSecond": is_limit,
+    "MaxQueue": lambda value: is_size(value, 4096),
+    "QueueMemory": lambda value: is_size(value, 2**20),
 }
 SERVICE = {
     "Policy": lambda value: value in ("stagger", "together", "idle", "observe"),

@@ -12,6 +12,7 @@ daemon_tests = \
 	tests/daemon/test_mutations.py \
 	tests/daemon/test_notify.py \
 	tests/daemon/test_policies.py \
+	tests/daemon/test_quotas.py \
 	tests/daemon/test_restart.py \
 	tests/daemon/test_start.py \
 	tests/daemon/test_trace.py \

@@ -44,6 +44,18 @@ Policy=idle
 Policy=observe
 [Daemon]
 MemoryBudget=62.5%
+MaxConnections=20000
+MaxConnectionsPerUser=auto
+MaxUngreeted=10
+HelloTimeout=2.5s
+FramesPerSecond=100
+FramesPerSecondPerUser=1000000
+MaxCallers=1
+MaxCallersPerUser=1
+RequestsPerSecond=1
+MaxQueue=4K
+QueueMemory=1.5G
+MaxConnections=
 """
 
 
@@ -93,6 +105,15 @@ LONG = "x" * 64
     ("[Daemon]\nMemoryBudget=-1\n", 2, ["MemoryBudget=-1"]),
     ("[Daemon]\nMemoryBudget=101%\n", 2, ["MemoryBudget=101%"]),
     ("[Daemon]\nMemoryBudget=auto\n", 2, ["MemoryBudget=auto"]),
+    ("[Daemon]\nMaxConnections=0\n", 2, ["MaxConnections=0", "auto", "1000000"]),
+    ("[Daemon]\nMaxConnectionsPerUser=1e3\n", 2, ["MaxConnectionsPerUser=1e3", "auto"]),
+    ("[Daemon]\nMaxUngreeted=auto\n", 2, ["MaxUngreeted=auto", "1000000"]),
+    ("[Daemon]\nHelloTimeout=2h\n", 2, ["HelloTimeout=2h", "1h"]),
+    ("[Daemon]\nHelloTimeout=0\n", 2, ["HelloTimeout=0", "30s"]),
+    ("[Daemon]\nFramesPerSecond=0\n", 2, ["FramesPerSecond=0"]),
+    ("[Daemon]\nMaxCallers=1000001\n", 2, ["MaxCallers=1000001", "1000000"]),
+    ("[Daemon]\nMaxQueue=4095\n", 2, ["MaxQueue=4095", "4K"]),
+    ("[Daemon]\nQueueMemory=1023K\n", 2, ["QueueMemory=1023K", "1M"]),
     ("[Service:w]\nMaxConcurrent=auto\n", 2, ["MaxConcurrent"]),
     ("[Service:w]\nBudget=2X\n", 2, ["Budget=2X"]),
     ("[Service:w]\nBudget=-2G\n", 2, ["Budget"]),
@@ -292,13 +313,13 @@ def test_the_defaults_are_what_is_done():
     shipped = open(os.path.join(harness.SRCDIR, "etc", "rtgcd.conf"), encoding="utf-8").read()
     said = re.findall(r"^#([A-Z]\w*)=(.*)$", shipped, re.M)
     with harness.Daemon() as d:
-        shown = [(s["key"], s["value"]) for s in d._all("GetConfig", "settings")]
-        assert sorted(shown) == sorted(said)
+        shown = d._all("GetConfig", "settings")
+        assert sorted((s["key"], s["value"]) for s in shown) == sorted(said)
         before = config_line(d)
-        of_all = [key for key, _ in shown].index("Policy")
-        text = "[Daemon]\n" + "".join(f"{k}={v}\n" for k, v in shown[:of_all])
-        text += "[Service:x]\n" + "".join(f"{k}={v}\n" for k, v in shown[of_all:])
-        d.write_config(text)
+        text = {"Daemon": "[Daemon]\n", None: "[Service:x]\n"}
+        for s in shown:
+            text[s["section"]] += f"{s['key']}={s['value']}\n"
+        d.write_config(text["Daemon"] + text[None])
         d.call("Reload")
         after = config_line(d)
         service, = after.pop("services")

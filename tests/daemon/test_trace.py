@@ -166,10 +166,11 @@ def test_many_heaps():
 
 
 def test_slow_reader_is_disconnected():
-    with harness.Daemon() as d, Listener(d) as slow, Client(d, budget=BUDGET, heap="chatty") as c:
+    every = "[Daemon]\nFramesPerSecond=1000000\nFramesPerSecondPerUser=1000000\n"  # of all reports
+    with harness.Daemon(config=every) as d, Listener(d) as slow, Client(d, budget=BUDGET, heap="chatty") as c:
         assert slow.next()["format"] == "rtgcd-events"
         n = 0
-        while "too slowly" not in d.log:
+        while "does not read" not in d.log:
             for _ in range(500):
                 c.report(used=n)
                 n += 1

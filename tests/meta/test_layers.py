@@ -50,7 +50,8 @@ LAYERS = {
     ),
     "daemon": Layer(
         own=["daemon/", "daemon/core/supervisor.h", "daemon/core/reason.h",
-             "daemon/core/histogram.h", "daemon/core/memory.h", "client/wire/", "config.h"],
+             "daemon/core/histogram.h", "daemon/core/memory.h", "daemon/core/quota.h", "client/wire/",
+             "config.h"],
         libraries=["event2", "jansson", "ini", "systemd"],
         most=1,
     ),

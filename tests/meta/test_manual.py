@@ -192,7 +192,7 @@ def test_every_reason_is_described():
 def test_every_message_is_described():
     logged = set()
     for path in (sources.ROOT / "daemon").glob("*.c"):
-        logged |= set(re.findall(r'log_(?:info|error|peer)\((?:[^";]*,)?\s*"([a-z-]+)",', path.read_text()))
+        logged |= set(re.findall(r'log_(?:info|error|peer|seldom)\((?:[^";]*,)?\s*"([a-z-]+)",', path.read_text()))
     messages = re.search(r"^\.Ss Messages\n(.*?)^\.Sh ", page("rtgcd.8"), re.M | re.S).group(1)
     described = " , ".join(re.findall(r"^\.It Cm (.*)$", messages, re.M)).split(" , ")
     assert len(described) >= 10 and set(described) == logged and len(set(described)) == len(described)
