@@ -23,7 +23,8 @@ void admit_add(struct admit *a, const struct heap *h)
 	a->heaps++;
 	if (rate <= 0 || period > 1e18)
 		return; /* it stands still: it asks for nothing */
-	pause = kind == h->next ? h->predicted : heap_predict(h, kind);
+	/* What a collection takes when it is due, whatever one would take now. */
+	pause = heap_predict_full(h, kind);
 	span = nsec_add(drain, pause);
 	a->singles++;
 	a->load += (double)span / period;

@@ -50,7 +50,7 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	list_init(&h->telling);
 	h->id = id;
 	h->pid = join->pid;
-	h->caps = hello->caps;
+	h->caps = hello->caps & WIRE_CAPS_KNOWN;
 	h->unit = hello->unit;
 	h->kinds = hello->kinds;
 	h->own_budget = hello->budget;
@@ -266,14 +266,29 @@ static nsec_t slowed(const struct heap *h, nsec_t pause)
 	return (nsec_t)((double)pause * contention_slow(c, met));
 }
 
-nsec_t heap_predict(const struct heap *h, unsigned kind)
+static nsec_t predict_at(const struct heap *h, unsigned kind, uint64_t live)
 {
 	if (kind == WIRE_SNAPSHOT)
 		return predict_stop(heap_known(h, kind), h->unit, h->report.rss_bytes,
-				    h->report.live);
+				    live);
 	/* Setting a heap aside walks nothing. */
 	return slowed(h, predict_pause(heap_known(h, kind), h->unit,
-				       kind == WIRE_FREEZE ? 0 : h->report.live));
+				       kind == WIRE_FREEZE ? 0 : live));
+}
+
+nsec_t heap_predict(const struct heap *h, unsigned kind)
+{
+	return predict_at(h, kind, h->report.live);
+}
+
+nsec_t heap_predict_full(const struct heap *h, unsigned kind)
+{
+	uint64_t live = h->report.live, left = nsec_sub(heap_budget(h), h->report.used);
+
+	/* (Bytes that are new are none of those that live.) */
+	if (h->unit == WIRE_OBJECTS)
+		live = nsec_add(live, left);
+	return predict_at(h, kind, live);
 }
 
 void heap_estimate(struct heap *h, nsec_t now)
@@ -375,7 +390,7 @@ static void learn_pause(struct heap *h, const struct wire_end *end, uint64_t wal
 
 	if (end->kind != WIRE_MINOR) {
 		recent_add(&h->pauses, pause);
-		h->last_pause = pause;
+		h->last_pause = (float)pause;
 	}
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT) {
 		accuracy_add(&h->accuracy, predicted, pause);
@@ -404,7 +419,7 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 	budget_learn(h, end, pause);
 	heap_count(&h->collections[end->kind]);
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
-		h->yield_last = end->freed;
+		h->yield_last = (float)end->freed;
 	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */
 	if (h->rate.at)
 		h->rate.at = nsec_min(nsec_add(h->rate.at, pause), now);
@@ -418,6 +433,8 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 void heap_record(struct heap *h, const struct core_decision *decision)
 {
 	h->decisions[h->n_decisions++ % CORE_DECISIONS] = *decision;
+	if (h->n_decisions == 2 * CORE_DECISIONS)
+		h->n_decisions = CORE_DECISIONS;
 	h->reason = decision->reason;
 }
 

@@ -73,8 +73,8 @@ struct heap {
 
 	uint64_t id;
 	int32_t pid;
-	uint32_t caps;
-	unsigned n_decisions; /* made in all */
+	uint8_t caps;	     /* all that there are: WIRE_CAPS_KNOWN */
+	uint8_t n_decisions; /* made; above CORE_DECISIONS only where the next one goes counts */
 	uint8_t unit, kinds;
 	uint8_t to_tell; /* 1 << enum action_type */
 	uint8_t next;	 /* the kind of its next window; see below */
@@ -126,8 +126,7 @@ struct heap {
 	/* By heap_count(). */
 	uint32_t collections[WIRE_KINDS];
 	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
-	uint64_t yield_last;
-	nsec_t last_pause;
+	float yield_last, last_pause; /* exact to a part in sixteen million */
 	struct recent pauses;
 	struct known *known;
 	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
@@ -186,14 +185,14 @@ uint64_t heap_used_at(const struct heap *h, nsec_t now);
 void heap_estimate(struct heap *h, nsec_t now);
 /* How long a collection of that kind is expected to take, among those that run now. */
 nsec_t heap_predict(const struct heap *h, unsigned kind);
+/* The same when its budget will be used up. */
+nsec_t heap_predict_full(const struct heap *h, unsigned kind);
 /* From when on so much is used that a collection is worth a pause at all. */
 nsec_t heap_worth_from(const struct heap *h);
 /* Can it have been so? */
 bool heap_believes(const struct heap *h, const struct wire_end *end);
 /* A collection took [begin, end): learn from it. */
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now);
-/* The pause that a collection of that kind is expected to be. */
-nsec_t heap_predict(const struct heap *h, unsigned kind);
 /* Of a snapshot the program is not stopped all the time: it takes no slot of pauses, but a CPU. */
 static inline bool heap_snapshots(const struct heap *h)
 {

@@ -47,6 +47,11 @@ void supervisor_gates(const struct supervisor *s, struct core_gates *ret)
 	*ret = s->canary.gates;
 }
 
+static uint64_t whole(float amount)
+{
+	return amount < (float)UINT64_MAX ? (uint64_t)amount : UINT64_MAX;
+}
+
 /* Heaps are listed by rising id. Where the one before is still there, the next is its
  * neighbour. */
 static const struct heap *heap_above(const struct supervisor *s, uint64_t after)
@@ -89,14 +94,14 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.violations = h->violations,
 		.absurd = h->absurd,
 		.strikes = h->strikes,
-		.last_pause = h->last_pause,
+		.last_pause = whole(h->last_pause),
 		.pause_p50 = recent_quantile(&h->pauses, 500),
 		.pause_p99 = recent_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
 		.predictions = h->accuracy.pauses,
 		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
 		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
-		.yield_last = h->yield_last,
+		.yield_last = whole(h->yield_last),
 		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
 		.reason = h->reason,
 	};
