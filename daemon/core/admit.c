@@ -72,7 +72,7 @@ void admit_answer(const struct admit *a, unsigned slots, struct core_admission *
 		.drain = a->drain,
 		.period = a->shortest,
 		.load_permille =
-			(unsigned)(nsec_min((nsec_t)(a->load / slots * 1000), 1000000)),
+			(unsigned)nsec_min(heap_whole(a->load / slots * 1000), 1000000),
 		.schedulable = now <= 1 || slots >= a->heaps,
 		.rate_headroom_permille = now > 0.001 ? (unsigned)(1000 / now) : 1000000,
 	};

@@ -169,6 +169,11 @@ double heap_rate(const struct heap *h)
 	return (double)(h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow);
 }
 
+uint64_t heap_whole(double units)
+{
+	return units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
+}
+
 static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
 {
 	double span, sample, weight;

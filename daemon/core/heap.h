@@ -170,6 +170,8 @@ static inline uint64_t heap_share(const struct heap *h)
 uint64_t heap_budget(const struct heap *h);
 enum core_budget heap_budget_from(const struct heap *h);
 double heap_rate(const struct heap *h);
+/* As a whole number: figures of a client may be as absurd as it likes. */
+uint64_t heap_whole(double units);
 /* No pause is as long as that, and no amount as large as this. */
 #define HEAP_PAUSE_MOST	 (300 * NSEC_PER_SEC)
 #define HEAP_AMOUNT_MOST (UINT64_C(1) << 62)

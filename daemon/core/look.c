@@ -81,7 +81,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.budget_from = heap_budget_from(h),
 		.budget_bytes = budget_bytes(h),
 		.live = h->report.live,
-		.alloc_rate_per_s = (uint64_t)heap_rate(h),
+		.alloc_rate_per_s = heap_whole(heap_rate(h)),
 		.rss_bytes = h->report.rss_bytes,
 		.exhaustion = h->exhaustion,
 		.latest_start = h->latest_start,
@@ -102,7 +102,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
 		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
 		.yield_last = whole(h->yield_last),
-		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
+		.yield_per_s = heap_whole((double)h->yield.per_s),
 		.reason = h->reason,
 	};
 	name_copy(ret->name, sizeof(ret->name), heap_name(h));

@@ -162,7 +162,7 @@ static uint64_t enough_used(const struct heap *h)
 	double enough =
 		(double)h->report.live * h->service->config.min_yield_permille / 1000;
 
-	return h->yield.of_used > 0 ? (uint64_t)(enough / (double)h->yield.of_used) : 0;
+	return h->yield.of_used > 0 ? heap_whole(enough / (double)h->yield.of_used) : 0;
 }
 
 uint64_t yield_slack_from(const struct heap *h)
