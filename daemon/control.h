@@ -11,6 +11,7 @@
 
 struct asks;
 struct config;
+struct hot;
 struct pressure;
 struct quota;
 struct sessions;
@@ -20,6 +21,7 @@ struct trace;
 struct control {
 	struct loop *loop;
 	struct supervisor *core;
+	struct hot *hot;
 	struct trace *trace;
 	struct asks *asks;
 	const struct pressure *pressure;

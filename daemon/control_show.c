@@ -126,7 +126,7 @@ json_t *show_service(const struct core_service *s)
 	advice_write(a, s->policy, s->max_concurrent, advice);
 	object = json_pack(
 		"{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-		" s:o, s:b, s:o, s:s}",
+		" s:o, s:b, s:o, s:s, s:b}",
 		"name", s->name, "uid", show_amount(s->uid), "policy",
 		core_policy_name(s->policy), "max_concurrent",
 		show_amount(s->max_concurrent), "heaps", show_amount(s->heaps),
@@ -138,7 +138,7 @@ json_t *show_service(const struct core_service *s)
 		"utilization_permille", show_amount(s->utilization_permille),
 		"load_permille", show_amount(a->load_permille), "schedulable",
 		a->schedulable, "needs_concurrent", show_amount(a->needs_concurrent),
-		"advice", advice);
+		"advice", advice, "held", s->held);
 	return joined(object,
 		      show_accuracy(s->predictions, s->prediction_coverage_permille,
 				    s->over_prediction_p50_permille));

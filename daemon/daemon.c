@@ -398,6 +398,7 @@ static int make_edges(struct daemon *d)
 	if (r < 0)
 		return r;
 	d->control.latency = hot_latency(d->hot);
+	d->control.hot = d->hot;
 	d->control.trace = d->trace;
 	d->control.pressure = d->pressure;
 	pressure_look_at(d->pressure, d->config->pressure_file);

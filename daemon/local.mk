@@ -8,6 +8,7 @@ libreplay_la_SOURCES = \
 	daemon/config_limits.c daemon/config_limits.h \
 	daemon/eventlog.c daemon/eventlog.h \
 	daemon/eventlog_fields.c daemon/eventlog_fields.h \
+	daemon/eventlog_lines.c daemon/eventlog_lines.h \
 	daemon/units.c daemon/units.h
 libreplay_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 

@@ -317,6 +317,8 @@ void heap_estimate(struct heap *h, nsec_t now)
 		h->span = h->work = run;
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
+		if (h->asked)
+			h->latest_start = h->report.at;
 		return;
 	}
 	h->exhaustion = h->report.used >= budget
@@ -330,7 +332,7 @@ void heap_estimate(struct heap *h, nsec_t now)
 		h->exhaustion = nsec_add(h->report.at, guard);
 	/* The program goes on allocating while a snapshot runs, and writes to pages it shares. */
 	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, run));
-	if (h->yield.at_once)
+	if (h->yield.at_once || h->asked)
 		h->latest_start = nsec_min(h->latest_start, h->report.at);
 	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, run));
 }
@@ -453,7 +455,9 @@ enum core_state heap_state(const struct heap *h)
 		return HEAP_GRANTED;
 	if (h->lease.state == LEASE_ANNOUNCED)
 		return HEAP_DRAINING;
-	return heap_is_waiting(h) ? HEAP_WANTING : HEAP_IDLE;
+	if (!heap_is_waiting(h))
+		return HEAP_IDLE;
+	return h->service->held ? HEAP_HELD : HEAP_WANTING;
 }
 
 const char *core_budget_name(enum core_budget budget)

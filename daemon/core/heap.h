@@ -92,6 +92,7 @@ struct heap {
 	bool want : 1;	 /* it was told to say when it is idle */
 	bool silent : 1; /* its lease was written off and nothing was heard of it since */
 	bool early : 1;	 /* due, but nothing to free before heap_worth_from() */
+	bool asked : 1;	 /* it is to collect, whatever it has used */
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */

@@ -358,8 +358,10 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		heap_count(&h->declined);
-	if (reason == REASON_EXPIRED)
+	if (reason == REASON_EXPIRED) {
 		heap_count(&h->expired);
+		h->asked = false; /* it does not want to */
+	}
 	if (reason != REASON_MOOT)
 		drop_out(h);
 	/* It had its chance: if it wants another one, it waits from then on. */

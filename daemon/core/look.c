@@ -75,6 +75,7 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.pid = h->pid,
 		.uid = h->service->uid,
 		.state = heap_state(h),
+		.held = h->service->held,
 		.unit = h->unit,
 		.used = h->report.used,
 		.budget = heap_budget(h),
@@ -219,6 +220,10 @@ bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_
 			.at = h->run_begin,
 			.kind = h->paused ? WIRE_MAJOR : WIRE_SNAPSHOT,
 			.cause = WIRE_FORCED};
+	if (h->service->held)
+		add_event(ret, EVENT_HOLD)->held = true;
+	if (h->asked)
+		add_event(ret, EVENT_COLLECT);
 	if (h->lost)
 		add_event(ret, EVENT_LOST);
 	return true;
@@ -253,6 +258,7 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 		*ret = (struct core_service){
 			.uid = service->uid,
 			.policy = service->config.policy,
+			.held = service->held,
 			.max_concurrent = service->config.max_concurrent,
 			.heaps = service->n_heaps,
 			.paused_now = service->paused_now,

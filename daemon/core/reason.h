@@ -19,6 +19,10 @@
 	X(REASON_OBSERVED, "observed", "Policy=observe: every window opens at once")     \
 	X(REASON_WOULD_WAIT, "would-wait",                                               \
 	  "Policy=observe: under another policy it would have waited for a slot")        \
+	X(REASON_ASKED, "asked", "an operator asked for it (rtgcctl collect)")           \
+	X(REASON_HELD, "held", "an operator holds its service back (rtgcctl hold)")      \
+	X(REASON_LAST_CALL, "last-call",                                                 \
+	  "its service is held back, but its last call has come: memory goes first")     \
 	X(REASON_DEFERRED, "deferred", "it wanted to collect for MaxDefer")              \
 	X(REASON_SLOT_BUSY, "slot-busy", "every slot of the service was taken")          \
 	X(REASON_HOST_BUSY, "host-busy", "every slot of the host was taken")             \

@@ -133,6 +133,7 @@ int run_end(struct supervisor *s, struct heap *h, const struct wire_end *end, ns
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
 	if (end->kind != WIRE_MINOR) {
+		h->asked = false;
 		h->wanting_since = NSEC_NEVER;
 		h->retries = 0;
 		if (!lease_distrusted(h))

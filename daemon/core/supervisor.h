@@ -91,6 +91,8 @@ enum event_type {
 	EVENT_OFFER,
 	EVENT_DRAINED,	   /* the edge: the balancer sends it nothing any more */
 	EVENT_UNDRAINABLE, /* the edge: it cannot be drained; detail in the log */
+	EVENT_HOLD,	   /* an operator: its service is held back, or no longer */
+	EVENT_COLLECT,	   /* an operator: it is to collect as soon as it may */
 };
 
 struct event_join {
@@ -116,6 +118,7 @@ struct event {
 		struct wire_decline_frame decline;
 		struct wire_offer offer;
 		uint64_t window; /* EVENT_DRAINED, EVENT_UNDRAINABLE */
+		bool held;	 /* EVENT_HOLD */
 	};
 };
 
@@ -125,6 +128,7 @@ enum core_outcome {
 	CORE_E_WINDOW, /* names a window that is not (or no longer) this heap's: counted,
 			  ignored */
 	CORE_E_ORDER,  /* END without BEGIN and the like: counted, ignored */
+	CORE_E_CANNOT, /* EVENT_COLLECT: nothing that it offers finds garbage, or it is lost */
 };
 
 /* ---- Actions
@@ -224,6 +228,7 @@ struct core_service {
 	char name[WIRE_NAME_MAX];
 	uint32_t uid;
 	enum core_policy policy;
+	bool held; /* by EVENT_HOLD */
 	unsigned max_concurrent, heaps, paused_now, paused_max;
 	uint64_t windows, forced, over_limit;
 	uint64_t would_wait;  /* Policy=observe: windows it would have held back */
@@ -259,6 +264,7 @@ struct core_heap {
 	int32_t pid;
 	uint32_t uid;
 	enum core_state state;
+	bool held; /* its service is */
 	uint8_t unit;
 	uint64_t used, budget, live, alloc_rate_per_s, rss_bytes;
 	uint64_t
@@ -295,7 +301,7 @@ struct core_window {
 	enum reason reason;
 };
 
-#define CORE_SNAPSHOT_MAX 6
+#define CORE_SNAPSHOT_MAX 8
 
 /* What tells another core all at once what this one knows of a heap. */
 struct core_snapshot {

@@ -98,7 +98,7 @@ uint8_t yield_kind(const struct heap *h, nsec_t now)
 {
 	const struct yield *y = &h->yield;
 
-	if ((h->kinds & 1 << WIRE_FREEZE) && is_heeded(h) &&
+	if (!h->asked && (h->kinds & 1 << WIRE_FREEZE) && is_heeded(h) &&
 	    y->empty >= EMPTY_BEFORE_FREEZE && !y->useless && !has_grown(h))
 		return WIRE_FREEZE;
 	return full_kind(h);

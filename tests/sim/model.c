@@ -502,12 +502,27 @@ static void restart_daemon(struct sim *sim)
 	}
 }
 
+/* An operator holds a service back, lets it go again, or has a heap collect. */
+static void order(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.heap = h->id};
+
+	e.type = sim_random(sim, 2) ? EVENT_HOLD : EVENT_COLLECT;
+	e.held = sim_random(sim, 2);
+	if (h->id)
+		send_event(sim, &e);
+}
+
 static void fault(struct sim *sim, unsigned which)
 {
 	struct sim_heap *h = &sim->heap[sim_random(sim, sim->n_heaps)];
 
 	sim->calm_since = sim->now;
 	advance(sim, h);
+	if (sim->orders && sim_random(sim, 3) == 0) {
+		order(sim, h);
+		return;
+	}
 	switch (which) {
 	case 0:
 		restart_daemon(sim);

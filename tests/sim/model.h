@@ -76,7 +76,7 @@ struct sim {
 	nsec_t now;
 	uint64_t rng, next_id, seed;
 	uint64_t former; /* id of a connection that was replaced last */
-	bool faults;
+	bool faults, orders;
 	nsec_t calm_since; /* no fault since then */
 	uint64_t steps;
 	/* What the model itself saw happen, over all lives of the core. */
