@@ -12,15 +12,12 @@
 #include <unistd.h>
 
 #include "client/wire/names.h"
+#include "daemon/config_gates.h"
 #include "daemon/units.h"
 
 #define SLOTS_MOST     65536
 #define LEAD_MOST      (60 * NSEC_PER_SEC)
 #define SERVICE_PREFIX "Service:"
-
-#define GATE_LAG	   NSEC_PER_SEC
-#define GATE_PRESSURE	   500
-#define GATE_PRESSURE_FILE "/proc/pressure/memory"
 
 struct setting { /* one KEY=VALUE on its way */
 	struct config *config;
@@ -283,23 +280,6 @@ static bool parse_memory(const char *text, uint64_t *ret)
 	return true;
 }
 
-static void set_pressure_file(struct setting *r, const char *path)
-{
-	char *copy;
-
-	if (*path != '/') {
-		fail(r, "GatePressureFile=%s: not an absolute path", path);
-		return;
-	}
-	copy = strdup(path);
-	if (!copy) {
-		fail(r, "out of memory");
-		return;
-	}
-	free(r->config->pressure_file);
-	r->config->pressure_file = copy;
-}
-
 static void set_daemon(struct setting *r, const char *key, const char *value)
 {
 	struct core_config *core = &r->config->core;
@@ -320,16 +300,9 @@ static void set_daemon(struct setting *r, const char *key, const char *value)
 			fail(r,
 			     "MemoryBudget=%s: not an amount like 8G or a share like 50%%",
 			     value);
-	} else if (strcmp(key, "GateLag") == 0) {
-		core->gate_lag = GATE_LAG;
-		if (*value && !units_span(value, &core->gate_lag))
-			fail(r, "GateLag=%s: not a time like 1s", value);
-	} else if (strcmp(key, "GatePressure") == 0) {
-		core->gate_pressure_permille = GATE_PRESSURE;
-		if (*value && !units_permille(value, &core->gate_pressure_permille))
-			fail(r, "GatePressure=%s: not a share like 50%%", value);
-	} else if (strcmp(key, "GatePressureFile") == 0) {
-		set_pressure_file(r, *value ? value : GATE_PRESSURE_FILE);
+	} else if (config_gates_set(r->config, key, value, &error)) {
+		if (error)
+			fail(r, "%s=%s: %s", key, value, error);
 	} else if (!config_limits_set(&r->config->limits, key, value, &error)) {
 		fail(r, "unknown key \"%s\" in [Daemon]", key);
 	} else if (error) {
@@ -419,13 +392,10 @@ int config_new(unsigned cpus, struct config **ret)
 
 	if (!config)
 		return -ENOMEM;
-	config->pressure_file = strdup(GATE_PRESSURE_FILE);
-	if (!config->pressure_file) {
+	if (config_gates_init(config) < 0) {
 		free(config);
 		return -ENOMEM;
 	}
-	config->core.gate_lag = GATE_LAG;
-	config->core.gate_pressure_permille = GATE_PRESSURE;
 	config->core.max_concurrent = cpus;
 	core_service_config_init(&config->core.defaults);
 	config_limits_init(&config->limits);

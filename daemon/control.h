@@ -24,10 +24,10 @@ struct control {
 	struct hot *hot;
 	struct trace *trace;
 	struct asks *asks;
+	const struct pressure *pressure;
 	const struct quota *quota;
 	const struct sessions *sessions;
 	const struct varlink *varlink;
-	const struct pressure *pressure;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;

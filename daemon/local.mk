@@ -3,6 +3,7 @@
 noinst_LTLIBRARIES += libreplay.la
 libreplay_la_SOURCES = \
 	daemon/config.h \
+	daemon/config_gates.c daemon/config_gates.h \
 	daemon/config_keys.c daemon/config_keys.h \
 	daemon/config_limits.c daemon/config_limits.h \
 	daemon/eventlog.c daemon/eventlog.h \

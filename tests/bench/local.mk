@@ -50,6 +50,7 @@ EXTRA_DIST += $(ranks_files)
 
 # All that is promised of Python.
 EXTRA_DIST += \
+	tests/bench/python/bars.py \
 	tests/bench/python/cost.py \
 	tests/bench/python/cost_loops.py \
 	tests/bench/python/idle.py \

@@ -88,18 +88,18 @@ tests_unit_test_budget_SOURCES = tests/unit/test_budget.c tests/unit/world.c tes
 tests_unit_test_budget_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_budget_LDADD = libcore.la $(CMOCKA_LIBS) -lm
 
+check_PROGRAMS += tests/unit/test_quota
+TESTS += tests/unit/test_quota
+tests_unit_test_quota_SOURCES = tests/unit/test_quota.c
+tests_unit_test_quota_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_quota_LDADD = libcore.la $(CMOCKA_LIBS)
+
 # What an operator orders.
 check_PROGRAMS += tests/unit/test_orders
 TESTS += tests/unit/test_orders
 tests_unit_test_orders_SOURCES = tests/unit/test_orders.c tests/unit/world.c tests/unit/world.h
 tests_unit_test_orders_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_orders_LDADD = libcore.la $(CMOCKA_LIBS)
-
-check_PROGRAMS += tests/unit/test_quota
-TESTS += tests/unit/test_quota
-tests_unit_test_quota_SOURCES = tests/unit/test_quota.c
-tests_unit_test_quota_CPPFLAGS = $(UNIT_CPPFLAGS)
-tests_unit_test_quota_LDADD = libcore.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/test_contention
 TESTS += tests/unit/test_contention
