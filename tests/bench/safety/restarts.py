@@ -26,7 +26,7 @@ def measure(restarts, progress):
 
     counter, back, late = Counter(), [], 0
     with harness.Daemon(config=CONFIG, manager=True) as d, contextlib.ExitStack() as stack:
-        swarms = [stack.enter_context(Swarm(started_for(d), "load", HEAPS, 1_000_000, 2_000_000, 15_000))
+        swarms = [stack.enter_context(Swarm(started_for(d), "load", HEAPS, 1_000_000, 300_000, 15_000))
                   for _ in range(PROCESSES)]
 
         def supervised():
