@@ -6,6 +6,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/answer.c client/python/answer.h \
 	client/python/collector.c client/python/collector.h \
 	client/python/changes.c client/python/changes.h \
+	client/python/epoll_select.c client/python/epoll_select.h \
 	client/python/figures.c client/python/figures.h \
 	client/python/forked.c client/python/forked.h \
 	client/python/freeze.c client/python/freeze.h \

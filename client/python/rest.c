@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/python/rest.h"
 
+#include <math.h>
 #include <structmember.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "client/python/answer.h"
 #include "client/python/changes.h"
+#include "client/python/epoll_select.h"
 #include "client/python/gate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
@@ -22,6 +24,8 @@ struct rest {
 	PyObject *dict; /* for functools.update_wrapper() */
 	Py_ssize_t timeout_index;
 	bool wakeable;
+	PyTypeObject *
+		plain_class; /* of its own instances the call is epoll_select(); or NULL */
 };
 
 static PyObject *timeout_name; /* "timeout" */
@@ -35,11 +39,15 @@ struct call {
 	size_t nargsf;
 	PyObject *keywords;
 	Py_ssize_t at;	     /* the timeout's place in args; -1: not given */
-	uint64_t timeout_ns; /* RTGC_NEVER: none */
+	double seconds;	     /* below 0: for ever */
+	uint64_t timeout_ns; /* RTGC_NEVER: none, or as good as none */
+	bool is_epoll;	     /* epoll_select() does it */
 };
 
 static PyObject *plain(const struct call *call)
 {
+	if (call->is_epoll)
+		return epoll_select(call->args[0], call->seconds);
 	return PyObject_Vectorcall(call->rest->wrapped, call->args, call->nargsf,
 				   call->keywords);
 }
@@ -63,6 +71,18 @@ static bool find_timeout(struct call *call)
 	return call->at >= 0 || named == 0;
 }
 
+/* The selector and its timeout, and nothing else. */
+static bool is_epoll(const struct call *call)
+{
+	Py_ssize_t count = PyVectorcall_NARGS(call->nargsf);
+
+	if (!call->rest->plain_class || Py_TYPE(call->args[0]) != call->rest->plain_class)
+		return false;
+	if (call->keywords)
+		count += PyTuple_GET_SIZE(call->keywords);
+	return count == (call->at < 0 ? 1 : 2) && isfinite(call->seconds);
+}
+
 /* False: not a timeout we understand; the plain call will say what is wrong with it. */
 static bool read_timeout(struct call *call)
 {
@@ -74,6 +94,8 @@ static bool read_timeout(struct call *call)
 	timeout = call->at < 0 ? Py_None : call->args[call->at];
 	if (timeout == Py_None) {
 		call->timeout_ns = RTGC_NEVER;
+		call->seconds = -1;
+		call->is_epoll = is_epoll(call);
 		return true;
 	}
 	if (!PyFloat_Check(timeout) && !PyLong_Check(timeout))
@@ -89,6 +111,8 @@ static bool read_timeout(struct call *call)
 	else
 		call->timeout_ns =
 			0; /* select.select() alone refuses less: it never rests */
+	call->seconds = seconds < 0 ? 0 : seconds;
+	call->is_epoll = is_epoll(call);
 	return true;
 }
 
@@ -100,6 +124,10 @@ static PyObject *with_timeout(const struct call *call, uint64_t timeout_ns)
 	Py_ssize_t at = call->at < 0 ? given : call->at;
 	PyObject *args[MAX_ARGUMENTS + 1], *timeout, *result;
 
+	if (call->is_epoll)
+		return epoll_select(call->args[0], timeout_ns == RTGC_NEVER
+							   ? -1
+							   : (double)timeout_ns * 1e-9);
 	if (timeout_ns == RTGC_NEVER) {
 		timeout = Py_None;
 		Py_INCREF(timeout);
@@ -332,17 +360,18 @@ static PyObject *rest_call(PyObject *self, PyObject *const *args, size_t nargsf,
 
 static PyObject *rest_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"call", "timeout_index", "wakeable", NULL};
-	PyObject *wrapped;
+	static char *names[] = {"call", "timeout_index", "wakeable", "epoll", NULL};
+	PyObject *wrapped, *epoll = Py_None;
 	Py_ssize_t timeout_index;
 	int wakeable;
 	struct rest *self;
 
-	if (!PyArg_ParseTupleAndKeywords(args, keywords, "Onp:Rest", names, &wrapped,
-					 &timeout_index, &wakeable))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "Onp|O:Rest", names, &wrapped,
+					 &timeout_index, &wakeable, &epoll))
 		return NULL;
 	if (!PyCallable_Check(wrapped) || timeout_index < 0 ||
-	    timeout_index >= MAX_ARGUMENTS - 1) {
+	    timeout_index >= MAX_ARGUMENTS - 1 ||
+	    (epoll != Py_None && (!PyType_Check(epoll) || timeout_index != 1))) {
 		PyErr_SetString(PyExc_TypeError,
 				"Rest() wants a callable and a small index");
 		return NULL;
@@ -355,6 +384,10 @@ static PyObject *rest_new(PyTypeObject *type, PyObject *args, PyObject *keywords
 	self->call = rest_call;
 	self->timeout_index = timeout_index;
 	self->wakeable = wakeable && timeout_index > 0;
+	if (epoll != Py_None) {
+		Py_INCREF(epoll);
+		self->plain_class = (PyTypeObject *)epoll;
+	}
 	return (PyObject *)self;
 }
 
@@ -363,6 +396,7 @@ static int rest_traverse(PyObject *object, visitproc visit, void *arg)
 	struct rest *self = (struct rest *)object;
 
 	Py_VISIT(self->wrapped);
+	Py_VISIT(self->plain_class);
 	Py_VISIT(self->dict);
 	return 0;
 }
@@ -372,6 +406,7 @@ static int rest_clear(PyObject *object)
 	struct rest *self = (struct rest *)object;
 
 	Py_CLEAR(self->wrapped);
+	Py_CLEAR(self->plain_class);
 	Py_CLEAR(self->dict);
 	return 0;
 }
@@ -417,7 +452,7 @@ static PyTypeObject rest_type = {
 int rest_add(PyObject *module)
 {
 	timeout_name = PyUnicode_InternFromString("timeout");
-	if (!timeout_name || PyType_Ready(&rest_type) < 0)
+	if (!timeout_name || epoll_select_init() < 0 || PyType_Ready(&rest_type) < 0)
 		return -1;
 	Py_INCREF(&rest_type);
 	if (PyModule_AddObject(module, "Rest", (PyObject *)&rest_type) < 0) {

@@ -9,10 +9,11 @@
  * first, it is returned at once. Nothing is: the program is at rest; the hook says so or
  * collects, and waits for what remains of the time.
  *
- * The type is rtgc._rtgc.Rest(call, timeout_index, wakeable): `call` takes its timeout in
+ * The type is rtgc._rtgc.Rest(call, timeout_index, wakeable, epoll): `call` takes its timeout in
  * seconds (None: for ever) as positional argument number timeout_index or as keyword
- * "timeout"; wakeable: its first argument is a selector over epoll. It binds as a method
- * as a function does. Only calls of the main thread are hooked. Threads: with the GIL.
+ * "timeout"; wakeable: its first argument is a selector over epoll. With a class as `epoll`,
+ * epoll_select() takes the place of `call` for instances of just that class. It binds as a
+ * method as a function does. Only calls of the main thread are hooked. Threads: with the GIL.
  */
 #ifndef RTGC_PYTHON_REST_H
 #define RTGC_PYTHON_REST_H

@@ -4,6 +4,7 @@ daemon_tests = \
 	tests/daemon/test_ask.py \
 	tests/daemon/test_access.py \
 	tests/daemon/test_config.py \
+	tests/daemon/test_dead_peer.py \
 	tests/daemon/test_control.py \
 	tests/daemon/test_drain.py \
 	tests/daemon/test_frames.py \

@@ -6,6 +6,7 @@ PYTHON_TESTS = \
 	tests/python/test_fail_open.py \
 	tests/python/test_forks.py \
 	tests/python/test_gate.py \
+	tests/python/test_gthread.py \
 	tests/python/test_hooks.py \
 	tests/python/test_freeze.py \
 	tests/python/test_launch.py \
@@ -17,6 +18,7 @@ PYTHON_TESTS = \
 	tests/python/test_pools.py \
 	tests/python/test_processes.py \
 	tests/python/test_robust.py \
+	tests/python/test_select.py \
 	tests/python/test_servers.py \
 	tests/python/test_stress.py \
 	tests/python/test_together.py \

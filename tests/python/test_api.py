@@ -87,6 +87,66 @@ except ValueError as error:
     assert said["error"] and said["callbacks"] == 1
 
 
+def test_freeze_asks_outside_of_collections():
+    """The function, and what it returns, are the program's own code: called from within a
+    collection they would meet locks that the program holds while it allocates."""
+    said = run("""
+lock = threading.Lock()
+keep, inside, collecting = [], [], []
+def mark(phase, info):
+    collecting.append(threading.get_ident()) if phase == "start" else collecting.clear()
+gc.callbacks.append(mark)
+class Answer:
+    def __bool__(self):
+        inside.append(threading.get_ident() in collecting)
+        with lock:
+            return len(keep) >= 100_000
+def is_warm():
+    with lock:
+        return Answer()
+rtgc.freeze_after(is_warm)
+while not gc.get_freeze_count():
+    with lock:
+        grow(5000, keep)
+    time.sleep(0.001)
+say(kept=len(keep), inside=any(inside))
+""")
+    assert said["kept"] >= 100_000 and not said["inside"]
+
+
+def test_freeze_after_a_function_that_fails():
+    """Said once, as of any thread; nothing is frozen, and nobody asks again."""
+    said = run("""
+told = []
+threading.excepthook = lambda said: told.append(repr(said.exc_value))
+asked = []
+def is_warm():
+    asked.append(1)
+    raise ValueError("no answer")
+rtgc.freeze_after(is_warm)
+while not told:
+    time.sleep(0.001)
+gc.collect()
+say(told=told, asked=len(asked), frozen=gc.get_freeze_count(), callbacks=len(gc.callbacks))
+""")
+    assert said == {"told": ["ValueError('no answer')"], "asked": 1, "frozen": 0, "callbacks": 1}
+
+
+def test_freeze_in_a_forked_child():
+    said = run("""
+warm = []
+rtgc.freeze_after(lambda: warm)
+child = os.fork()
+if child == 0:
+    warm.append(1)
+    while not gc.get_freeze_count():
+        time.sleep(0.001)
+    os._exit(0)
+say(status=os.waitpid(child, 0)[1], frozen=gc.get_freeze_count())
+""")
+    assert said == {"status": 0, "frozen": 0}
+
+
 # ---- sites and advice ------------------------------------------------------------------------
 
 WORK = """

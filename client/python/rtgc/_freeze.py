@@ -2,6 +2,7 @@
 """Setting the start-up heap aside."""
 
 import gc
+import os
 import threading
 import time
 
@@ -9,51 +10,56 @@ from . import _rtgc
 
 LONGEST = 1e9  # seconds that a thread can be told to sleep
 PATIENCE = 60  # seconds for a window, before it is collected without
+LOOKS = 0.1  # seconds from one question whether the program is warm to the next
 
 
 class _Freezer:
-    """Waits in gc.callbacks for a full collection after the warm-up."""
+    """Waits for the warm-up in a thread, and in gc.callbacks for the next full collection.
+
+    What the program gave us is never called from within a collection: the program may hold, right
+    there, the very lock that its function takes."""
 
     def __init__(self, is_warm):
         self.is_warm = is_warm
         self.warm = False
-        self.asked = False
+        self.dropped = False
         gc.callbacks.append(self.on_gc)
 
     def on_gc(self, phase, info):
-        if phase != "stop" or info["generation"] == 0:
-            return
-        if not self.warm:
-            self.warm = self.is_warm()
-        if self.warm and info["generation"] == 2:
+        if self.warm and phase == "stop" and info["generation"] == 2:
             self.forget()
             gc.freeze()
-        elif self.warm and not self.asked:
-            self.collect_by(0)
 
     def forget(self):
         """Nothing is frozen any more, unless it was."""
+        self.dropped = True
         if self.on_gc in gc.callbacks:
             gc.callbacks.remove(self.on_gc)
 
-    def collect_by(self, seconds):
-        """Has a full collection run when that time is over: by the daemon's leave, where it
-        gives any within PATIENCE."""
-        self.asked = True
-        thread = threading.Thread(target=self._collect, args=(seconds,), daemon=True)
+    def start(self):
+        thread = threading.Thread(target=self._work, daemon=True)
         thread.name = "rtgc freeze_after"
         thread.start()
 
-    def _collect(self, seconds):
-        time.sleep(seconds)
-        self.warm = self.warm or self.is_warm()
+    def _work(self):
+        try:
+            while not self.dropped and not self.is_warm():
+                time.sleep(LOOKS)
+        except BaseException:
+            self.forget()
+            raise  # the program is told, as of any thread of its own
+        self.warm = True
+        self._collect()
+
+    def _collect(self):
+        """By the daemon's leave, where it gives any within PATIENCE."""
         until = time.monotonic() + PATIENCE
-        while self.on_gc in gc.callbacks and _rtgc.status()["supervised"]:
+        while not self.dropped and _rtgc.status()["supervised"]:
             left = until - time.monotonic()
             if left <= 0:
                 break
             time.sleep(min(left, 1))
-        while self.on_gc in gc.callbacks and gc.isenabled():
+        while not self.dropped and gc.isenabled():
             gc.collect()
             time.sleep(0.01)  # it did nothing where another collection was running
 
@@ -61,18 +67,28 @@ class _Freezer:
 _freezer = None
 
 
+def _after_fork_child():
+    """Threads are not inherited."""
+    if _freezer is not None and not _freezer.dropped:
+        _freezer.start()
+
+
+os.register_at_fork(after_in_child=_after_fork_child)
+
+
 def freeze_after(warmup):
     """Sets the start-up heap aside: gc.freeze(), behind a full collection after the warm-up.
 
     warmup: a number of seconds from now; or a function without arguments that says whether the
-    program is warm (`lambda: requests >= 1000`), which is asked at the end of collections of the
-    middle and oldest generation and must be quick. What lives then is never walked again, so
+    program is warm (`lambda: requests >= 1000`), which a thread asks ten times a second, never
+    from within a collection. If it raises, nothing is frozen. What lives then is never walked again, so
     that later full collections cost what has come since: good for programs that
     load much at the start and keep it. What of it dies later stays allocated if it is in a
     cycle; gc.unfreeze() undoes it.
 
     In a supervised process the collection is the next one in a window; if none comes within a
-    minute, or without a daemon, it is run by a thread. Calling it again starts anew.
+    minute, or without a daemon, it is run by a thread. Calling it again starts anew. A forked
+    child goes on waiting by itself.
     """
     global _freezer
     if callable(warmup):
@@ -83,10 +99,10 @@ def freeze_after(warmup):
         at = time.monotonic() + float(warmup)
 
         def is_warm():
-            return time.monotonic() >= at
+            time.sleep(max(0, at - time.monotonic()))
+            return True
 
     if _freezer is not None:
         _freezer.forget()
     _freezer = _Freezer(is_warm)
-    if not callable(warmup):
-        _freezer.collect_by(float(warmup))
+    _freezer.start()

@@ -2,8 +2,8 @@
 """gunicorn: its workers take requests from one listening socket. One that is to collect leaves
 the connections to the others, answers what it has taken, and collects then."""
 
-import functools
 import gc
+import socket
 
 from . import _hooks, _rtgc, _supervise, _wsgi
 
@@ -72,20 +72,71 @@ def _close_when_draining(handle_request, index):
     return wrapper
 
 
-def _gthread(module):
-    def count(wrap_future):
-        def wrapper(self, future, conn):
+def _has_spoken(sock):
+    """Whether the client has sent something that is not read yet, or has gone."""
+    try:
+        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except (OSError, ValueError):  # gone; TLS, which has no MSG_PEEK
+        pass
+    return True
+
+
+class _Request:
+    """Counted once, however often that is said."""
+
+    in_flight = False
+
+    def begin(self):
+        if not self.in_flight:
+            self.in_flight = True
             _rtgc.request_begin()
+
+    def end(self):
+        if self.in_flight:
+            self.in_flight = False
+            _rtgc.request_end()
+
+
+def _gthread(module):
+    """A connection goes to a thread, which reads the request and answers it; between two requests
+    the loop keeps it. In flight is what the client has begun to send, not a connection on which it
+    is silent."""
+
+    def take(enqueue_req):
+        def wrapper(self, conn):
+            conn.rtgc_request = request = _Request()
+            if _has_spoken(conn.sock):
+                request.begin()
             try:
-                wrap_future(self, future, conn)
-            finally:
-                future.add_done_callback(lambda future: _rtgc.request_end())
+                enqueue_req(self, conn)
+            except BaseException:
+                request.end()
+                raise
 
         return wrapper
 
+    def answer(handle_request):
+        def wrapper(self, req, conn):
+            conn.rtgc_request.begin()
+            return handle_request(self, req, conn)
+
+        return wrapper
+
+    def count(wrap_future):
+        def wrapper(self, future, conn):
+            # The connection may have its next request before this one is done with.
+            request = conn.rtgc_request
+            wrap_future(self, future, conn)
+            future.add_done_callback(lambda future: request.end())
+
+        return wrapper
+
+    _hooks.wrap(module.ThreadWorker, "enqueue_req", take)
     _hooks.wrap(module.ThreadWorker, "_wrap_future", count)
     _hooks.wrap(module.ThreadWorker, "handle_request",
-                functools.partial(_close_when_draining, index=0))
+                lambda handle_request: answer(_close_when_draining(handle_request, index=0)))
 
 
 def _base_async(module):

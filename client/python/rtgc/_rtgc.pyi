@@ -5,7 +5,11 @@ version: str
 
 class Rest:
     def __init__(
-        self, call: Callable[..., Any], timeout_index: int, wakeable: bool
+        self,
+        call: Callable[..., Any],
+        timeout_index: int,
+        wakeable: bool,
+        epoll: Optional[type] = None,
     ) -> None: ...
     def __call__(self, *args: Any, **keywords: Any) -> Any: ...
 

@@ -93,7 +93,9 @@ def _hook(owner, name, timeout_index, wakeable):
     if (getattr(call, "__module__", None) or "").startswith("gevent."):
         return  # there a greenlet waits, and not the thread
     if not isinstance(call, _rtgc.Rest):
-        hook = _rtgc.Rest(call, timeout_index, wakeable)
+        # CPython's own is small enough to be done in C, and is the same in these versions.
+        known = wakeable and sys.version_info < (3, 14) and call.__module__ == "selectors"
+        hook = _rtgc.Rest(call, timeout_index, wakeable, owner if known else None)
         functools.update_wrapper(hook, call)
         setattr(owner, name, hook)
 

@@ -90,6 +90,8 @@ def main():
             time.sleep(0.001)
     live = [[] for _ in range(LIVE)]
     gc.collect()
+    while rtgc and rtgc.status()["window"]:
+        time.sleep(0.001)  # one for what has been collected just now
     before = gc.get_stats()[2]["collections"]
     begin = time.perf_counter()
     loop(times)
