@@ -117,6 +117,18 @@ static void take_figures(struct rtgc *r, const struct wire_end *end)
 	figures_write(r, &report);
 }
 
+/*
+ * The window that waits for the same thing is moot: the daemon will say so, and gives its slot away in
+ * that instant.
+ */
+static void forgo_window(struct rtgc *r)
+{
+	struct page_window w;
+
+	if (page_slot_read(atomic_load(&r->slot), &w) && w.state != PAGE_NONE)
+		session_done(r, w.window.window);
+}
+
 /* Under the lock. */
 static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result *result,
 		 bool tell)
@@ -139,8 +151,11 @@ static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result 
 	      end->stop ? end->stop : nsec_sub(end->end, end->begin));
 	take_figures(r, end);
 	frame.end = *end;
-	if (tell)
-		link_send(&r->link, &frame);
+	if (!tell)
+		return;
+	link_send(&r->link, &frame);
+	if (end->cause != WIRE_IN_WINDOW && end->kind != WIRE_MINOR)
+		forgo_window(r);
 }
 
 int rtgc_end(struct rtgc *r, const struct rtgc_result *result)

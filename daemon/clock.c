@@ -16,6 +16,13 @@ nsec_t clock_now(void)
 	return read_clock(CLOCK_MONOTONIC);
 }
 
+nsec_t clock_suspended(void)
+{
+	nsec_t now = read_clock(CLOCK_MONOTONIC);
+
+	return nsec_sub(read_clock(CLOCK_BOOTTIME), now);
+}
+
 uint64_t clock_epoch(void)
 {
 	uint64_t epoch = read_clock(CLOCK_REALTIME) & INT64_MAX;

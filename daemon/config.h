@@ -38,6 +38,7 @@ struct config {
 	size_t n_services;
 	struct config_note *notes;
 	size_t n_notes;
+	char *pressure_file;
 };
 
 /*

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/wire/names.h"
+#include "daemon/config_gates.h"
 #include "daemon/units.h"
 
 #define SLOTS_MOST     65536
@@ -299,6 +300,9 @@ static void set_daemon(struct setting *r, const char *key, const char *value)
 			fail(r,
 			     "MemoryBudget=%s: not an amount like 8G or a share like 50%%",
 			     value);
+	} else if (config_gates_set(r->config, key, value, &error)) {
+		if (error)
+			fail(r, "%s=%s: %s", key, value, error);
 	} else if (!config_limits_set(&r->config->limits, key, value, &error)) {
 		fail(r, "unknown key \"%s\" in [Daemon]", key);
 	} else if (error) {
@@ -388,6 +392,10 @@ int config_new(unsigned cpus, struct config **ret)
 
 	if (!config)
 		return -ENOMEM;
+	if (config_gates_init(config) < 0) {
+		free(config);
+		return -ENOMEM;
+	}
 	config->core.max_concurrent = cpus;
 	core_service_config_init(&config->core.defaults);
 	config_limits_init(&config->limits);
@@ -414,6 +422,7 @@ struct config *config_free(struct config *config)
 	free(config->drains);
 	free(config->accesses);
 	free(config->services);
+	free(config->pressure_file);
 	free(config);
 	return NULL;
 }

@@ -13,6 +13,9 @@ struct key {
 static const struct key daemon_keys[] = {
 	{"MaxConcurrent", "auto"},
 	{"MemoryBudget", ""},
+	{"GateLag", "1s"},
+	{"GatePressure", "50%"},
+	{"GatePressureFile", "/proc/pressure/memory"},
 };
 static const struct key service_keys[] = {
 	{"Policy", "stagger"}, {"MaxConcurrent", "1"}, {"NeverWith", ""},

@@ -8,6 +8,7 @@
 #include "daemon/ask.h"
 #include "daemon/config_show.h"
 #include "daemon/control_show.h"
+#include "daemon/hot.h"
 #include "daemon/interface.h"
 #include "daemon/parameters.h"
 #include "daemon/trace.h"
@@ -261,6 +262,79 @@ static void explain(struct varlink_call *call, json_t *parameters, void *userdat
 				      "decisions", list));
 }
 
+/* ---- orders ------------------------------------------------------------------------------------- */
+
+static bool may_change(struct varlink_call *call)
+{
+	if (varlink_may_change(call))
+		return true;
+	varlink_error(call, "org.varlink.service.PermissionDenied", json_object());
+	return false;
+}
+
+/* Of every user's service of that name. */
+static void hold_or_release(struct varlink_call *call, json_t *parameters, bool held,
+			    const struct control *control)
+{
+	static const char *const keys[] = {"service", NULL};
+	const char *name = json_string_value(json_object_get(parameters, "service"));
+	bool found = false;
+	struct core_heap h;
+
+	if (!parameters_known(call, parameters, keys))
+		return;
+	if (!name) {
+		varlink_invalid(call, "service");
+		return;
+	}
+	if (!may_change(call))
+		return;
+	for (uint64_t id = 0;
+	     supervisor_heap_after(control->core, id, loop_now(control->loop), &h);
+	     id = h.id) {
+		struct event event = {.type = EVENT_HOLD, .heap = h.id, .held = held};
+
+		if (strcmp(h.service, name) != 0)
+			continue;
+		found = true;
+		if (h.held != held)
+			hot_order(control->hot, &event);
+	}
+	if (found)
+		varlink_reply(call, json_object());
+	else
+		varlink_error(call, INTERFACE ".NoSuchService",
+			      json_pack("{s:s}", "service", name));
+}
+
+static void hold(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	hold_or_release(call, parameters, true, userdata);
+}
+
+static void release(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	hold_or_release(call, parameters, false, userdata);
+}
+
+static void collect(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	static const char *const keys[] = {"heap", NULL};
+	struct control *control = userdata;
+	struct core_heap h;
+	struct event event = {.type = EVENT_COLLECT};
+
+	if (!parameters_known(call, parameters, keys) || !may_change(call) ||
+	    !get_heap(call, control, parameters, loop_now(control->loop), &h))
+		return;
+	event.heap = h.id;
+	if (hot_order(control->hot, &event) != 0)
+		varlink_error(call, INTERFACE ".CannotCollect",
+			      json_pack("{s:s}", "heap", h.name));
+	else
+		varlink_reply(call, json_pack("{s:o}", "heap", show_amount(h.id)));
+}
+
 static void heap_summary(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	static const char *const keys[] = {"heap", "limit", NULL};
@@ -283,11 +357,8 @@ static void reload(struct varlink_call *call, json_t *parameters, void *userdata
 
 	if (!no_parameters(call, parameters))
 		return;
-	if (!varlink_may_change(call)) {
-		varlink_error(call, "org.varlink.service.PermissionDenied",
-			      json_object());
+	if (!may_change(call))
 		return;
-	}
 	if (control->reload(control->userdata, &error) < 0)
 		varlink_error(
 			call, INTERFACE ".ReloadFailed",
@@ -331,11 +402,19 @@ static void trace(struct varlink_call *call, json_t *parameters, void *userdata)
 }
 
 static const struct varlink_method methods[] = {
-	{"GetStatus", get_status},     {"ListServices", list_services},
-	{"ListHeaps", list_heaps},     {"ListWindows", list_windows},
-	{"Explain", explain},	       {"Reload", reload},
-	{"GetConfig", get_config},     {"Trace", trace},
-	{"HeapSummary", heap_summary}, {NULL, NULL},
+	{"GetStatus", get_status},
+	{"ListServices", list_services},
+	{"ListHeaps", list_heaps},
+	{"ListWindows", list_windows},
+	{"Explain", explain},
+	{"Reload", reload},
+	{"GetConfig", get_config},
+	{"Trace", trace},
+	{"HeapSummary", heap_summary},
+	{"Hold", hold},
+	{"Release", release},
+	{"Collect", collect},
+	{NULL, NULL},
 };
 
 const struct varlink_interface control_interface = {

@@ -11,6 +11,8 @@
 
 struct asks;
 struct config;
+struct hot;
+struct pressure;
 struct quota;
 struct sessions;
 struct trace;
@@ -19,8 +21,10 @@ struct trace;
 struct control {
 	struct loop *loop;
 	struct supervisor *core;
+	struct hot *hot;
 	struct trace *trace;
 	struct asks *asks;
+	const struct pressure *pressure;
 	const struct quota *quota;
 	const struct sessions *sessions;
 	const struct varlink *varlink;

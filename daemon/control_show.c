@@ -6,6 +6,7 @@
 #include "client/wire/names.h"
 #include "daemon/advice.h"
 #include "daemon/core/quota.h"
+#include "daemon/pressure.h"
 #include "daemon/session.h"
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -72,28 +73,36 @@ json_t *show_status(const struct control *control, const struct core_status *s,
 		    nsec_t now)
 {
 	char advice[ADVICE_MAX];
+	struct core_gates gates;
+	int pressure = pressure_permille(control->pressure);
 	json_t *object;
 
+	supervisor_gates(control->core, &gates);
 	advice_write(&s->admission, POLICY_STAGGER, s->max_concurrent, advice);
 	object = json_pack(
 		"{s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
 		" s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:s}",
 		"version", PACKAGE_VERSION, "pid", (int)getpid(), "epoch",
 		show_amount(control->epoch), "uptime_us", span(now - control->started),
-		"mode", "normal", "heaps", show_amount(s->heaps), "services",
-		show_amount(s->services), "windows_open", show_amount(s->windows_open),
-		"windows_granted", show_amount(s->windows_granted), "paused_now",
-		show_amount(s->paused_now), "paused_max", show_amount(s->paused_max),
-		"max_concurrent", show_amount(s->max_concurrent), "forced",
-		show_amount(s->forced), "uncoordinated", show_amount(s->uncoordinated),
-		"overruns", show_amount(s->overruns), "over_limit",
-		show_amount(s->over_limit), "decisions", show_amount(s->decisions),
-		"decision_p99_us", span(histogram_quantile(control->latency, 990)),
-		"reload_ok", control->reload_ok, "schedulable", s->admission.schedulable,
+		"mode", gates.open ? "open" : "normal", "heaps", show_amount(s->heaps),
+		"services", show_amount(s->services), "windows_open",
+		show_amount(s->windows_open), "windows_granted",
+		show_amount(s->windows_granted), "paused_now", show_amount(s->paused_now),
+		"paused_max", show_amount(s->paused_max), "max_concurrent",
+		show_amount(s->max_concurrent), "forced", show_amount(s->forced),
+		"uncoordinated", show_amount(s->uncoordinated), "overruns",
+		show_amount(s->overruns), "over_limit", show_amount(s->over_limit),
+		"decisions", show_amount(s->decisions), "decision_p99_us",
+		span(histogram_quantile(control->latency, 990)), "reload_ok",
+		control->reload_ok, "schedulable", s->admission.schedulable,
 		"needs_concurrent", show_amount(s->admission.needs_concurrent), "advice",
 		advice);
-	json_object_update_new(object, show_quota(control));
-	return object;
+	object = joined(
+		object,
+		json_pack("{s:o, s:o, s:o}", "gates_opened", show_amount(gates.opened),
+			  "ungated", show_amount(gates.ungated), "pressure_permille",
+			  pressure < 0 ? json_null() : json_integer(pressure)));
+	return joined(object, show_quota(control));
 }
 
 /* ---- services and heaps ------------------------------------------------------------------------ */
@@ -117,7 +126,7 @@ json_t *show_service(const struct core_service *s)
 	advice_write(a, s->policy, s->max_concurrent, advice);
 	object = json_pack(
 		"{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-		" s:o, s:b, s:o, s:s}",
+		" s:o, s:b, s:o, s:s, s:b}",
 		"name", s->name, "uid", show_amount(s->uid), "policy",
 		core_policy_name(s->policy), "max_concurrent",
 		show_amount(s->max_concurrent), "heaps", show_amount(s->heaps),
@@ -129,7 +138,7 @@ json_t *show_service(const struct core_service *s)
 		"utilization_permille", show_amount(s->utilization_permille),
 		"load_permille", show_amount(a->load_permille), "schedulable",
 		a->schedulable, "needs_concurrent", show_amount(a->needs_concurrent),
-		"advice", advice);
+		"advice", advice, "held", s->held);
 	return joined(object,
 		      show_accuracy(s->predictions, s->prediction_coverage_permille,
 				    s->over_prediction_p50_permille));
@@ -177,16 +186,19 @@ json_t *show_heap(const struct core_heap *h, nsec_t now)
 	object = joined(
 		object,
 		json_pack(
-			"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+			"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
+			" s:s}",
 			"forced", show_amount(h->forced), "uncoordinated",
 			show_amount(h->uncoordinated), "declined",
 			show_amount(h->declined), "expired", show_amount(h->expired),
 			"overruns", show_amount(h->overruns), "violations",
-			show_amount(h->violations), "last_pause_us", span(h->last_pause),
-			"pause_p50_us", span(h->pause_p50), "pause_p99_us",
-			span(h->pause_p99), "pause_max_us", span(h->pause_max),
-			"yield_last", show_amount(h->yield_last), "yield_per_s",
-			show_amount(h->yield_per_s), "reason", reason_key(h->reason)));
+			show_amount(h->violations), "absurd", show_amount(h->absurd),
+			"strikes", show_amount(h->strikes), "last_pause_us",
+			span(h->last_pause), "pause_p50_us", span(h->pause_p50),
+			"pause_p99_us", span(h->pause_p99), "pause_max_us",
+			span(h->pause_max), "yield_last", show_amount(h->yield_last),
+			"yield_per_s", show_amount(h->yield_per_s), "reason",
+			reason_key(h->reason)));
 	return joined(object,
 		      show_accuracy(h->predictions, h->prediction_coverage_permille,
 				    h->over_prediction_p50_permille));

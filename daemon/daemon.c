@@ -23,6 +23,7 @@
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/pressure.h"
 #include "daemon/session.h"
 #include "daemon/trace.h"
 #include "daemon/varlink.h"
@@ -38,6 +39,7 @@ struct daemon {
 	struct quota *quota;
 	struct drain *drain;
 	struct hot *hot;
+	struct pressure *pressure;
 	struct varlink *varlink;
 	struct asks *asks;
 	struct trace *trace;
@@ -136,8 +138,9 @@ static void on_turn(void *userdata)
 	struct core_status status;
 
 	sessions_sweep(hot_sessions(d->hot));
-	trace_flush(d->trace);
 	supervisor_status(d->core, &status);
+	pressure_turn(d->pressure, status.heaps);
+	trace_flush(d->trace);
 	notify_status(d->notify, status.heaps, status.services);
 }
 
@@ -176,6 +179,7 @@ static int take_config(struct daemon *d, char **ret_error)
 	}
 	quota_configure(d->quota, &limits);
 	trace_config(d->trace, &config->core);
+	pressure_look_at(d->pressure, config->pressure_file);
 	config_free(d->config);
 	d->config = config;
 	if (config_drains(config))
@@ -381,6 +385,8 @@ static int make_edges(struct daemon *d)
 		r = hot_new(d->loop, d->core, d->quota, &hooks, d->control.epoch,
 			    &d->hot);
 	if (r == 0)
+		r = pressure_new(d->loop, d->core, d->hot, &d->pressure);
+	if (r == 0)
 		r = asks_new(d->loop, hot_sessions(d->hot), &d->asks);
 	if (r == 0)
 		r = trace_new(d->loop, d->core, d->hot, d->control.epoch, daemon_cpus(),
@@ -392,7 +398,10 @@ static int make_edges(struct daemon *d)
 	if (r < 0)
 		return r;
 	d->control.latency = hot_latency(d->hot);
+	d->control.hot = d->hot;
 	d->control.trace = d->trace;
+	d->control.pressure = d->pressure;
+	pressure_look_at(d->pressure, d->config->pressure_file);
 	d->control.asks = d->asks;
 	d->control.quota = d->quota;
 	d->control.sessions = hot_sessions(d->hot);
@@ -469,6 +478,7 @@ struct daemon *daemon_free(struct daemon *d)
 	bind_remove(&d->control_bound);
 	varlink_free(d->varlink);
 	trace_free(d->trace);
+	pressure_free(d->pressure);
 	if (d->hot)
 		hot_keep(d->hot, NULL); /* what is in force stays so for the next run */
 	hot_free(d->hot);

@@ -8,185 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/eventlog_fields.h"
+#include "daemon/eventlog_lines.h"
 
 #define AT_MOST (UINT64_MAX / 4) /* an instant of a line: far from any overflow */
-struct line {			 /* a kind of line */
-	const char *name;
-	int type;
-	const struct eventlog_field *fields;
-};
-
-#define EVENT(type, key, member) EVENTLOG_FIELD(type, key, struct event, member)
-#define LATER(type, key, member) EVENTLOG_LATER_FIELD(type, key, struct event, member)
-
-static const struct eventlog_field join_fields[] = {
-	EVENT(U32, "uid", join.uid),
-	EVENT(I32, "pid", join.pid),
-	LATER(AMOUNT, "former", join.former),
-	EVENT(U16, "version_min", join.hello.version_min),
-	EVENT(U16, "version_max", join.hello.version_max),
-	EVENT(U32, "caps", join.hello.caps),
-	EVENT(UNIT, "unit", join.hello.unit),
-	EVENT(KINDS, "kinds", join.hello.kinds),
-	EVENT(AMOUNT, "budget", join.hello.budget),
-	EVENT(AMOUNT, "prev_epoch", join.hello.prev_epoch),
-	EVENT(AMOUNT, "prev_window", join.hello.prev_window),
-	LATER(KIND, "prev_kind", join.hello.prev_kind),
-	EVENT(INSTANT, "prev_closes_ns", join.hello.prev_closes),
-	EVENT(NAME, "service", join.hello.service),
-	EVENT(NAME, "name", join.hello.heap),
-	EVENT(RUNTIME, "runtime", join.hello.runtime),
-	{0},
-};
-static const struct eventlog_field report_fields[] = {
-	EVENT(INSTANT, "taken_ns", report.at),
-	EVENT(AMOUNT, "used", report.used),
-	EVENT(AMOUNT, "allocated", report.allocated),
-	EVENT(AMOUNT, "live", report.live),
-	EVENT(AMOUNT, "rss_bytes", report.rss_bytes),
-	EVENT(AMOUNT, "budget", report.budget),
-	{0},
-};
-static const struct eventlog_field idle_fields[] = {
-	EVENT(INSTANT, "until_ns", idle.until),
-	{0},
-};
-static const struct eventlog_field deadline_fields[] = {
-	EVENT(INSTANT, "deadline_ns", deadline.at),
-	{0},
-};
-static const struct eventlog_field quiet_fields[] = {
-	EVENT(AMOUNT, "window", quiet.window),
-	{0},
-};
-static const struct eventlog_field begin_fields[] = {
-	EVENT(AMOUNT, "window", begin.window),
-	EVENT(INSTANT, "begin_ns", begin.at),
-	EVENT(KIND, "kind", begin.kind),
-	EVENT(CAUSE, "cause", begin.cause),
-	{0},
-};
-static const struct eventlog_field end_fields[] = {
-	EVENT(AMOUNT, "window", end.window),
-	EVENT(INSTANT, "begin_ns", end.begin),
-	EVENT(INSTANT, "end_ns", end.end),
-	EVENT(AMOUNT, "freed", end.freed),
-	EVENT(AMOUNT, "used", end.used),
-	EVENT(AMOUNT, "live", end.live),
-	EVENT(KIND, "kind", end.kind),
-	EVENT(CAUSE, "cause", end.cause),
-	LATER(FLAG, "failed", end.failed),
-	LATER(AMOUNT, "stop_ns", end.stop),
-	{0},
-};
-static const struct eventlog_field decline_fields[] = {
-	EVENT(AMOUNT, "window", decline.window),
-	EVENT(DECLINE, "why", decline.why),
-	{0},
-};
-static const struct eventlog_field offer_fields[] = {
-	EVENT(KINDS, "kinds", offer.kinds),
-	{0},
-};
-static const struct eventlog_field window_fields[] = {
-	EVENT(AMOUNT, "window", window),
-	{0},
-};
-static const struct eventlog_field no_fields[] = {{0}};
-
-static const struct line events[] = {
-	{"join", EVENT_JOIN, join_fields},
-	{"leave", EVENT_LEAVE, no_fields},
-	{"lost", EVENT_LOST, no_fields},
-	{"report", EVENT_REPORT, report_fields},
-	{"idle", EVENT_IDLE, idle_fields},
-	{"busy", EVENT_BUSY, no_fields},
-	{"deadline", EVENT_DEADLINE, deadline_fields},
-	{"quiet", EVENT_QUIET, quiet_fields},
-	{"begin", EVENT_BEGIN, begin_fields},
-	{"end", EVENT_END, end_fields},
-	{"decline", EVENT_DECLINE, decline_fields},
-	{"offer", EVENT_OFFER, offer_fields},
-	{"drained", EVENT_DRAINED, window_fields},
-	{"undrainable", EVENT_UNDRAINABLE, window_fields},
-	{NULL, 0, NULL},
-};
-
-#define ACTION(type, key, member) \
-	EVENTLOG_FIELD(type, key, struct eventlog_action, member)
-
-static const struct eventlog_field announce_fields[] = {
-	ACTION(AMOUNT, "window", action.announce.window),
-	ACTION(INSTANT, "opens_by_ns", action.announce.opens_by),
-	ACTION(AMOUNT, "predicted_ns", action.announce.predicted),
-	ACTION(KIND, "kind", action.announce.kind),
-	ACTION(FLAG, "drain", action.announce.drain),
-	{0},
-};
-static const struct eventlog_field open_fields[] = {
-	ACTION(AMOUNT, "window", action.window.window),
-	ACTION(INSTANT, "opens_ns", action.window.opens),
-	ACTION(INSTANT, "closes_ns", action.window.closes),
-	ACTION(AMOUNT, "predicted_ns", action.window.predicted),
-	ACTION(KIND, "kind", action.window.kind),
-	ACTION(FLAG, "must", action.window.must),
-	ACTION(BOOL, "over_limit", over_limit),
-	ACTION(INSTANT, "wanted_ns", wanted),
-	ACTION(REASON, "reason", reason),
-	{0},
-};
-static const struct eventlog_field revoke_fields[] = {
-	ACTION(AMOUNT, "window", action.revoke.window),
-	ACTION(REASON, "reason", reason),
-	{0},
-};
-
-static const struct line actions[] = {
-	{"announce", ACTION_ANNOUNCE, announce_fields},
-	{"open", ACTION_OPEN, open_fields},
-	{"revoke", ACTION_REVOKE, revoke_fields},
-	{"close", ACTION_CLOSE, revoke_fields},
-	{NULL, 0, NULL},
-};
-
-#define SERVICE(type, key, member) \
-	EVENTLOG_FIELD(type, key, struct core_service_config, member)
-
-static const struct eventlog_field service_fields[] = {
-	SERVICE(OPTIONAL, "name", name),
-	SERVICE(POLICY, "policy", policy),
-	SERVICE(DRAIN, "drain", drain),
-	SERVICE(COUNT, "max_concurrent", max_concurrent),
-	SERVICE(AMOUNT, "budget_bytes", budget_bytes),
-	SERVICE(INSTANT, "lead_ns", lead),
-	SERVICE(INSTANT, "max_defer_ns", max_defer),
-	SERVICE(PERMILLE, "min_yield_permille", min_yield_permille),
-	SERVICE(RIVALS, "never_with", never_with),
-	{0},
-};
-
-#define CONFIG(type, key, member) EVENTLOG_FIELD(type, key, struct core_config, member)
-
-static const struct eventlog_field config_fields[] = {
-	CONFIG(COUNT, "max_concurrent", max_concurrent),
-	CONFIG(AMOUNT, "memory_budget_bytes", memory_budget),
-	{0},
-};
-
-#define HEADER(type, key, member) \
-	EVENTLOG_FIELD(type, key, struct eventlog_header, member)
-
-static const struct eventlog_field header_fields[] = {
-	HEADER(NAME, "rtgcd", rtgcd),
-	HEADER(AMOUNT, "epoch", epoch),
-	HEADER(COUNT, "cpus", cpus),
-	{0},
-};
-
 /* ---- Writing -------------------------------------------------------------------------- */
 
-static const struct line *line_of(const struct line *lines, int type)
+static const struct eventlog_line *line_of(const struct eventlog_line *lines, int type)
 {
 	while (lines->name && lines->type != type)
 		lines++;
@@ -197,7 +24,7 @@ static json_t *write_service(const struct core_service_config *service)
 {
 	json_t *object = json_object();
 
-	eventlog_fields_write(service_fields, service, &object);
+	eventlog_fields_write(eventlog_service, service, &object);
 	return object;
 }
 
@@ -205,7 +32,7 @@ static void write_config(const struct core_config *config, json_t **object)
 {
 	json_t *services = json_array();
 
-	eventlog_fields_write(config_fields, config, object);
+	eventlog_fields_write(eventlog_config, config, object);
 	eventlog_put(object, "defaults", write_service(&config->defaults));
 	for (size_t i = 0; i < config->n_services; i++)
 		eventlog_append(&services, write_service(&config->services[i]));
@@ -217,7 +44,7 @@ json_t *eventlog_write_header(const struct eventlog_header *header)
 	json_t *object = json_pack("{s:s, s:i}", "format", EVENTLOG_FORMAT, "version",
 				   EVENTLOG_VERSION);
 
-	eventlog_fields_write(header_fields, header, &object);
+	eventlog_fields_write(eventlog_header_fields, header, &object);
 	eventlog_put(&object, "clock", json_string("monotonic"));
 	eventlog_put(&object, "at_ns", json_integer((json_int_t)header->at));
 	write_config(&header->config, &object);
@@ -226,10 +53,10 @@ json_t *eventlog_write_header(const struct eventlog_header *header)
 
 bool eventlog_tells(enum action_type type)
 {
-	return line_of(actions, type) != NULL;
+	return line_of(eventlog_actions, type) != NULL;
 }
 
-static void write_line(const struct line *line, const char *what, uint64_t heap,
+static void write_line(const struct eventlog_line *line, const char *what, uint64_t heap,
 		       const void *base, json_t **object)
 {
 	eventlog_put(object, what, json_string(line->name));
@@ -243,11 +70,11 @@ json_t *eventlog_write(const struct eventlog_entry *entry)
 
 	switch (entry->type) {
 	case EVENTLOG_EVENT:
-		write_line(line_of(events, entry->event.type), "event", entry->event.heap,
-			   &entry->event, &object);
+		write_line(line_of(eventlog_events, entry->event.type), "event",
+			   entry->event.heap, &entry->event, &object);
 		break;
 	case EVENTLOG_ACTION:
-		write_line(line_of(actions, entry->action.action.type), "action",
+		write_line(line_of(eventlog_actions, entry->action.action.type), "action",
 			   entry->action.action.heap, &entry->action, &object);
 		break;
 	case EVENTLOG_CONFIG:
@@ -302,7 +129,7 @@ static int read_services(struct eventlog_reader *reader, const json_t *list,
 	if (!services)
 		return -ENOMEM;
 	for (size_t i = 0; i < n && r == 0; i++) {
-		r = read_fields(reader, service_fields, json_array_get(list, i),
+		r = read_fields(reader, eventlog_service, json_array_get(list, i),
 				&services[i]);
 		if (r == 0 && !services[i].name[0])
 			r = bad(reader, "\"services\": one has no name");
@@ -321,14 +148,14 @@ static int read_config(struct eventlog_reader *reader, const json_t *object,
 	const json_t *defaults = json_object_get(object, "defaults");
 	const json_t *list = json_object_get(object, "services");
 	struct core_service_config *services = NULL;
-	int r = read_fields(reader, config_fields, object, ret);
+	int r = read_fields(reader, eventlog_config, object, ret);
 
 	if (r == 0 && !json_is_object(defaults))
 		r = bad(reader, "\"defaults\" is not an object");
 	if (r == 0 && !json_is_array(list))
 		r = bad(reader, "\"services\" is not an array");
 	if (r == 0)
-		r = read_fields(reader, service_fields, defaults, &ret->defaults);
+		r = read_fields(reader, eventlog_service, defaults, &ret->defaults);
 	if (r == 0)
 		r = read_services(reader, list, &services);
 	if (r < 0)
@@ -405,7 +232,7 @@ int eventlog_read_header(struct eventlog_reader *reader, const char *line, size_
 	if (r == 0)
 		r = read_at(reader, object);
 	if (r == 0)
-		r = read_fields(reader, header_fields, object, &header);
+		r = read_fields(reader, eventlog_header_fields, object, &header);
 	if (r == 0)
 		r = read_config(reader, object, &header.config);
 	json_decref(object);
@@ -417,9 +244,9 @@ int eventlog_read_header(struct eventlog_reader *reader, const char *line, size_
 }
 
 /* An event or action of that name, with its heap. */
-static int read_line(struct eventlog_reader *reader, const struct line *lines,
+static int read_line(struct eventlog_reader *reader, const struct eventlog_line *lines,
 		     const char *what, const json_t *object, void *base,
-		     const struct line **ret, uint64_t *ret_heap)
+		     const struct eventlog_line **ret, uint64_t *ret_heap)
 {
 	const char *name = json_string_value(json_object_get(object, what));
 	const json_t *heap = json_object_get(object, "heap");
@@ -440,14 +267,14 @@ static int read_entry(struct eventlog_reader *reader, const json_t *object,
 		      struct eventlog_entry *entry)
 {
 	const char *event = json_string_value(json_object_get(object, "event"));
-	const struct line *line = NULL;
+	const struct eventlog_line *line = NULL;
 	uint64_t heap;
 	int r;
 
 	if (json_object_get(object, "action")) {
 		entry->type = EVENTLOG_ACTION;
-		r = read_line(reader, actions, "action", object, &entry->action, &line,
-			      &heap);
+		r = read_line(reader, eventlog_actions, "action", object, &entry->action,
+			      &line, &heap);
 		if (r == 0) {
 			entry->action.action.type = (enum action_type)line->type;
 			entry->action.action.heap = heap;
@@ -459,7 +286,8 @@ static int read_entry(struct eventlog_reader *reader, const json_t *object,
 		return read_config(reader, object, &entry->config);
 	}
 	entry->type = EVENTLOG_EVENT;
-	r = read_line(reader, events, "event", object, &entry->event, &line, &heap);
+	r = read_line(reader, eventlog_events, "event", object, &entry->event, &line,
+		      &heap);
 	if (r == 0) {
 		entry->event.type = (enum event_type)line->type;
 		entry->event.heap = heap;

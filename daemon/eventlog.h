@@ -16,7 +16,7 @@
 #include "daemon/core/supervisor.h"
 
 #define EVENTLOG_FORMAT	 "rtgcd-events"
-#define EVENTLOG_VERSION 1
+#define EVENTLOG_VERSION 2 /* 2: hold, collect */
 
 struct eventlog_header {
 	char rtgcd[WIRE_NAME_MAX]; /* version of the program */

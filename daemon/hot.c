@@ -76,6 +76,14 @@ void hot_drained(struct hot *hot, uint64_t heap, uint64_t window, bool could)
 	hot_settle(hot);
 }
 
+int hot_order(struct hot *hot, const struct event *event)
+{
+	int r = hot_tell(hot, event);
+
+	hot_settle(hot);
+	return r;
+}
+
 static void over(struct hot *hot, struct session *s)
 {
 	struct event event = {

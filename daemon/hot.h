@@ -58,6 +58,8 @@ const struct histogram *hot_latency(const struct hot *hot);
 void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *frame);
 /* The session was lost or has left, or is to be looked at: done by hot_settle(). */
 void hot_todo(struct hot *hot, struct session *s);
+/* An operator's order, EVENT_HOLD or EVENT_COLLECT: 0, enum core_outcome. */
+int hot_order(struct hot *hot, const struct event *event);
 void hot_drained(struct hot *hot, uint64_t heap, uint64_t window, bool could);
 /* Carries out what the core has decided, tells it what is still to be told, and arms the
  * timer. To be called at the end of whatever may have led to work. */

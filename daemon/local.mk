@@ -3,10 +3,12 @@
 noinst_LTLIBRARIES += libreplay.la
 libreplay_la_SOURCES = \
 	daemon/config.h \
+	daemon/config_gates.c daemon/config_gates.h \
 	daemon/config_keys.c daemon/config_keys.h \
 	daemon/config_limits.c daemon/config_limits.h \
 	daemon/eventlog.c daemon/eventlog.h \
 	daemon/eventlog_fields.c daemon/eventlog_fields.h \
+	daemon/eventlog_lines.c daemon/eventlog_lines.h \
 	daemon/units.c daemon/units.h
 libreplay_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
@@ -37,6 +39,7 @@ libdaemon_la_SOURCES = \
 	daemon/page.c daemon/page.h \
 	daemon/parameters.c daemon/parameters.h \
 	daemon/peer.c daemon/peer.h \
+	daemon/pressure.c daemon/pressure.h \
 	daemon/refused.c daemon/refused.h \
 	daemon/session.c daemon/session.h \
 	daemon/session_private.h \

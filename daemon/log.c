@@ -55,6 +55,8 @@ static const struct {
 	{"guard-failed", "6017dbea144b4324b93a4a78e098f9d8"},
 	{"undrainable", "a1c8637ff89d477f96245a34e0d3f179"},
 	{"no-descriptors", "b57529906bb54582b44e77d30f0065eb"},
+	{"gates-open", "3f0c7a52b5d04a6fb0c1e8a8f2d9471e"},
+	{"gates-closed", "9d2b6e14c7f84e0a8a53d1b96c0e7f25"},
 	{"slow", "ca93f2f6ceaa424ea16485346fb4e377"},
 	{"refused", "69b6f9b93fd7435692c486f3e6d9ee23"},
 	{"limit", "4d0ae0ae7bb54bb4a3e5c0a4c0d7e4b1"},

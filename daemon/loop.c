@@ -22,6 +22,7 @@ struct loop {
 	int timerfd;
 	struct loop_io *timer_io;
 	nsec_t now, armed; /* now: 0 until it was read in this turn */
+	nsec_t waiting_since, lag;
 	bool stopping;
 	/* Armed timers: a binary heap, the earliest first. */
 	struct loop_timer **heap;
@@ -136,6 +137,11 @@ void loop_timer_set(struct loop_timer *t, nsec_t at)
 		heap_up(l, l->n_armed++, t);
 }
 
+static void note_lag(struct loop *l, nsec_t lag)
+{
+	l->lag = nsec_max(l->lag, lag);
+}
+
 static void run_timers(void *userdata, unsigned events)
 {
 	struct loop *l = userdata;
@@ -147,6 +153,9 @@ static void run_timers(void *userdata, unsigned events)
 	/* Unread, it wakes the loop once more. */
 	if (read(l->timerfd, &expirations, sizeof expirations) == sizeof expirations)
 		l->armed = NSEC_NEVER;
+	/* (One that was overdue already when there was nothing else to do was not kept waiting.) */
+	if (l->n_armed > 0)
+		note_lag(l, nsec_sub(now, nsec_max(l->heap[0]->at, l->waiting_since)));
 	while (most-- > 0 && l->n_armed > 0 && l->heap[0]->at <= now) {
 		struct loop_timer *t = l->heap[0];
 
@@ -330,6 +339,7 @@ int loop_run(struct loop *l, loop_fn turn, void *userdata)
 
 		l->now = 0;
 		armed = arm(l);
+		l->waiting_since = clock_now();
 		/* Without the timer there is nothing to wake it. */
 		if (event_base_loop(l->base,
 				    EVLOOP_ONCE | (armed ? 0 : EVLOOP_NONBLOCK)) >= 0)
@@ -338,8 +348,18 @@ int loop_run(struct loop *l, loop_fn turn, void *userdata)
 			return -EIO;
 		if (turn)
 			turn(userdata);
+		if (l->now)
+			note_lag(l, nsec_sub(clock_now(), l->now));
 	}
 	return 0;
+}
+
+nsec_t loop_lag(struct loop *l)
+{
+	nsec_t lag = l->lag;
+
+	l->lag = 0;
+	return lag;
 }
 
 void loop_stop(struct loop *l)

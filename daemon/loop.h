@@ -37,6 +37,8 @@ struct loop *loop_free(struct loop *l);
 int loop_run(struct loop *l, loop_fn turn, void *userdata);
 void loop_stop(struct loop *l);
 nsec_t loop_now(struct loop *l);
+/* How late it was at the most since this was asked last: for a timer, or because a turn took so long. */
+nsec_t loop_lag(struct loop *l);
 
 int loop_io_new(struct loop *l, int fd, unsigned events, loop_io_fn fn, void *userdata,
 		struct loop_io **ret);

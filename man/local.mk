@@ -2,6 +2,7 @@
 # All pages are mdoc(7).
 dist_man_MANS += \
 	man/libruntime.3 \
+	man/rtgc-control.7 \
 	man/rtgc-guide.7 \
 	man/rtgc-protocol.7 \
 	man/rtgc.1 \

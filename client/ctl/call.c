@@ -243,6 +243,8 @@ static int complain_refused(const char *method, const char *error,
 		const char *error, *words; /* %s: what the error tells, or the method */
 	} known[] = {
 		{"NoSuchHeap", "no heap is called %s: rtgcctl heaps lists them"},
+		{"NoSuchService", "no service is called %s: rtgcctl services lists them"},
+		{"CannotCollect", "%s has no collection to run, or is not connected"},
 		{"AmbiguousHeap",
 		 "several heaps are called %s: give the id that rtgcctl heaps shows"},
 		{"CannotAnswer", "the runtime of %s does not count what is in its heap"},

@@ -190,6 +190,8 @@ static void offer_words(const struct line *line)
 	} else if (line->verb != NULL && line->n_args < line->verb->n_args) {
 		if (strcmp(line->verb->synopsis, "HEAP") == 0)
 			offer_heaps(line);
+		else if (strcmp(line->verb->synopsis, "SERVICE") == 0)
+			offer_services(line, "");
 		else
 			offer_files();
 	}

@@ -141,5 +141,5 @@ static void put_explanation(const struct screen *screen, const json_t *reply)
 
 int verb_explain(struct ctl *ctl)
 {
-	return show_heap(ctl, "Explain", put_explanation);
+	return show_of(ctl, "Explain", "heap", put_explanation);
 }

@@ -44,5 +44,5 @@ static void put_summary(const struct screen *screen, const json_t *reply)
 
 int verb_heap_summary(struct ctl *ctl)
 {
-	return show_heap(ctl, "HeapSummary", put_summary);
+	return show_of(ctl, "HeapSummary", "heap", put_summary);
 }

@@ -22,6 +22,7 @@ static const struct column columns[] = {
 	{.title = "MAX", .rank = 7, .right = true},
 	{.title = "DONE", .rank = 3, .right = true},
 	{.title = "FORCED", .right = true},
+	{.title = "FAULTS", .rank = 5, .right = true},
 	{.title = "RSS", .rank = 8, .right = true},
 	{.title = "PID", .rank = 9, .right = true},
 	{.title = "RUNTIME", .rank = 10, .least = 7},
@@ -84,6 +85,16 @@ static void put_amounts(struct table *table, const json_t *heap)
 		   field_time(heap, "latest_start_us").text);
 }
 
+/* What it did to the others, or would have: windows unused or overrun, words that cannot be. */
+static void put_faults(struct table *table, const json_t *heap)
+{
+	int64_t faults = field_int(heap, "expired", 0) + field_int(heap, "overruns", 0) +
+			 field_int(heap, "violations", 0) + field_int(heap, "absurd", 0);
+
+	table_cell(table, field_int(heap, "strikes", 0) > 0 ? TONE_WARN : TONE_PLAIN,
+		   "%s", human_count((uint64_t)faults).text);
+}
+
 static void put_row(struct table *table, const json_t *heap)
 {
 	const json_t *predicted = json_object_get(heap, "predicted_pause_us");
@@ -102,6 +113,7 @@ static void put_row(struct table *table, const json_t *heap)
 		   human_count((uint64_t)field_sum(heap, "collections")).text);
 	table_cell(table, field_int(heap, "forced", 0) > 0 ? TONE_BAD : TONE_PLAIN, "%s",
 		   field_count(heap, "forced").text);
+	put_faults(table, heap);
 	table_cell(table, TONE_PLAIN, "%s",
 		   rss > 0 ? human_bytes((uint64_t)rss).text : "-");
 	table_cell(table, TONE_PLAIN, "%s", field_id(heap, "pid").text);

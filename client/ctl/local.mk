@@ -3,6 +3,7 @@
 bin_PROGRAMS += rtgcctl
 rtgcctl_SOURCES = \
 	client/ctl/call.c client/ctl/call.h \
+	client/ctl/collect.c \
 	client/ctl/complete.c client/ctl/complete.h \
 	client/ctl/config.c \
 	client/ctl/ctl.c client/ctl/ctl.h \
@@ -10,7 +11,9 @@ rtgcctl_SOURCES = \
 	client/ctl/field.c client/ctl/field.h \
 	client/ctl/heap_summary.c \
 	client/ctl/heaps.c \
+	client/ctl/hold.c \
 	client/ctl/main.c \
+	client/ctl/release.c \
 	client/ctl/reload.c \
 	client/ctl/services.c \
 	client/ctl/show.c client/ctl/show.h \

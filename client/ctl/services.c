@@ -32,6 +32,11 @@ static bool fits(const json_t *service)
 	return !json_is_false(json_object_get(service, "schedulable"));
 }
 
+static bool is_held(const json_t *service)
+{
+	return json_is_true(json_object_get(service, "held"));
+}
+
 static int hurts(const json_t *a, const json_t *b)
 {
 	static const char *const keys[] = {"over_limit", "forced", "utilization_permille",
@@ -105,7 +110,10 @@ static void put_row(struct table *table, const json_t *service)
 {
 	table_cell(table, TONE_PLAIN, "%s", field_text(service, "name"));
 	table_cell(table, TONE_DIM, "%s", field_id(service, "uid").text);
-	table_cell(table, TONE_PLAIN, "%s", field_text(service, "policy"));
+	if (is_held(service))
+		table_cell(table, TONE_WARN, "%s, held", field_text(service, "policy"));
+	else
+		table_cell(table, TONE_PLAIN, "%s", field_text(service, "policy"));
 	put_slots(table, service);
 	put_share(table, service, "utilization_permille");
 	put_share(table, service, "load_permille");

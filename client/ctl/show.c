@@ -35,10 +35,10 @@ int show_answer(const struct ctl *ctl, const char *method, show_fn put)
 	return finish(ctl, status, reply, put);
 }
 
-int show_heap(const struct ctl *ctl, const char *method, show_fn put)
+int show_of(const struct ctl *ctl, const char *method, const char *key, show_fn put)
 {
 	json_t *parameters = json_object(), *reply = NULL;
-	int status = add_text(parameters, "heap", ctl->args[0], ctl->verb->name);
+	int status = add_text(parameters, key, ctl->args[0], ctl->verb->name);
 
 	if (status == CTL_OK)
 		status = call_once(ctl, method, parameters, &reply);

@@ -24,8 +24,8 @@ struct listing {
 
 /* put: NULL where there is nothing to say. */
 int show_answer(const struct ctl *ctl, const char *method, show_fn put);
-/* The answer about the heap that is the verb's argument. */
-int show_heap(const struct ctl *ctl, const char *method, show_fn put);
+/* The answer about what the verb's argument names; key: of that, in the call. */
+int show_of(const struct ctl *ctl, const char *method, const char *key, show_fn put);
 /* All pages of a list as one. */
 int show_pages(const struct ctl *ctl, const char *method, const char *key, show_fn put);
 /* The same as a table; of one service only under --service. */

@@ -188,6 +188,8 @@ static void add_event(struct sim_log *log, struct sim_history *h,
 	case EVENT_OFFER:
 	case EVENT_LEAVE:
 	case EVENT_LOST:
+	case EVENT_HOLD:
+	case EVENT_COLLECT:
 		add_item(log, h, entry)->event = *event;
 		break;
 	case EVENT_JOIN:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl status: is the daemon well, and has anything gone wrong since it started? */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/ctl/field.h"
 #include "client/ctl/show.h"
@@ -38,6 +39,18 @@ static void put_advice(const struct screen *screen, const json_t *status)
 	put_label(screen, "advice");
 	screen_sentence(screen, fits ? TONE_PLAIN : TONE_WARN, LABEL + 2, "%s",
 			field_text(status, "advice"));
+}
+
+/* Nobody waited for a slot, because of the daemon or the host. */
+static void put_gates(const struct screen *screen, const json_t *status)
+{
+	bool open = strcmp(field_text(status, "mode"), "open") == 0;
+	enum tone tone = open ? TONE_BAD : TONE_PLAIN;
+
+	put_label(screen, "gates");
+	printf("%s%s, opened %s times, %s windows meanwhile%s\n", tone_on(screen, tone),
+	       open ? "open" : "closed", field_count(status, "gates_opened").text,
+	       field_count(status, "ungated").text, tone_off(screen, tone));
 }
 
 /* The limits of the daemon that were reached. */
@@ -100,6 +113,8 @@ static void put_status(const struct screen *screen, const json_t *status)
 	put_trouble(screen, status, "overruns", TONE_WARN, "overruns, ");
 	put_trouble(screen, status, "uncoordinated", TONE_WARN, "uncoordinated");
 	putchar('\n');
+	if (field_int(status, "gates_opened", 0) > 0)
+		put_gates(screen, status);
 	put_refused(screen, status);
 	if (json_is_false(json_object_get(status, "reload_ok"))) {
 		put_label(screen, "config");

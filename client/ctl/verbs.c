@@ -16,6 +16,11 @@ const struct ctl_verb ctl_verbs[] = {
 	{"explain", "HEAP", "why a heap (name or id) was granted, held back, forced", 1,
 	 0, verb_explain},
 	{"heap-summary", "HEAP", "what is in a heap, by type", 1, 0, verb_heap_summary},
+	{"collect", "HEAP", "let a heap collect as soon as a slot is free", 1, 0,
+	 verb_collect},
+	{"hold", "SERVICE", "keep a service from pausing until its memory runs out", 1, 0,
+	 verb_hold},
+	{"release", "SERVICE", "the end of hold", 1, 0, verb_release},
 	{"config", "", "the configuration in force, and where it comes from", 0, 0,
 	 verb_config},
 	{"reload", "", "read the configuration again", 0, 0, verb_reload},
@@ -75,7 +80,7 @@ void ctl_print_help(void)
 	puts("rtgcctl [OPTION…] VERB [ARGUMENT]\n\nAsks rtgcd, the supervisor of garbage "
 	     "collectors, and prints the answer.\n");
 	for (const struct ctl_verb *verb = ctl_verbs; verb->name != NULL; verb++)
-		printf("  %-13s%-6s%s\n", verb->name, verb->synopsis, verb->help);
+		printf("  %-13s%-8s%s\n", verb->name, verb->synopsis, verb->help);
 	putchar('\n');
 	for (const struct ctl_option *option = ctl_options; option->name != NULL;
 	     option++)

@@ -5,7 +5,7 @@
 
 #include "daemon/core/recent.h"
 
-#define AN_OCTAVE 6.0
+#define AN_OCTAVE 4.0
 #define LOWEST	  0.5
 
 static unsigned bucket_of(double over)

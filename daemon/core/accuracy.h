@@ -8,8 +8,8 @@
 
 #include "client/wire/nsec.h"
 
-/* Six buckets an octave from a half to eight times the pause, and what lies outside. */
-#define ACCURACY_BUCKETS 26
+/* Four buckets an octave from a half to eight times the pause, and what lies outside. */
+#define ACCURACY_BUCKETS 18
 
 struct accuracy {
 	uint32_t pauses, inside;

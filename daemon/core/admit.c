@@ -23,7 +23,8 @@ void admit_add(struct admit *a, const struct heap *h)
 	a->heaps++;
 	if (rate <= 0 || period > 1e18)
 		return; /* it stands still: it asks for nothing */
-	pause = kind == h->next ? h->predicted : heap_predict(h, kind);
+	/* What a collection takes when it is due, whatever one would take now. */
+	pause = heap_predict_full(h, kind);
 	span = nsec_add(drain, pause);
 	a->singles++;
 	a->load += (double)span / period;
@@ -71,7 +72,7 @@ void admit_answer(const struct admit *a, unsigned slots, struct core_admission *
 		.drain = a->drain,
 		.period = a->shortest,
 		.load_permille =
-			(unsigned)(nsec_min((nsec_t)(a->load / slots * 1000), 1000000)),
+			(unsigned)nsec_min(heap_whole(a->load / slots * 1000), 1000000),
 		.schedulable = now <= 1 || slots >= a->heaps,
 		.rate_headroom_permille = now > 0.001 ? (unsigned)(1000 / now) : 1000000,
 	};

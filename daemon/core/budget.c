@@ -251,19 +251,13 @@ static bool has_share(struct heap *h)
 	return h->share;
 }
 
-/* (Figures of a client may be as absurd as it likes.) */
-static uint64_t whole(double units)
-{
-	return units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
-}
-
 static void assign(struct heap *h, enum core_budget from, const struct budget_part *part,
 		   double room)
 {
 	double units = lives_in(h, part) + room / bytes_per_unit(h);
 
 	h->share->from = from;
-	h->share->budget = units < 1 ? 1 : whole(units);
+	h->share->budget = units < 1 ? 1 : heap_whole(units);
 }
 
 static void assign_own(struct heap *h, const struct budget_part *part)
@@ -386,5 +380,6 @@ uint64_t budget_bytes(const struct heap *h)
 {
 	if (!h->share || h->share->from != BUDGET_SHARED)
 		return 0;
-	return whole((double)h->share->part.live_bytes + given_to(h, &h->share->part));
+	return heap_whole((double)h->share->part.live_bytes +
+			  given_to(h, &h->share->part));
 }

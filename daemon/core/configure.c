@@ -51,6 +51,8 @@ static int take_config(struct supervisor *s, const struct core_config *config)
 	s->defaults = config->defaults;
 	s->max_concurrent = config->max_concurrent;
 	s->contention.limit = config->max_concurrent;
+	s->canary.lag_limit = config->gate_lag;
+	s->canary.pressure_limit = config->gate_pressure_permille;
 	s->pool.total_bytes = (double)config->memory_budget;
 	s->any_rivals = has_rivals(config);
 	demand_resize(&s->demand, s->max_concurrent);
@@ -81,7 +83,11 @@ int supervisor_new(const struct core_config *config, nsec_t now, struct supervis
 	/* Later than any id of a daemon that ran before on this boot, so that ids stay
 	 * unique. */
 	s->window_seq = now / NSEC_PER_USEC;
+	s->born = now;
+	s->canary.timer.owner = TIMER_GATES;
 	r = timers_add_owner(&s->timers);
+	if (r == 0)
+		r = timers_add_owner(&s->timers);
 	if (r == 0)
 		r = timers_add_owner(&s->timers);
 	if (r == 0)

@@ -51,7 +51,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 		.window = h->lease.state == LEASE_NONE ? 0 : h->lease.id,
 		.used = heap_used_at(h, now),
 		.budget = heap_budget(h),
-		.rate_per_s = (uint64_t)heap_rate(h),
+		.rate_per_s = heap_whole(heap_rate(h)),
 		.exhaustion = h->exhaustion,
 		.latest_start = h->latest_start,
 		.contention_start = decide_start_of(s, h),
@@ -72,7 +72,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 bool can_collect(const struct heap *h)
 {
 	return !h->lost && !h->silent && !h->running && h->lease.state == LEASE_NONE &&
-	       (h->kinds & 1 << h->next) && heap_budget(h) > 0;
+	       (h->kinds & 1 << h->next) && (heap_budget(h) > 0 || h->asked);
 }
 
 /* (Its place in line may be that of one which holds a slot.) */
@@ -164,7 +164,7 @@ static void arm(struct supervisor *s, struct heap *h, nsec_t now)
 static void check_eligible(struct supervisor *s, struct service *service)
 {
 	bool together = service->config.policy == POLICY_TOGETHER;
-	bool eligible = !list_empty(&service->waiting) &&
+	bool eligible = !service->held && !list_empty(&service->waiting) &&
 			service->taken < (together ? 1 : service->config.max_concurrent);
 
 	if (eligible == !list_empty(&service->eligible))
@@ -193,7 +193,9 @@ static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 	enum reason busy = REASON_NONE;
 	uint64_t holder = 0;
 
-	if (heap_snapshots(h)) {
+	if (h->service->held) {
+		busy = REASON_HELD;
+	} else if (heap_snapshots(h)) {
 		if (s->snapshots_taken >= s->snapshots_max)
 			busy = REASON_SNAPSHOT_BUSY;
 	} else if (h->service->taken >= h->service->config.max_concurrent) {
@@ -268,14 +270,14 @@ static void become_due(struct supervisor *s, struct heap *h, nsec_t now)
 		place(s, h, now);
 		return;
 	}
-	if (heap_worth_from(h) > now) {
+	if (!h->asked && heap_worth_from(h) > now) {
 		h->early = true;
 	} else if (needs_look(h, now)) {
 		/* It keeps its turn meanwhile: nobody less pressing gets ahead of it. */
 		h->look_until = nsec_add(now, LOOK_PATIENCE);
 		action_add(s, h, ACTION_LOOK);
 		wait_in_order(s, h, now);
-	} else if (yield_declines(h)) {
+	} else if (!h->asked && yield_declines(h)) {
 		decline(s, h, now);
 	} else if (h->service->config.policy == POLICY_OBSERVE) {
 		observe(s, h, now);
@@ -381,6 +383,38 @@ void decide_service(struct supervisor *s, struct service *service, nsec_t now)
 		decide_heap(s, list_entry(l, struct heap, siblings), now);
 }
 
+/* Of one that is held back. (Any other that waits for its last call does so for a slot.) */
+static bool has_slot(const struct supervisor *s, const struct heap *h)
+{
+	const struct service *service = h->service;
+
+	if (!service->held)
+		return false;
+	if (heap_snapshots(h))
+		return s->snapshots_taken < s->snapshots_max;
+	if (rivals_holder(s, service))
+		return false;
+	if (service->config.policy == POLICY_TOGETHER)
+		return service->taken == 0 && round_fits(s, service);
+	return service->taken < service->config.max_concurrent &&
+	       s->taken < s->max_concurrent;
+}
+
+static void let_through(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	bool over_limit = !has_slot(s, h);
+	enum reason reason = h->last_call > now ? REASON_DEFERRED
+			     : over_limit	? REASON_OVER_LIMIT
+						: REASON_LAST_CALL;
+
+	if (h->service->config.policy == POLICY_TOGETHER && !heap_snapshots(h)) {
+		round_start(s, h->service, over_limit, now);
+		return;
+	}
+	lease_grant(s, h, reason, over_limit, now);
+	check_eligible(s, h->service);
+}
+
 void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	if (h->look_until && h->look_until <= now) {
@@ -388,14 +422,7 @@ void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 		h->look_until = 0;
 		h->looked_at = now;
 	}
-	if (heap_is_waiting(h) && must_at(h) <= now &&
-	    h->service->config.policy == POLICY_TOGETHER && !heap_snapshots(h)) {
-		round_start(s, h->service, true, now);
-	} else if (heap_is_waiting(h) && must_at(h) <= now) {
-		lease_grant(s, h,
-			    h->last_call <= now ? REASON_OVER_LIMIT : REASON_DEFERRED,
-			    true, now);
-		check_eligible(s, h->service);
-	}
+	if (heap_is_waiting(h) && must_at(h) <= now)
+		let_through(s, h, now);
 	decide_heap(s, h, now);
 }

@@ -12,13 +12,18 @@ static bool better_after_deadline(const struct heap *h, nsec_t now)
 {
 	return h->deadline != NSEC_NEVER && h->deadline > now &&
 	       h->deadline < nsec_add(now, h->predicted) &&
-	       h->deadline <= h->latest_start;
+	       (h->asked ? h->deadline < h->last_call : h->deadline <= h->latest_start);
 }
 
 /* A round needs many slots: it keeps its turn while they are not free yet. */
 static bool is_barred(const struct supervisor *s, const struct heap *h)
 {
 	return h->service->config.policy == POLICY_TOGETHER && !round_fits(s, h->service);
+}
+
+static enum reason why(const struct heap *h)
+{
+	return h->asked ? REASON_ASKED : REASON_DUE;
 }
 
 static struct heap *most_pressing(const struct supervisor *s)
@@ -42,7 +47,7 @@ static struct heap *first_snapshot(const struct supervisor *s)
 	list_for_each (l, &s->snapshots_waiting) {
 		struct heap *h = list_entry(l, struct heap, in_line);
 
-		if (!h->look_until)
+		if (!h->look_until && !h->service->held)
 			return h;
 	}
 	return NULL;
@@ -56,14 +61,63 @@ static void dispatch_snapshots(struct supervisor *s, nsec_t now)
 		if (better_after_deadline(h, now))
 			h->retry_at = h->deadline;
 		else
-			lease_grant(s, h, REASON_DUE, false, now);
+			lease_grant(s, h, why(h), false, now);
 		decide_heap(s, h, now);
 	}
+}
+
+static struct heap *first_waiting(const struct service *service)
+{
+	list_for_each (l, &service->waiting) {
+		struct heap *h = list_entry(l, struct heap, in_line);
+
+		if (!h->look_until)
+			return h;
+	}
+	return NULL;
+}
+
+/* false: its round has not taken it along. */
+static bool let_through(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct service *service = h->service;
+	bool over_limit =
+		heap_snapshots(h)
+			? s->snapshots_taken >= s->snapshots_max
+			: s->taken >= s->max_concurrent ||
+				  service->taken >= service->config.max_concurrent;
+
+	s->canary.gates.ungated++;
+	if (service->config.policy == POLICY_TOGETHER && !heap_snapshots(h))
+		round_start(s, service, over_limit, now);
+	else
+		lease_grant(s, h, REASON_GATES_OPEN, over_limit, now);
+	decide_heap(s, h, now);
+	return !heap_is_waiting(h);
+}
+
+/* The gates are open: all that wait, whoever holds the slots. One of them may bring others in. */
+static void dispatch_all(struct supervisor *s, nsec_t now)
+{
+	struct heap *h;
+	bool any;
+
+	do {
+		any = false;
+		list_for_each (l, &s->services) {
+			h = first_waiting(list_entry(l, struct service, all));
+			any |= h && let_through(s, h, now);
+		}
+		h = first_snapshot(s);
+		any |= h && let_through(s, h, now);
+	} while (any);
 }
 
 void grant_dispatch(struct supervisor *s, nsec_t now)
 {
 	round_open_answered(s, now);
+	if (s->canary.gates.open)
+		dispatch_all(s, now);
 	dispatch_snapshots(s, now);
 	while (s->taken < s->max_concurrent && !list_empty(&s->eligible)) {
 		struct heap *h = most_pressing(s);
@@ -75,7 +129,7 @@ void grant_dispatch(struct supervisor *s, nsec_t now)
 		else if (better_after_deadline(h, now))
 			h->retry_at = h->deadline;
 		else
-			lease_grant(s, h, REASON_DUE, false, now);
+			lease_grant(s, h, why(h), false, now);
 		decide_heap(s, h, now);
 	}
 }
@@ -107,9 +161,9 @@ void grant_slack(struct supervisor *s, struct heap *h, nsec_t now)
 	 * A snapshot begins in the slack that comes anyway while its window is open. One of those in
 	 * lockstep would make all others wait for it.
 	 */
-	if (!can_collect(h) || heap_snapshots(h) || slack == NSEC_NEVER ||
-	    service->config.policy == POLICY_TOGETHER || h->retry_at > now ||
-	    slack < nsec_add(end, SLACK_MARGIN) ||
+	if (!can_collect(h) || service->held || heap_snapshots(h) ||
+	    slack == NSEC_NEVER || service->config.policy == POLICY_TOGETHER ||
+	    h->retry_at > now || slack < nsec_add(end, SLACK_MARGIN) ||
 	    heap_used_at(h, now) < heap_budget(h) / HEAP_SLACK_SHARE ||
 	    in_vain(s, h, now) || service->taken >= service->config.max_concurrent ||
 	    s->taken >= s->max_concurrent || rivals_holder(s, service))

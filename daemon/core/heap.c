@@ -50,7 +50,7 @@ int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap
 	list_init(&h->telling);
 	h->id = id;
 	h->pid = join->pid;
-	h->caps = hello->caps;
+	h->caps = hello->caps & WIRE_CAPS_KNOWN;
 	h->unit = hello->unit;
 	h->kinds = hello->kinds;
 	h->own_budget = hello->budget;
@@ -169,6 +169,11 @@ double heap_rate(const struct heap *h)
 	return (double)(h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow);
 }
 
+uint64_t heap_whole(double units)
+{
+	return units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
+}
+
 static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
 {
 	double span, sample, weight;
@@ -188,10 +193,20 @@ static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
 	rate->allocated = allocated;
 }
 
+static bool is_amount(uint64_t amount)
+{
+	return amount <= HEAP_AMOUNT_MOST;
+}
+
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now)
 {
 	struct wire_report r = *report;
 
+	if (!is_amount(r.used) || !is_amount(r.allocated) || !is_amount(r.live) ||
+	    !is_amount(r.rss_bytes) || !is_amount(r.budget)) {
+		heap_absurd(h);
+		return;
+	}
 	r.at = nsec_min(r.at, now); /* nobody reports from the future */
 	if (r.at < h->report.at)
 		return;
@@ -256,14 +271,29 @@ static nsec_t slowed(const struct heap *h, nsec_t pause)
 	return (nsec_t)((double)pause * contention_slow(c, met));
 }
 
-nsec_t heap_predict(const struct heap *h, unsigned kind)
+static nsec_t predict_at(const struct heap *h, unsigned kind, uint64_t live)
 {
 	if (kind == WIRE_SNAPSHOT)
 		return predict_stop(heap_known(h, kind), h->unit, h->report.rss_bytes,
-				    h->report.live);
+				    live);
 	/* Setting a heap aside walks nothing. */
 	return slowed(h, predict_pause(heap_known(h, kind), h->unit,
-				       kind == WIRE_FREEZE ? 0 : h->report.live));
+				       kind == WIRE_FREEZE ? 0 : live));
+}
+
+nsec_t heap_predict(const struct heap *h, unsigned kind)
+{
+	return predict_at(h, kind, h->report.live);
+}
+
+nsec_t heap_predict_full(const struct heap *h, unsigned kind)
+{
+	uint64_t live = h->report.live, left = nsec_sub(heap_budget(h), h->report.used);
+
+	/* (Bytes that are new are none of those that live.) */
+	if (h->unit == WIRE_OBJECTS)
+		live = nsec_add(live, left);
+	return predict_at(h, kind, live);
 }
 
 void heap_estimate(struct heap *h, nsec_t now)
@@ -287,6 +317,8 @@ void heap_estimate(struct heap *h, nsec_t now)
 		h->span = h->work = run;
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
+		if (h->asked)
+			h->latest_start = h->report.at;
 		return;
 	}
 	h->exhaustion = h->report.used >= budget
@@ -295,12 +327,14 @@ void heap_estimate(struct heap *h, nsec_t now)
 					   time_to_allocate(h, budget - h->report.used));
 	guard = time_to_allocate(h, budget) / GUARD_SHARE;
 	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
+	if (yield_rule_is_wide(h))
+		guard = nsec_max(guard, time_to_allocate(h, budget) / YIELD_WIDE_GUARD);
 	/* At an unknown rate, nearly full is as good as full. */
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);
 	/* The program goes on allocating while a snapshot runs, and writes to pages it shares. */
 	h->latest_start = nsec_sub(h->exhaustion, nsec_add(guard, run));
-	if (h->yield.at_once)
+	if (h->yield.at_once || h->asked)
 		h->latest_start = nsec_min(h->latest_start, h->report.at);
 	h->last_call = nsec_sub(h->exhaustion, nsec_add(guard / 2, run));
 }
@@ -321,6 +355,12 @@ static nsec_t predicted_for(const struct heap *h, const struct wire_end *end)
 	    h->lease.id == end->window)
 		return h->lease.predicted;
 	return heap_predict(h, end->kind);
+}
+
+bool heap_believes(const struct heap *h, const struct wire_end *end)
+{
+	return is_amount(end->freed) && is_amount(end->used) && is_amount(end->live) &&
+	       (end->kind == WIRE_SNAPSHOT || end->end - end->begin <= HEAP_PAUSE_MOST);
 }
 
 /* How many pauses there were at once meanwhile; learns what they cost each other. */
@@ -359,7 +399,7 @@ static void learn_pause(struct heap *h, const struct wire_end *end, uint64_t wal
 
 	if (end->kind != WIRE_MINOR) {
 		recent_add(&h->pauses, pause);
-		h->last_pause = pause;
+		h->last_pause = (float)pause;
 	}
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT) {
 		accuracy_add(&h->accuracy, predicted, pause);
@@ -388,7 +428,7 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 	budget_learn(h, end, pause);
 	heap_count(&h->collections[end->kind]);
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT)
-		h->yield_last = end->freed;
+		h->yield_last = (float)end->freed;
 	/* Nothing was allocated meanwhile: the pause does not make the rate any lower. */
 	if (h->rate.at)
 		h->rate.at = nsec_min(nsec_add(h->rate.at, pause), now);
@@ -402,6 +442,8 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 void heap_record(struct heap *h, const struct core_decision *decision)
 {
 	h->decisions[h->n_decisions++ % CORE_DECISIONS] = *decision;
+	if (h->n_decisions == 2 * CORE_DECISIONS)
+		h->n_decisions = CORE_DECISIONS;
 	h->reason = decision->reason;
 }
 
@@ -415,7 +457,9 @@ enum core_state heap_state(const struct heap *h)
 		return HEAP_GRANTED;
 	if (h->lease.state == LEASE_ANNOUNCED)
 		return HEAP_DRAINING;
-	return heap_is_waiting(h) ? HEAP_WANTING : HEAP_IDLE;
+	if (!heap_is_waiting(h))
+		return HEAP_IDLE;
+	return h->service->held ? HEAP_HELD : HEAP_WANTING;
 }
 
 const char *core_budget_name(enum core_budget budget)

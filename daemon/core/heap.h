@@ -73,13 +73,15 @@ struct heap {
 
 	uint64_t id;
 	int32_t pid;
-	uint32_t caps;
-	unsigned n_decisions; /* made in all */
+	uint8_t caps;	     /* all that there are: WIRE_CAPS_KNOWN */
+	uint8_t n_decisions; /* made; above CORE_DECISIONS only where the next one goes counts */
 	uint8_t unit, kinds;
 	uint8_t to_tell; /* 1 << enum action_type */
 	uint8_t next;	 /* the kind of its next window; see below */
-	uint8_t retries;
-	enum reason reason : 8;	     /* of the last decision */
+	uint8_t retries : 4;
+	uint8_t strikes : 4;	/* windows in a row that it did not keep to; lease.c */
+	uint8_t absurd;		/* figures that cannot be; 255: so often and more */
+	enum reason reason : 8; /* of the last decision */
 	enum reason over_reason : 8; /* why its last window ended */
 	bool gone : 1;		     /* there is only left what is to be told of it */
 	bool lost : 1;
@@ -90,6 +92,7 @@ struct heap {
 	bool want : 1;	 /* it was told to say when it is idle */
 	bool silent : 1; /* its lease was written off and nothing was heard of it since */
 	bool early : 1;	 /* due, but nothing to free before heap_worth_from() */
+	bool asked : 1;	 /* it is to collect, whatever it has used */
 
 	struct wire_report report; /* the latest figures */
 	uint64_t own_budget;	   /* of HELLO */
@@ -124,8 +127,7 @@ struct heap {
 	/* By heap_count(). */
 	uint32_t collections[WIRE_KINDS];
 	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
-	uint64_t yield_last;
-	nsec_t last_pause;
+	float yield_last, last_pause; /* exact to a part in sixteen million */
 	struct recent pauses;
 	struct known *known;
 	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
@@ -147,6 +149,10 @@ static inline void heap_count(uint32_t *counter)
 {
 	*counter += *counter < UINT32_MAX;
 }
+static inline void heap_absurd(struct heap *h)
+{
+	h->absurd += h->absurd < UINT8_MAX;
+}
 /* What is known of pauses of that kind, or HEAP_RUNS; NULL: none has run. */
 const struct predict *heap_known(const struct heap *h, unsigned kind);
 /* The same, made when there is none; NULL: out of memory. */
@@ -165,7 +171,13 @@ static inline uint64_t heap_share(const struct heap *h)
 uint64_t heap_budget(const struct heap *h);
 enum core_budget heap_budget_from(const struct heap *h);
 double heap_rate(const struct heap *h);
-/* Takes figures; absurd ones are clipped, figures older than those known are dropped. */
+/* As a whole number: figures of a client may be as absurd as it likes. */
+uint64_t heap_whole(double units);
+/* No pause is as long as that, and no amount as large as this. */
+#define HEAP_PAUSE_MOST	 (300 * NSEC_PER_SEC)
+#define HEAP_AMOUNT_MOST (UINT64_C(1) << 62)
+
+/* Takes figures; absurd ones are counted and dropped, as are those older than what is known. */
 void heap_report(struct heap *h, const struct wire_report *report, nsec_t now);
 /* Used at now, at the present rate since the last report. */
 uint64_t heap_used_at(const struct heap *h, nsec_t now);
@@ -176,12 +188,14 @@ uint64_t heap_used_at(const struct heap *h, nsec_t now);
 void heap_estimate(struct heap *h, nsec_t now);
 /* How long a collection of that kind is expected to take, among those that run now. */
 nsec_t heap_predict(const struct heap *h, unsigned kind);
+/* The same when its budget will be used up. */
+nsec_t heap_predict_full(const struct heap *h, unsigned kind);
 /* From when on so much is used that a collection is worth a pause at all. */
 nsec_t heap_worth_from(const struct heap *h);
+/* Can it have been so? */
+bool heap_believes(const struct heap *h, const struct wire_end *end);
 /* A collection took [begin, end): learn from it. */
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now);
-/* The pause that a collection of that kind is expected to be. */
-nsec_t heap_predict(const struct heap *h, unsigned kind);
 /* Of a snapshot the program is not stopped all the time: it takes no slot of pauses, but a CPU. */
 static inline bool heap_snapshots(const struct heap *h)
 {

@@ -25,9 +25,23 @@
 /* A client gives up a snapshot before that. */
 #define RUN_GRACE_MIN (120 * NSEC_PER_SEC)
 
+/* A client that has not begun by then does not mean to, however long its pause would be. */
+#define BEGIN_MOST (30 * NSEC_PER_SEC)
+
 /* Back-off after windows that came to nothing. */
 #define RETRY_FIRST	    (20 * NSEC_PER_MSEC)
 #define RETRY_DOUBLINGS_MAX 6
+
+/*
+ * After windows in a row that it did not keep to, a heap gets the next one ever later: up to four
+ * seconds, so that one that only stood still is soon well served again. Of a pause after three of them
+ * that never ended, it waits ten times as long as it kept the slot.
+ */
+#define STRIKES_MAX	3
+#define STRIKES_COUNTED 15 /* more is as much */
+#define STRIKE_FIRST	(40 * NSEC_PER_MSEC)
+#define STRIKE_MOST	(4 * NSEC_PER_SEC)
+#define STRIKE_SHARE	10
 
 nsec_t lease_span(nsec_t pause)
 {
@@ -92,12 +106,13 @@ void lease_finish(struct supervisor *s, struct heap *h, enum action_type type,
 		action_add(s, h, ACTION_UNDRAIN);
 	round_answered(s, h);
 	h->last_overran = reason == REASON_OVERRUN;
-	/* Only of an expired one may a BEGIN in time still be under way. */
+	/* Of one that was open a BEGIN in time may still be under way. */
 	*l = (struct lease){
 		.state = LEASE_NONE,
 		.id = l->id,
-		.closes = l->state == LEASE_OPEN && reason == REASON_EXPIRED ? l->closes
-									     : 0,
+		.closes = l->state == LEASE_OPEN && reason != REASON_DECLINED
+				  ? nsec_min(l->closes, now)
+				  : 0,
 	};
 }
 
@@ -115,6 +130,23 @@ static void retry_later(struct heap *h, nsec_t now)
 
 	h->retry_at = nsec_add(now, RETRY_FIRST << doublings);
 	h->retries += h->retries < RETRY_DOUBLINGS_MAX;
+}
+
+bool lease_distrusted(const struct heap *h)
+{
+	return h->strikes >= STRIKES_MAX;
+}
+
+/* Its slot was taken and nothing came of it, or it was not given back in time. */
+static void strike(struct heap *h, nsec_t now)
+{
+	nsec_t held = nsec_sub(now, h->lease.announced);
+	nsec_t wait = nsec_min(STRIKE_FIRST << h->strikes, STRIKE_MOST);
+
+	h->strikes += h->strikes < STRIKES_COUNTED;
+	if (lease_distrusted(h) && h->lease.state == LEASE_IN_USE)
+		wait = nsec_max(wait, held * STRIKE_SHARE);
+	h->retry_at = nsec_max(h->retry_at, nsec_add(now, wait));
 }
 
 static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
@@ -160,7 +192,7 @@ static void open_at(struct supervisor *s, struct heap *h, enum reason reason,
 	h->service->windows++;
 	decide_record(s, h, reason, 0, now);
 	action_add(s, h, ACTION_OPEN);
-	timers_arm(&s->timers, &h->timer, l->closes);
+	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
 
 void lease_open(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
@@ -258,6 +290,20 @@ void lease_put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t
 	timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
 
+/* Its pause is a fact: whom it meets with every slot taken, it meets over the limit. */
+static void count_over_limit(struct supervisor *s, struct heap *h)
+{
+	const struct service *service = h->service;
+
+	if (!h->lease.slot || heap_snapshots(h) ||
+	    (service->taken <= service->config.max_concurrent &&
+	     s->taken <= s->max_concurrent))
+		return;
+	h->lease.over_limit = true;
+	h->service->over_limit++;
+	s->over_limit++;
+}
+
 void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t kind,
 		 nsec_t closes, nsec_t now)
 {
@@ -273,6 +319,7 @@ void lease_adopt(struct supervisor *s, struct heap *h, uint64_t window, uint8_t 
 	h->lease.opens = now;
 	/* It may have closed meanwhile: the pause is still one, and gets its time to end. */
 	h->lease.closes = nsec_min(nsec_max(closes, now), nsec_add(now, GRACE_MAX));
+	count_over_limit(s, h);
 	h->wanting_since = NSEC_NEVER; /* how long it had waited is not known */
 	decide_record(s, h, REASON_ADOPTED, 0, now);
 	lease_put_in_use(s, h, now, now);
@@ -299,7 +346,7 @@ void lease_restore(struct supervisor *s, struct heap *h, const struct core_held 
 	if (held->hold == CORE_HOLDS_IN_USE)
 		lease_put_in_use(s, h, held->begin, now);
 	else
-		timers_arm(&s->timers, &h->timer, l->closes);
+		timers_arm(&s->timers, &h->timer, lease_deadline(h));
 }
 
 void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec_t now)
@@ -311,14 +358,18 @@ void lease_revoke(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	decide_record(s, h, reason, 0, now);
 	if (reason == REASON_DECLINED)
 		heap_count(&h->declined);
-	if (reason == REASON_EXPIRED)
+	if (reason == REASON_EXPIRED) {
 		heap_count(&h->expired);
+		h->asked = false; /* it does not want to */
+	}
 	if (reason != REASON_MOOT)
 		drop_out(h);
 	/* It had its chance: if it wants another one, it waits from then on. */
 	h->wanting_since = NSEC_NEVER;
 	if (reason != REASON_MOOT)
 		retry_later(h, now);
+	if (reason == REASON_EXPIRED && !h->lost)
+		strike(h, now);
 	lease_finish(s, h, ACTION_REVOKE, reason, now);
 }
 
@@ -341,7 +392,11 @@ nsec_t lease_deadline(const struct heap *h)
 	case LEASE_ANNOUNCED:
 		return l->opens;
 	case LEASE_OPEN:
-		return l->closes;
+		if (!h->lost)
+			return nsec_min(l->closes, nsec_add(l->opens, BEGIN_MOST));
+		/* It may have begun in it, and that is what could not be told. */
+		return nsec_add(l->closes,
+				l->kind == WIRE_SNAPSHOT ? run_grace(l) : grace(l));
 	case LEASE_IN_USE:
 		if (l->kind == WIRE_SNAPSHOT)
 			return nsec_add(h->run_begin, run_grace(l));
@@ -373,6 +428,7 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		decide_record(s, h, REASON_OVERRUN, 0, now);
 		run_stop(s, h, now);
 		h->silent = true;
+		strike(h, now);
 		drop_out(h);
 		lease_finish(s, h, ACTION_CLOSE, REASON_OVERRUN, now);
 		break;

@@ -5,6 +5,7 @@ libcore_la_SOURCES = \
 	daemon/core/action.c \
 	daemon/core/admit.c daemon/core/admit.h \
 	daemon/core/budget.c daemon/core/budget.h \
+	daemon/core/canary.c daemon/core/canary.h \
 	daemon/core/configure.c \
 	daemon/core/contention.c daemon/core/contention.h \
 	daemon/core/decide.c \

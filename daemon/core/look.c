@@ -42,6 +42,11 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 	admit_answer(&admit, s->max_concurrent, &ret->admission);
 }
 
+void supervisor_gates(const struct supervisor *s, struct core_gates *ret)
+{
+	*ret = s->canary.gates;
+}
+
 /* Heaps are listed by rising id. Where the one before is still there, the next is its
  * neighbour. */
 static const struct heap *heap_above(const struct supervisor *s, uint64_t after)
@@ -65,13 +70,14 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.pid = h->pid,
 		.uid = h->service->uid,
 		.state = heap_state(h),
+		.held = h->service->held,
 		.unit = h->unit,
 		.used = h->report.used,
 		.budget = heap_budget(h),
 		.budget_from = heap_budget_from(h),
 		.budget_bytes = budget_bytes(h),
 		.live = h->report.live,
-		.alloc_rate_per_s = (uint64_t)heap_rate(h),
+		.alloc_rate_per_s = heap_whole(heap_rate(h)),
 		.rss_bytes = h->report.rss_bytes,
 		.exhaustion = h->exhaustion,
 		.latest_start = h->latest_start,
@@ -82,15 +88,17 @@ static void show_heap(const struct heap *h, nsec_t now, struct core_heap *ret)
 		.expired = h->expired,
 		.overruns = h->overruns,
 		.violations = h->violations,
-		.last_pause = h->last_pause,
+		.absurd = h->absurd,
+		.strikes = h->strikes,
+		.last_pause = heap_whole((double)h->last_pause),
 		.pause_p50 = recent_quantile(&h->pauses, 500),
 		.pause_p99 = recent_quantile(&h->pauses, 990),
 		.pause_max = h->pauses.max,
 		.predictions = h->accuracy.pauses,
 		.prediction_coverage_permille = accuracy_coverage_permille(&h->accuracy),
 		.over_prediction_p50_permille = accuracy_over_p50_permille(&h->accuracy),
-		.yield_last = h->yield_last,
-		.yield_per_s = (uint64_t)nsec_min((uint64_t)h->yield.per_s, INT64_MAX),
+		.yield_last = heap_whole((double)h->yield_last),
+		.yield_per_s = heap_whole((double)h->yield.per_s),
 		.reason = h->reason,
 	};
 	name_copy(ret->name, sizeof(ret->name), heap_name(h));
@@ -207,6 +215,10 @@ bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_
 			.at = h->run_begin,
 			.kind = h->paused ? WIRE_MAJOR : WIRE_SNAPSHOT,
 			.cause = WIRE_FORCED};
+	if (h->service->held)
+		add_event(ret, EVENT_HOLD)->held = true;
+	if (h->asked)
+		add_event(ret, EVENT_COLLECT);
 	if (h->lost)
 		add_event(ret, EVENT_LOST);
 	return true;
@@ -241,6 +253,7 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 		*ret = (struct core_service){
 			.uid = service->uid,
 			.policy = service->config.policy,
+			.held = service->held,
 			.max_concurrent = service->config.max_concurrent,
 			.heaps = service->n_heaps,
 			.paused_now = service->paused_now,

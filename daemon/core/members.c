@@ -130,6 +130,24 @@ static int find_service(struct supervisor *s, uint32_t uid, const char *name, ns
 	return 0;
 }
 
+/* So long a window of a daemon that ran before this one may be in use. */
+#define FORMER_WINDOWS (150 * NSEC_PER_SEC)
+
+/* A former daemon's windows are not known, its own are. */
+static bool may_hold(const struct supervisor *s, const struct heap *h, uint64_t window,
+		     nsec_t now)
+{
+	if (now - s->born <= FORMER_WINDOWS)
+		return true;
+	list_for_each (l, &h->service->heaps) {
+		struct heap *former = list_entry(l, struct heap, siblings);
+
+		if (former != h && former->pid == h->pid && former->lease.id == window)
+			return true;
+	}
+	return false;
+}
+
 /* The slot that the same process still holds by a connection it has lost. */
 static void give_up_former(struct supervisor *s, const struct heap *h, uint64_t window,
 			   nsec_t now)
@@ -189,7 +207,9 @@ int members_join(struct supervisor *s, const struct event *event, nsec_t now)
 	h->hash_next = s->buckets[h->id % s->n_buckets];
 	s->buckets[h->id % s->n_buckets] = h;
 	inherit(s, h, event->join.former);
-	if (hello->prev_window) {
+	if (hello->prev_window && !may_hold(s, h, hello->prev_window, now)) {
+		heap_count(&h->violations);
+	} else if (hello->prev_window) {
 		give_up_former(s, h, hello->prev_window, now);
 		lease_adopt(s, h, hello->prev_window, hello->prev_kind,
 			    hello->prev_closes, now);

@@ -33,6 +33,8 @@ static void copy_learned(const struct heap *h, struct core_learned *ret)
 		.expired = h->expired,
 		.overruns = h->overruns,
 		.violations = h->violations,
+		.absurd = h->absurd,
+		.strikes = h->strikes,
 		.yield_last = h->yield_last,
 		.live = h->report.live,
 		.rule = h->report.budget,
@@ -57,6 +59,8 @@ static void recall(struct heap *h, const struct core_learned *learned)
 	h->expired = learned->expired;
 	h->overruns = learned->overruns;
 	h->violations = learned->violations;
+	h->absurd = learned->absurd;
+	h->strikes = learned->strikes;
 	h->yield_last = learned->yield_last;
 	h->report.live = learned->live;
 	h->report.budget = learned->rule;

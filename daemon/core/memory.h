@@ -16,10 +16,10 @@
 struct core_learned { /* of a heap */
 	uint32_t collections[WIRE_KINDS];
 	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
-	uint64_t yield_last;
+	uint8_t absurd, strikes;
+	float yield_last, last_pause;
 	/* As last reported: predictions go by the size, a raised budget by its runtime's rule. */
 	uint64_t live, rule;
-	nsec_t last_pause;
 	struct recent pauses;
 	struct predict predict[WIRE_KINDS], runs;
 	struct accuracy accuracy;

@@ -34,8 +34,15 @@ static const struct shape {
 #define SHAPE_BETTER 0.95
 
 #define LEAST_OF 32
+/* Where the count goes back to half: the rings and LEAST_OF divide both. */
+#define COUNT_MAX (52 * 1120)
 
-#define MARGIN_FIRST 0.08F
+/* How far the cost of just now follows each pause; its part in the estimate. */
+#define FOLLOW	0.7
+#define NOW	0.5
+#define STEP_OF 64
+
+#define MARGIN_FIRST 0.07F
 #define MARGIN_STEP  0.03F
 #define MARGIN_MIN   -0.1F
 #define MARGIN_MAX   1.0F
@@ -64,7 +71,7 @@ static double unpack(uint16_t packed)
 
 static double spare_of(const struct predict *p, uint64_t live)
 {
-	return p->count ? fmax((double)live - (double)p->least, 0) : 0;
+	return p->count ? fmax((double)live - unpack(p->least), 0) : 0;
 }
 
 static double size_of(double live, double spare, unsigned shape)
@@ -92,6 +99,15 @@ static void sort(double *values, unsigned n)
 	}
 }
 
+/* Of the i-th in the ring. */
+static double cost_of(const struct predict *p, unsigned i, unsigned shape)
+{
+	const struct predict_sample *sample = &p->ring[i % PREDICT_SAMPLES];
+
+	return unpack(sample->pause) /
+	       size_of(unpack(sample->live), unpack(sample->spare), shape);
+}
+
 /* Costs under that shape, sorted. Returns by how much the upper half lies above the median. */
 static double costs(const struct predict *p, unsigned shape, double *ret)
 {
@@ -99,16 +115,51 @@ static double costs(const struct predict *p, unsigned shape, double *ret)
 	double sum = 0, median;
 
 	for (unsigned i = 0; i < n; i++)
-		ret[i] =
-			unpack(p->ring[i].pause) /
-			size_of(unpack(p->ring[i].live), unpack(p->ring[i].spare), shape);
+		ret[i] = cost_of(p, i, shape);
 	sort(ret, n);
 	median = ret[n / 2];
-	if (median <= 0)
-		return 0;
 	for (unsigned i = n / 2 + 1; i < n; i++)
 		sum += (ret[i] / median - 1) * (ret[i] / median - 1);
 	return sqrt(sum / n);
+}
+
+/* The logarithm of the cost as it is just now. */
+static double cost_now(const struct predict *p)
+{
+	unsigned n = samples(p), first = n < PREDICT_SAMPLES ? 0 : p->count;
+	double now = log(cost_of(p, first, p->shape));
+
+	for (unsigned i = 1; i < n; i++)
+		now += FOLLOW * (log(cost_of(p, first + i, p->shape)) - now);
+	return now;
+}
+
+/* The greatest of that many steps up, or the mean of two; at least 0. */
+static double greatest_step(const struct predict *p)
+{
+	unsigned n = p->count - 1U < PREDICT_STEPS ? p->count - 1U : PREDICT_STEPS;
+	int most = 0, second = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		int step = p->step[i];
+
+		if (step > most) {
+			second = most;
+			most = step;
+		} else if (step > second) {
+			second = step;
+		}
+	}
+	return (n > 8 ? (most + second) / 2.0 : most) / STEP_OF;
+}
+
+static void note_step(struct predict *p, const struct predict_sample *next)
+{
+	double size = size_of(unpack(next->live), unpack(next->spare), p->shape);
+	double step = log(unpack(next->pause) / size) - cost_now(p);
+
+	step = fmin(fmax(ceil(step * STEP_OF), INT8_MIN), INT8_MAX);
+	p->step[(p->count - 1U) % PREDICT_STEPS] = (int8_t)step;
 }
 
 /* While there are few, the next one may well be worse than all. */
@@ -120,7 +171,7 @@ static double few(unsigned n)
 static void fit(struct predict *p)
 {
 	unsigned n = samples(p);
-	double cost[PREDICT_SAMPLES], top;
+	double cost[PREDICT_SAMPLES], top, now;
 	double best = costs(p, p->shape, cost) * SHAPE_BETTER;
 
 	for (unsigned shape = 0; shape < SHAPES; shape++) {
@@ -133,8 +184,10 @@ static void fit(struct predict *p)
 	}
 	costs(p, p->shape, cost);
 	top = n > 8 ? sqrt(cost[n - 1] * cost[n - 2]) : cost[n - 1];
+	now = cost_now(p) + greatest_step(p);
 	p->typical = (float)cost[n / 2];
-	p->upper = (float)(top * exp(p->margin) * few(n));
+	p->upper = (float)(exp(NOW * now + (1 - NOW) * log(top) + (double)p->margin) *
+			   few(n));
 }
 
 static void steer(struct predict *p, bool inside)
@@ -148,29 +201,41 @@ static void steer(struct predict *p, bool inside)
 	p->margin = (float)fmin(fmax(p->margin, MARGIN_MIN), MARGIN_MAX);
 }
 
+static uint16_t least_of(uint16_t a, uint16_t b)
+{
+	return a < b ? a : b; /* (They are in order as floats are.) */
+}
+
 static void note_left(struct predict *p, uint64_t left)
 {
+	uint16_t packed = pack((double)left);
+
 	if (p->count == 0)
-		p->least = p->least_so = (float)left;
+		p->least = p->least_so = packed;
 	if (p->count % LEAST_OF == 0 && p->count > 0) {
 		p->least = p->least_so;
-		p->least_so = (float)left;
+		p->least_so = packed;
 	}
-	p->least_so = (float)fmin(p->least_so, (double)left);
-	p->least = (float)fmin(p->least, p->least_so);
+	p->least_so = least_of(p->least_so, packed);
+	p->least = least_of(p->least, p->least_so);
 }
 
 void predict_learn(struct predict *p, uint64_t walked, uint64_t left, nsec_t pause,
 		   bool inside)
 {
-	steer(p, inside);
-	p->ring[p->count % PREDICT_SAMPLES] = (struct predict_sample){
+	const struct predict_sample sample = {
 		.live = pack((double)walked),
 		.spare = pack(spare_of(p, walked)),
-		.pause = pack((double)pause),
+		.pause = pack((double)nsec_max(pause, 1)),
 	};
+
+	steer(p, inside);
+	if (p->count > 0)
+		note_step(p, &sample);
+	p->ring[p->count % PREDICT_SAMPLES] = sample;
 	note_left(p, left);
-	p->count++;
+	if (++p->count == COUNT_MAX)
+		p->count = COUNT_MAX / 2;
 	fit(p);
 }
 

@@ -8,8 +8,10 @@
  * and with what is freed on top of that. What will be freed is not known before, but what can be is:
  * whatever lies above the least that was left over lately ("spare"). So a pause is taken for
  * cost * size, size being one of a few functions of live and spare: the one under which the costs
- * of the last pauses agree best. The upper estimate is the greatest of those costs (the two
- * greatest, averaged) times a margin, and only the margin is steered: it widens with each pause that
+ * of the last pauses agree best. Costs wander: for some time a machine is slower than usual. So the upper
+ * estimate lies between (the geometric mean of) two: the greatest of the last costs, and the cost as it is just
+ * now times the greatest step up that there was from one pause to the next lately (of both the two greatest,
+ * averaged). That times a margin is it, and only the margin is steered: it widens with each pause that
  * outlasts its prediction and narrows with each that does not, such that in the long run
  * PREDICT_OUTSIDE of them do, whatever the pauses are distributed like (adaptive conformal inference:
  * Gibbs & Candès, 2021).
@@ -24,19 +26,21 @@
 #include "client/wire/nsec.h"
 
 #define PREDICT_SAMPLES 14
+#define PREDICT_STEPS	40
 #define PREDICT_OUTSIDE 0.007
 
 struct predict {
 	struct predict_sample { /* rounded to one part in 500: predict.c */
 		uint16_t live, spare, pause;
 	} ring[PREDICT_SAMPLES];
-	uint32_t count;	      /* pauses learned in all */
-	uint8_t shape;	      /* of size: predict.c */
-	uint8_t of;	      /* its owner's: which pauses it is of */
+	int8_t step[PREDICT_STEPS]; /* logarithms, in parts of 64 */
+	uint16_t count;		    /* pauses learned; stays large */
+	uint8_t shape;		    /* of size: predict.c */
+	uint8_t of;		    /* its owner's: which pauses it is of */
+	/* Left over: the least of the last 32 to 63 collections, of the last 0 to 31. As samples are. */
+	uint16_t least, least_so;
 	float margin;	      /* the logarithm of the factor */
 	float upper, typical; /* nanoseconds for each unit of size */
-	/* Left over: the least of the last 32 to 63 collections, of the last 0 to 31. */
-	float least, least_so;
 };
 
 /* A collection walked `walked` units and left `left`. inside: it ended inside its prediction. */

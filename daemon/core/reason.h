@@ -19,6 +19,10 @@
 	X(REASON_OBSERVED, "observed", "Policy=observe: every window opens at once")     \
 	X(REASON_WOULD_WAIT, "would-wait",                                               \
 	  "Policy=observe: under another policy it would have waited for a slot")        \
+	X(REASON_ASKED, "asked", "an operator asked for it (rtgcctl collect)")           \
+	X(REASON_HELD, "held", "an operator holds its service back (rtgcctl hold)")      \
+	X(REASON_LAST_CALL, "last-call",                                                 \
+	  "its service is held back, but its last call has come: memory goes first")     \
 	X(REASON_DEFERRED, "deferred", "it wanted to collect for MaxDefer")              \
 	X(REASON_SLOT_BUSY, "slot-busy", "every slot of the service was taken")          \
 	X(REASON_HOST_BUSY, "host-busy", "every slot of the host was taken")             \
@@ -27,6 +31,8 @@
 	  "a service it must never pause with held a slot")                              \
 	X(REASON_OVER_LIMIT, "over-limit",                                               \
 	  "its last call came with every slot taken: memory goes before latency")        \
+	X(REASON_GATES_OPEN, "gates-open",                                               \
+	  "the daemon was late or the host stood still: nobody waits for a slot")        \
 	X(REASON_DRAINED, "drained", "the balancer reported no current session")         \
 	X(REASON_QUIET, "quiet", "the client said it is quiet")                          \
 	X(REASON_NO_DRAIN, "no-drain", "there is nothing to drain")                      \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How long the last spans were, in less room than a histogram: its buckets from that of the greatest
- * span down to a 2,000th part of it, shorter ones counting as that. All are halved when one is full,
+ * span down to a 700th part of it, shorter ones counting as that. All are halved when one is full,
  * so that the last few hundred count. Plain data: copy it, zero it, no clean-up.
  */
 #ifndef RTGCD_CORE_RECENT_H
@@ -9,7 +9,7 @@
 
 #include "client/wire/nsec.h"
 
-#define RECENT_BUCKETS 47
+#define RECENT_BUCKETS 39
 
 struct recent {
 	nsec_t max;			/* of all there ever were */

@@ -11,9 +11,12 @@
 
 /* The frames of one round reach the last member well within this time. */
 #define AHEAD (2 * NSEC_PER_MSEC)
-/* Of the time from announcement to opening, which is about a step: more than they leave a barrier apart. */
-#define AHEAD_SHARE 8
-#define AHEAD_MAX   (5 * NSEC_PER_MSEC)
+/*
+ * Of the time from announcement to opening, which is a step or two: more than they leave a barrier apart, where
+ * there are more of them than CPUs, and less than it takes to come by again.
+ */
+#define AHEAD_SHARE 4
+#define AHEAD_MAX   (20 * NSEC_PER_MSEC)
 
 /* From this share of its budget on a member has something to free. */
 #define WORTH_SHARE 8

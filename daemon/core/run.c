@@ -72,7 +72,10 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 {
 	enum reason reason = REASON_ENDED;
 
-	heap_learn(h, end, now);
+	if (heap_believes(h, end))
+		heap_learn(h, end, now);
+	else
+		heap_absurd(h);
 	if (end->cause == WIRE_FORCED) {
 		heap_count(&h->forced);
 		h->service->forced++;
@@ -118,6 +121,9 @@ int run_end(struct supervisor *s, struct heap *h, const struct wire_end *end, ns
 	}
 	count_end(s, h, end, overran(h, end, mine, now), now);
 	if (in_window && mine) {
+		/* It has kept to it. */
+		if (h->lease.state == LEASE_IN_USE && now <= lease_deadline(h))
+			h->strikes = 0;
 		run_stop(s, h, now);
 		lease_finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
 	} else if (h->lease.state != LEASE_IN_USE) {
@@ -127,9 +133,11 @@ int run_end(struct supervisor *s, struct heap *h, const struct wire_end *end, ns
 			lease_revoke(s, h, REASON_MOOT, now);
 	}
 	if (end->kind != WIRE_MINOR) {
+		h->asked = false;
 		h->wanting_since = NSEC_NEVER;
 		h->retries = 0;
-		h->retry_at = 0;
+		if (!lease_distrusted(h))
+			h->retry_at = 0;
 	}
 	return 0;
 }

@@ -28,6 +28,7 @@ struct service {
 	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;
 	uint32_t uid;
+	bool held; /* by an operator: no window before a heap's last call */
 	struct core_service_config config; /* its name is the service's */
 
 	unsigned taken; /* slots: windows announced, open or in use */

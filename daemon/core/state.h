@@ -8,6 +8,7 @@
  *   action.c      what is to be done, until the edge takes it
  *   decide.c      who must get a slot by when
  *   grant.c       who gets one now
+ *   canary.c      whether anybody should wait for one at all
  *   direct.c      what heaps are told to report when
  *   lease.c       the life of a window: announced, open, in use, over
  *   run.c         collections begin and end
@@ -18,6 +19,7 @@
 #ifndef RTGCD_CORE_STATE_H
 #define RTGCD_CORE_STATE_H
 
+#include "daemon/core/canary.h"
 #include "daemon/core/contention.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/heap.h"
@@ -55,6 +57,8 @@ struct supervisor {
 	struct list snapshots_waiting; /* by deadline */
 	unsigned snapshots_taken, snapshots_max;
 
+	struct canary canary;
+	nsec_t born;
 	unsigned taken; /* slots */
 	unsigned paused_now, paused_max;
 	struct contention contention; /* of those pauses */
@@ -168,6 +172,8 @@ void lease_restore(struct supervisor *s, struct heap *h, const struct core_held 
 /* h's timer has fired and it holds a window. */
 void lease_due(struct supervisor *s, struct heap *h, nsec_t now);
 nsec_t lease_deadline(const struct heap *h);
+/* It did not keep to its last windows: the next one comes late. */
+bool lease_distrusted(const struct heap *h);
 
 /* ---- run.c ---- */
 /* A collection is under way from there on; it is not any more. */

@@ -71,8 +71,31 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 		return 0;
 	case EVENT_JOIN:
 	case EVENT_LEAVE:
+	case EVENT_HOLD:
+	case EVENT_COLLECT:
 		break;
 	}
+	return 0;
+}
+
+static void hold(struct supervisor *s, struct service *service, bool held, nsec_t now)
+{
+	if (service->held == held)
+		return;
+	service->held = held;
+	decide_service(s, service, now);
+}
+
+/* Beside what it is told to do anyway; one that collects already does so. */
+static int collect(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	if (h->lost || !(h->kinds & (1 << WIRE_MAJOR | 1 << WIRE_SNAPSHOT)))
+		return CORE_E_CANNOT;
+	if (h->running || h->lease.state != LEASE_NONE)
+		return 0;
+	h->asked = true;
+	h->retry_at = 0;
+	decide_record(s, h, REASON_ASKED, 0, now);
 	return 0;
 }
 
@@ -91,6 +114,10 @@ int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t no
 	} else if (event->type == EVENT_LEAVE) {
 		members_leave(s, h, now);
 		h = NULL;
+	} else if (event->type == EVENT_HOLD) {
+		hold(s, h->service, event->held, now);
+	} else if (event->type == EVENT_COLLECT) {
+		r = collect(s, h, now);
 	} else {
 		r = apply(s, h, event, now);
 	}
@@ -127,6 +154,9 @@ static void timer_fired(struct supervisor *s, struct timer *timer, nsec_t now)
 	case TIMER_SNAPSHOTS:
 		decide_due_snapshots(s, now);
 		break;
+	case TIMER_GATES:
+		canary_calm(&s->canary);
+		break;
 	}
 }
 
@@ -136,6 +166,16 @@ void supervisor_tick(struct supervisor *s, nsec_t now)
 
 	while ((timer = timers_pop(&s->timers, now)))
 		timer_fired(s, timer, now);
+	grant_dispatch(s, now);
+}
+
+void supervisor_strain(struct supervisor *s, const struct core_strain *strain, nsec_t now)
+{
+	nsec_t until = canary_take(&s->canary, strain, now);
+
+	if (until == NSEC_NEVER)
+		return;
+	timers_arm(&s->timers, &s->canary.timer, until);
 	grant_dispatch(s, now);
 }
 

@@ -56,6 +56,9 @@ struct core_service_config {
 
 struct core_config {
 	unsigned max_concurrent; /* on this host, all services; >= 1 */
+	nsec_t gate_lag;	 /* the gates open when the loop is later; 0: never */
+	unsigned
+		gate_pressure_permille; /* or the host stands still for so long; 0: never */
 	uint64_t
 		memory_budget; /* bytes shared by heaps that bring no budget; 0: not shared */
 	/* Also the settings of a service that has no section of its own (its name is "").
@@ -88,6 +91,8 @@ enum event_type {
 	EVENT_OFFER,
 	EVENT_DRAINED,	   /* the edge: the balancer sends it nothing any more */
 	EVENT_UNDRAINABLE, /* the edge: it cannot be drained; detail in the log */
+	EVENT_HOLD,	   /* an operator: its service is held back, or no longer */
+	EVENT_COLLECT,	   /* an operator: it is to collect as soon as it may */
 };
 
 struct event_join {
@@ -113,6 +118,7 @@ struct event {
 		struct wire_decline_frame decline;
 		struct wire_offer offer;
 		uint64_t window; /* EVENT_DRAINED, EVENT_UNDRAINABLE */
+		bool held;	 /* EVENT_HOLD */
 	};
 };
 
@@ -122,6 +128,7 @@ enum core_outcome {
 	CORE_E_WINDOW, /* names a window that is not (or no longer) this heap's: counted,
 			  ignored */
 	CORE_E_ORDER,  /* END without BEGIN and the like: counted, ignored */
+	CORE_E_CANNOT, /* EVENT_COLLECT: nothing that it offers finds garbage, or it is lost */
 };
 
 /* ---- Actions
@@ -150,6 +157,28 @@ struct action {
 	};
 };
 
+/* ---- Strain
+ * ------------------------------------------------------------------------------ */
+
+struct core_strain { /* what the edge has measured of itself and its host */
+	nsec_t lag;  /* so late the loop was; 0: it was not looked at */
+	unsigned pressure_permille; /* so much of the time the host stood still */
+	bool stood_still; /* everything did, stopped or suspended: it says nothing */
+};
+
+struct core_gates { /* open: nobody waits for a slot */
+	bool open;
+	enum core_strain_cause {
+		STRAIN_NONE,
+		STRAIN_LAG,
+		STRAIN_PRESSURE,
+	} cause; /* of the last time, with what was measured, and when */
+	struct core_strain by;
+	nsec_t since;
+	uint64_t opened;  /* so often */
+	uint64_t ungated; /* windows that opened while they were */
+};
+
 /* ---- The core
  * ---------------------------------------------------------------------------- */
 
@@ -162,6 +191,9 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 			 nsec_t now);
 /* The actions it leads to must be taken before the next event, tick or configuration. */
 int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t now);
+/* (Like an event: its actions are to be taken.) */
+void supervisor_strain(struct supervisor *s, const struct core_strain *strain,
+		       nsec_t now);
 /* To be called at supervisor_deadline(), or later; earlier is harmless. */
 void supervisor_tick(struct supervisor *s, nsec_t now);
 /* When supervisor_tick() must be called next; NSEC_NEVER: not before the next event. */
@@ -196,6 +228,7 @@ struct core_service {
 	char name[WIRE_NAME_MAX];
 	uint32_t uid;
 	enum core_policy policy;
+	bool held; /* by EVENT_HOLD */
 	unsigned max_concurrent, heaps, paused_now, paused_max;
 	uint64_t windows, forced, over_limit;
 	uint64_t would_wait;  /* Policy=observe: windows it would have held back */
@@ -231,6 +264,7 @@ struct core_heap {
 	int32_t pid;
 	uint32_t uid;
 	enum core_state state;
+	bool held; /* its service is */
 	uint8_t unit;
 	uint64_t used, budget, live, alloc_rate_per_s, rss_bytes;
 	uint64_t
@@ -240,7 +274,8 @@ struct core_heap {
 	nsec_t wanting_since;		 /* NSEC_NEVER: it is not waiting for a slot */
 	nsec_t predicted[WIRE_KINDS];	 /* 0: this kind cannot be run */
 	uint64_t collections[WIRE_KINDS];
-	uint64_t forced, uncoordinated, declined, expired, overruns, violations;
+	uint64_t forced, uncoordinated, declined, expired, overruns, violations, absurd;
+	unsigned strikes; /* windows in a row that it did not keep to */
 	nsec_t last_pause, pause_p50, pause_p99, pause_max;
 	unsigned predictions;		       /* pauses that were predicted, and came */
 	unsigned prediction_coverage_permille; /* of them ended inside; 0 without any */
@@ -266,7 +301,7 @@ struct core_window {
 	enum reason reason;
 };
 
-#define CORE_SNAPSHOT_MAX 6
+#define CORE_SNAPSHOT_MAX 8
 
 /* What tells another core all at once what this one knows of a heap. */
 struct core_snapshot {
@@ -288,6 +323,7 @@ struct core_decision { /* one decision and the numbers it was made from */
 };
 
 void supervisor_status(const struct supervisor *s, struct core_status *ret);
+void supervisor_gates(const struct supervisor *s, struct core_gates *ret);
 /* The heap with the smallest id above after; false: there is none. */
 bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t now,
 			   struct core_heap *ret);

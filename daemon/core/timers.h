@@ -17,6 +17,7 @@ enum timer_owner {
 	TIMER_RIVALS,
 	TIMER_HOST,
 	TIMER_SNAPSHOTS,
+	TIMER_GATES,
 };
 
 struct timer {

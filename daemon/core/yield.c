@@ -19,9 +19,6 @@
 #define RATE_CHANGE   2
 #define RATE_SPAN_MIN NSEC_PER_SEC
 
-/* The part of a budget that is the guard of its latest start (heap.c), of what is before it. */
-#define GUARD_OF_REST 9
-
 /* Room for a collection that is due to wait for its slot. */
 static uint64_t barely_above(uint64_t used)
 {
@@ -40,13 +37,17 @@ static bool can_raise(const struct heap *h)
 	return h->unit == WIRE_OBJECTS && heap_budget_from(h) == BUDGET_RUNTIME;
 }
 
+bool yield_rule_is_wide(const struct heap *h)
+{
+	return h->service->config.policy == POLICY_TOGETHER && can_raise(h) &&
+	       h->report.budget < UINT64_MAX / 2;
+}
+
 uint64_t yield_rule(const struct heap *h)
 {
 	uint64_t rule = h->report.budget;
 
-	if (h->service->config.policy != POLICY_TOGETHER || !can_raise(h))
-		return rule;
-	return rule < UINT64_MAX / 2 ? rule + rule / GUARD_OF_REST : rule;
+	return yield_rule_is_wide(h) ? rule + rule / (YIELD_WIDE_GUARD - 1) : rule;
 }
 
 static unsigned doublings(const struct heap *h)
@@ -98,7 +99,7 @@ uint8_t yield_kind(const struct heap *h, nsec_t now)
 {
 	const struct yield *y = &h->yield;
 
-	if ((h->kinds & 1 << WIRE_FREEZE) && is_heeded(h) &&
+	if (!h->asked && (h->kinds & 1 << WIRE_FREEZE) && is_heeded(h) &&
 	    y->empty >= EMPTY_BEFORE_FREEZE && !y->useless && !has_grown(h))
 		return WIRE_FREEZE;
 	return full_kind(h);
@@ -162,7 +163,7 @@ static uint64_t enough_used(const struct heap *h)
 	double enough =
 		(double)h->report.live * h->service->config.min_yield_permille / 1000;
 
-	return h->yield.of_used > 0 ? (uint64_t)(enough / (double)h->yield.of_used) : 0;
+	return h->yield.of_used > 0 ? heap_whole(enough / (double)h->yield.of_used) : 0;
 }
 
 uint64_t yield_slack_from(const struct heap *h)

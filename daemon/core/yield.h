@@ -43,10 +43,13 @@ struct yield {
 /* enum wire_kind; WIRE_MAJOR also for a heap that can run none of those a window is for. */
 uint8_t yield_kind(const struct heap *h, nsec_t now);
 /*
- * The runtime's own rule: how much may be used. Of ranks that collect together a little more: their
- * rounds are due ahead of that by the guard, and so begin when the rule would have.
+ * The runtime's own rule: how much may be used. Of ranks that collect together a quarter more, and
+ * the guard before their latest start is a fifth of that: their rounds begin when the rule would have, and
+ * there is time for all to come by, though what is used is reported in lumps.
  */
 uint64_t yield_rule(const struct heap *h);
+bool yield_rule_is_wide(const struct heap *h);
+#define YIELD_WIDE_GUARD 5
 /* The budget in force where there is no other but that. */
 uint64_t yield_budget(const struct heap *h);
 bool yield_is_raised(const struct heap *h);

@@ -50,6 +50,7 @@ EXTRA_DIST += $(ranks_files)
 
 # All that is promised of Python.
 EXTRA_DIST += \
+	tests/bench/python/bars.py \
 	tests/bench/python/cost.py \
 	tests/bench/python/cost_loops.py \
 	tests/bench/python/idle.py \
@@ -62,8 +63,23 @@ EXTRA_DIST += \
 	tests/bench/budgets/app.py \
 	tests/bench/budgets/run.py
 
+# What kills, hangs and overfills costs: the long runs, and the short ones of make check.
+check_PROGRAMS += tests/bench/safety/mill
+tests_bench_safety_mill_SOURCES = tests/bench/safety/mill.c
+tests_bench_safety_mill_LDFLAGS = $(AM_LDFLAGS) -no-install
+tests_bench_safety_mill_LDADD = libruntime.la
+TESTS += tests/bench/test_safety.py
+EXTRA_DIST += tests/bench/test_safety.py
+EXTRA_DIST += \
+	tests/bench/safety/ceilings.py \
+	tests/bench/safety/kills.py \
+	tests/bench/safety/restarts.py \
+	tests/bench/safety/soak.py
+SAFETY_BENCHES = ceilings kills restarts soak
+run_safety = $(PYTHON) -B $(srcdir)/tests/bench/safety/$$name.py --build .
+
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = budgets cost demo faults gunicorn idle pool replicas snapshot summary together
+BENCHES = budgets cost demo faults gunicorn idle pool replicas snapshot summary together $(SAFETY_BENCHES)
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
@@ -98,6 +114,7 @@ bench: all
 		faults) $(run_faults) --results bench-results/faults ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \
 		budgets) $(run_budgets) --results bench-results/budgets --rounds 3 --strict ;; \
+		ceilings|kills|restarts|soak) $(run_safety) --results bench-results/$$name ;; \
 		stress) $(run_stress) --results bench-results/stress ;; \
 		peers) $(run_peers) --results bench-results/peers ;; \
 		*) echo "make bench: no such benchmark: $$name (there are: $(BENCHES) python)" >&2; false ;; \

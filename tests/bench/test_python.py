@@ -22,6 +22,10 @@ SMALL = Options(pathlib.Path(BUILD), replicas=2, cached=1500, products=15_000, r
                 seconds=4, collect_every=100, python=sys.executable)
 
 
+def is_picture(path):
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
 def run(program, results, *args, status=None):
     done = subprocess.run(
         [sys.executable, os.path.join(BENCH, "python", program), "--build", BUILD, "--results", results, *args],
@@ -53,12 +57,14 @@ def test_idle(tmp_path):
     assert list(written["counted"]) == ["default", "rtgcd", "rtgcd-idle"]
     for name in written["runs"]:
         assert name in done.stdout
+    assert is_picture(tmp_path / "idle.png")
 
 
 def test_cost(tmp_path):
     done, written = run("cost.py", tmp_path, "--loops", "calls", "--rounds", "1", "--no-callgrind")
     assert written["runs"]["plain"]["calls_us"] > 0 and written["runs"]["rtgcd"]["calls_us"] > 0
     assert [check["name"] for check in written["checks"]] == ["time, calls, rtgcd / plain"]
+    assert is_picture(tmp_path / "cost.png")
 
 
 def test_all_goals_in_one(tmp_path):

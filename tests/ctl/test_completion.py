@@ -153,7 +153,8 @@ def test_each_verb_takes_the_options_it_is_offered():
         offered = {word.partition("=")[0] for word in complete(verb, "-")} - {"--help", "--version", "-j"}
         for option in set(options()) - {"help", "version"}:
             value = {"json": "off", "format": "events"}.get(option, values.get(option))
-            done = run(verb, f"--{option}={value}", *["x"] * (verb in ("explain", "heap-summary", "simulate")),
+            done = run(verb, f"--{option}={value}", *["x"] * (verb in (
+                           "collect", "explain", "heap-summary", "hold", "release", "simulate")),
                        control="/nonexistent")
             assert ("takes no" not in done.stderr) == (f"--{option}" in offered), (verb, option, done.stderr)
 
@@ -187,6 +188,7 @@ def test_heaps_by_name_or_by_id(daemon):
     assert len(twins) == 2
     assert complete("--control", daemon.control, "heap-summary", "fi") == ["first-1"]
     assert complete("--control=" + daemon.control, "windows", "--service=l") == ["--service=ledger"]
+    assert complete("hold", "l", control=daemon.control) == complete("release", "l", control=daemon.control) == ["ledger"]
 
 
 def test_without_a_daemon(tmp_path):

@@ -340,7 +340,7 @@ def test_reload_of_a_bad_file(daemon):
 
 
 @pytest.mark.parametrize("args, words", [
-    ([], "which of status, services, heaps, windows, explain, heap-summary, config, reload, trace, simulate?"),
+    ([], "which of status, services, heaps, windows, explain, heap-summary, collect, hold, release, config, reload, trace, simulate?"),
     (["stats"], "there is no stats: use one of status, "),
     (["status", "now"], "use: rtgcctl status"),
     (["explain"], "use: rtgcctl explain HEAP"),
@@ -438,6 +438,57 @@ def test_an_ordinary_user_sees_his_own_and_changes_nothing(daemon):
         ctl = daemon.copy(CTL)
         heaps = subprocess.run([ctl, "--control", daemon.control, "heaps"], **somebody)
         reload = subprocess.run([ctl, "--control", daemon.control, "reload"], **somebody)
+        orders = [subprocess.run([ctl, "--control", daemon.control, *words], **somebody)
+                  for words in (("hold", "checkout"), ("release", "checkout"), ("collect", "roots-own"))]
     assert (heaps.returncode, heaps.stdout) == (0, "no heaps that you may see have joined rtgcd\n")
     assert (reload.returncode, reload.stderr) == (
         1, "rtgcctl: Reload is not allowed to this user: try as root\n")
+    for done, method in zip(orders, ("Hold", "Release", "Collect")):
+        assert (done.returncode, done.stderr) == (
+            1, f"rtgcctl: {method} is not allowed to this user: try as root\n")
+
+
+# ---- orders ---------------------------------------------------------------------------------
+
+
+def state(daemon, name):
+    heap, = [h for h in daemon.heaps() if h["name"] == name]
+    return heap["state"]
+
+
+def test_hold_and_release(daemon):
+    with Heap(daemon.socket, "checkout", "first", budget=10000) as heap:
+        done = run("hold", "checkout", control=daemon.control)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert daemon.services()[0]["held"] is True
+        heap.grow(9100, rate=100)
+        heap.settle()
+        shown = rows(run("services", control=daemon.control).stdout)
+        assert shown[0]["POLICY"] == "stagger, held"
+        reasons = [d["reason"] for d in daemon.call("Explain", heap="first")["decisions"]]
+        assert "held" in reasons and "due" not in reasons  # (its last call may have come by now)
+        assert run("release", "checkout", control=daemon.control).returncode == 0
+        heap.begin(heap.window())
+        heap.settle()
+        assert state(daemon, "first") == "collecting"
+        assert daemon.services()[0]["held"] is False
+
+
+def test_collect(daemon):
+    with Heap(daemon.socket, "checkout", "first", budget=10000) as heap:
+        heap.report(3)
+        heap.settle()
+        done = run("collect", "first", control=daemon.control)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        heap.begin(heap.window())
+        heap.settle()
+        assert state(daemon, "first") == "collecting"
+        by_id = run("-j", "collect", str(heap.id), control=daemon.control)
+        assert json.loads(by_id.stdout) == {"heap": heap.id}
+
+
+@pytest.mark.parametrize("verb", ["hold", "release"])
+def test_a_service_that_nobody_is_in(daemon, verb):
+    done = run(verb, "nob\x1body", control=daemon.control)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "rtgcctl: no service is called nob\\x1body: rtgcctl services lists them\n"

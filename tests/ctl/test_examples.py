@@ -253,6 +253,7 @@ EXAMPLES = {
         "cc example.c": PROGRAM,
     },
     "libruntime.3": {"/* SPDX": PROGRAM},
+    "rtgc-control.7": {"import json": Python()},
     "rtgc-guide.7": {
         "[Service:checkout]": Config(),
         "rtgcd --config": OwnDaemon(),

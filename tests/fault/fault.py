@@ -62,7 +62,9 @@ class Shim:
         said = {"LD_PRELOAD": SHIM, "RTGC_FAULT_FILE": self.path, "MALLOC_PERTURB_": "165"}
         if SANITIZED:
             options = os.environ.get("ASAN_OPTIONS", "")
-            said["ASAN_OPTIONS"] = f"{options}:verify_asan_link_order=0:allocator_may_return_null=1"
+            # (With whole stacks it knows what the dynamic linker keeps.)
+            said["ASAN_OPTIONS"] = (f"{options}:verify_asan_link_order=0:allocator_may_return_null=1:"
+                                    "fast_unwind_on_malloc=0")
         return said
 
     def counts(self):

@@ -276,6 +276,10 @@ static void edge_event(struct host *host, struct sim_heap *h)
 	case 3:
 		e.type = EVENT_UNDRAINABLE;
 		break;
+	case 5:
+		e.type = fuzz_below(&host->in, 2) ? EVENT_HOLD : EVENT_COLLECT;
+		e.held = fuzz_below(&host->in, 2);
+		break;
 	default:
 		e.type = EVENT_DRAINED;
 		break;

@@ -33,8 +33,8 @@ tests_fuzz_replay_session_LDADD = libdaemon.la
 tests_fuzz_replay_wire_SOURCES = tests/fuzz/wire.c $(fuzz_shared)
 tests_fuzz_replay_wire_LDADD = libwire.la
 
-TESTS += tests/fuzz/test_corpus.py
-EXTRA_DIST += tests/fuzz/test_corpus.py tests/fuzz/run.py tests/fuzz/corpus tests/fuzz/found \
+TESTS += tests/fuzz/test_corpus.py tests/fuzz/test_arguments.py
+EXTRA_DIST += tests/fuzz/test_corpus.py tests/fuzz/test_arguments.py tests/fuzz/arguments.py tests/fuzz/run.py tests/fuzz/corpus tests/fuzz/found \
 	tests/fuzz/config.dict tests/fuzz/control.dict tests/fuzz/eventlog.dict
 
 # ---- make fuzz: the same sources by clang, with libFuzzer and the sanitizers -----------------------
@@ -61,8 +61,12 @@ $(fuzz_programs): tests/fuzz/clang/fuzz_%: tests/fuzz/clang/tests/fuzz/%.o tests
 
 # make fuzz [FUZZ_TARGETS=wire] [FUZZ_SECONDS=60] [FUZZ_SEED=1]: with -j2 two targets at a time.
 # Seed 0 is another one each time.
-.PHONY: fuzz fuzz-programs $(addprefix fuzz-,$(FUZZ_TARGETS))
-fuzz: $(addprefix fuzz-,$(FUZZ_TARGETS))
+.PHONY: fuzz fuzz-arguments fuzz-programs $(addprefix fuzz-,$(FUZZ_TARGETS))
+fuzz: $(addprefix fuzz-,$(FUZZ_TARGETS)) fuzz-arguments
+# The Python module's functions; a third of the time each without rtgc's help, with it, and with a daemon.
+fuzz-arguments: all
+	@$(AM_TESTS_ENVIRONMENT) RTGC_ARGUMENTS_SECONDS=$$(($(FUZZ_SECONDS) / 3)) \
+		$(PYTHON) $(srcdir)/tests/run_pytest.py $(srcdir)/tests/fuzz/test_arguments.py
 fuzz-programs: $(fuzz_programs)
 $(addprefix fuzz-,$(FUZZ_TARGETS)): fuzz-%: tests/fuzz/clang/fuzz_%
 	@$(PYTHON) -B $(srcdir)/tests/fuzz/run.py --corpus $(srcdir)/tests/fuzz --results fuzz-results \

@@ -214,6 +214,14 @@ def test_the_guide_quotes_the_demo_as_the_readme_has_it():
         assert words in guide, words
 
 
+def test_every_method_and_error_of_the_control_socket_is_described():
+    interface = sources.read(sources.ROOT, "daemon/io.rtgcd.Supervisor.varlink")
+    for kind, title in (("method", "Methods"), ("error", "Errors")):
+        listed = re.search(rf"^\.S[sh] {title}\n(.*?)^\.S", page("rtgc-control.7"), re.M | re.S).group(1)
+        described = " , ".join(re.findall(r"^\.It Cm (.*)$", listed, re.M)).split(" , ")
+        assert sorted(described) == sorted(re.findall(rf"^{kind} (\w+)", interface, re.M)) and len(described) >= 7
+
+
 def test_every_function_of_the_module_is_described():
     init = sources.read(sources.ROOT, "client/python/rtgc/__init__.py")
     names_of_all = re.findall(r'"(\w+)"', re.search(r"__all__ = \[(.*?)\]", init, re.S).group(1))

@@ -22,6 +22,7 @@ PYTHON_TESTS = \
 	tests/python/test_servers.py \
 	tests/python/test_stress.py \
 	tests/python/test_together.py \
+	tests/python/test_tsan.py \
 	tests/python/test_snapshot.py \
 	tests/python/test_snapshot_graphs.py \
 	tests/python/test_snapshot_processes.py \

@@ -126,6 +126,31 @@ def test_only_in_windows(daemon, tmp_path, way):
         assert line["pid"] == p.pid and line["heap"] == f"app-{p.pid}"
 
 
+def test_an_operator_asks_for_a_collection(daemon):
+    """Of a heap that has hardly anything to collect, and while its service is held back."""
+    source = dedent(WAYS["asyncio"]) + dedent("""
+        import rtgc
+        say(begin=True)
+        n = int(sys.stdin.readline())
+        until(lambda: len(full) >= n)
+        say(status=rtgc.status())
+        sys.stdin.readline()
+    """)
+    with Program(source, environment(daemon.env()), launcher=("-m", "rtgc", "--service", "asked")) as p:
+        p.next()
+        heap = daemon.wait(lambda d: heap_of(d, p), "it has joined")
+        before = heap["collections"]["major"]
+        daemon.call("Hold", service="asked")
+        daemon.call("Collect", heap=str(heap["id"]))
+        assert heap_of(daemon, p)["state"] == "held"
+        p.tell(str(before + 1))
+        daemon.call("Release", service="asked")
+        status = p.next()["status"]
+        assert (status["collections_in_window"], status["forced"], status["uncoordinated"]) == (1, 0, 0)
+        daemon.wait(lambda d: heap_of(d, p)["collections"]["major"] > before, "the daemon knows of it")
+        p.tell()
+
+
 BLOCKED = {
     # The main thread is blocked in C with the GIL given up; another one fills the heap.
     "in a lock": "done.wait()",

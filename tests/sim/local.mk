@@ -27,3 +27,7 @@ tests_sim_scale_SOURCES = tests/sim/scale.c
 tests_sim_scale_LDADD = libcore.la -lm
 TESTS += tests/sim/test_scale.py
 EXTRA_DIST += tests/sim/test_scale.py
+
+check_PROGRAMS += tests/sim/day
+tests_sim_day_SOURCES = tests/sim/day.c $(SIM_SOURCES)
+tests_sim_day_LDADD = libcore.la -lm

@@ -214,7 +214,7 @@ static void end(struct sim *sim, struct sim_heap *h)
 
 static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_window *w)
 {
-	if (w->opens > sim->now + 5 * MS || w->closes <= sim->now)
+	if (w->opens > sim->now + 20 * MS || w->closes <= sim->now)
 		sim_break(sim, "I-5", "a window opens at a wrong time");
 	if (h->window && h->window != w->window)
 		sim_break(sim, "I-3", "heap %u got a window before the last one was over",
@@ -353,6 +353,14 @@ static void die_and_start_again(struct sim *sim, struct sim_heap *h)
 	report(sim, h);
 }
 
+static bool is_known(const struct sim *sim, const struct sim_heap *h, uint64_t window)
+{
+	struct core_window win;
+
+	return supervisor_window_after(sim->core, h->id - 1, &win) && win.heap == h->id &&
+	       win.id == window;
+}
+
 static void reconnect(struct sim *sim, struct sim_heap *h)
 {
 	struct event e = {.type = EVENT_LOST, .heap = h->id};
@@ -374,7 +382,9 @@ static void reconnect(struct sim *sim, struct sim_heap *h)
 		join(sim, h, running, closes);
 		send_event(sim, &e);
 	}
-	h->window = running ? running : h->window;
+	/* A daemon that has forgotten the heap meanwhile does not believe in its window. */
+	if (running && is_known(sim, h, running))
+		h->window = running;
 	report(sim, h);
 }
 
@@ -399,6 +409,8 @@ static void resume(struct sim *sim, struct sim_heap *h)
 	else if (h->drain_asked && !h->collecting)
 		h->quiet_at = sim->now + h->spec.rest;
 }
+
+#define FAULTS 12 /* the first is the daemon's: it starts again */
 
 static uint64_t absurd(struct sim *sim)
 {
@@ -490,12 +502,28 @@ static void restart_daemon(struct sim *sim)
 	}
 }
 
-static void fault(struct sim *sim)
+/* An operator holds a service back, lets it go again, or has a heap collect. */
+static void order(struct sim *sim, struct sim_heap *h)
+{
+	struct event e = {.heap = h->id};
+
+	e.type = sim_random(sim, 2) ? EVENT_HOLD : EVENT_COLLECT;
+	e.held = sim_random(sim, 2);
+	if (h->id)
+		send_event(sim, &e);
+}
+
+static void fault(struct sim *sim, unsigned which)
 {
 	struct sim_heap *h = &sim->heap[sim_random(sim, sim->n_heaps)];
 
+	sim->calm_since = sim->now;
 	advance(sim, h);
-	switch (sim_random(sim, 12)) {
+	if (sim->orders && sim_random(sim, 3) == 0) {
+		order(sim, h);
+		return;
+	}
+	switch (which) {
 	case 0:
 		restart_daemon(sim);
 		break;
@@ -514,6 +542,7 @@ static void fault(struct sim *sim)
 		lie(sim, h);
 		break;
 	default:
+		sim->deaths++;
 		die_and_start_again(sim, h);
 		break;
 	}
@@ -579,7 +608,8 @@ static void check_forced(struct sim *sim, const struct sim_heap *h)
 	    sim->now < sim->calm_since + 5 * SEC)
 		return;
 	if (supervisor_heap_after(sim->core, h->id - 1, sim->now, &info) &&
-	    info.id == h->id && info.state == HEAP_IDLE)
+	    info.id == h->id && info.state == HEAP_IDLE &&
+	    !(info.strikes >= 3 && info.overruns)) /* it keeps to no window */
 		sim_break(sim, sim->calm_since ? "L-2" : "L-1",
 			  "heap %u was forced and nobody had minded", (unsigned)h->id);
 }
@@ -662,13 +692,28 @@ bool sim_step(struct sim *sim)
 	if (at > sim->now)
 		sim->now = at;
 	if (sim->faults && sim_random(sim, 40) == 0) {
-		fault(sim);
-		sim->calm_since = sim->now;
+		unsigned which = (unsigned)sim_random(sim, FAULTS);
+
+		fault(sim, which);
 	} else {
 		if (h)
 			advance(sim, h);
 		do_event(sim, what, h);
 	}
+	sim_check(sim);
+	return !sim->broken[0];
+}
+
+bool sim_churn(struct sim *sim)
+{
+	fault(sim, 1 + (unsigned)sim_random(sim, FAULTS - 1));
+	sim_check(sim);
+	return !sim->broken[0];
+}
+
+bool sim_restart(struct sim *sim)
+{
+	fault(sim, 0);
 	sim_check(sim);
 	return !sim->broken[0];
 }

@@ -76,11 +76,11 @@ struct sim {
 	nsec_t now;
 	uint64_t rng, next_id, seed;
 	uint64_t former; /* id of a connection that was replaced last */
-	bool faults;
+	bool faults, orders;
 	nsec_t calm_since; /* no fault since then */
 	uint64_t steps;
 	/* What the model itself saw happen, over all lives of the core. */
-	uint64_t forced, in_window, over_limit, restarts, granted;
+	uint64_t forced, in_window, over_limit, restarts, granted, deaths;
 	unsigned paused_max;
 	nsec_t gc_time;
 	const char *broken; /* the invariant, "" while all hold */
@@ -100,6 +100,9 @@ void sim_configure(struct sim *sim);
 bool sim_step(struct sim *sim);
 /* false: an invariant broke on the way. */
 bool sim_run_until(struct sim *sim, nsec_t at);
+/* Something happens to a heap; the daemon starts again. The same. */
+bool sim_churn(struct sim *sim);
+bool sim_restart(struct sim *sim);
 /* Everybody leaves; nothing may be left over. */
 bool sim_finish(struct sim *sim);
 

@@ -26,6 +26,18 @@ tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/world.c tests/u
 tests_unit_test_core_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_core_LDADD = libcore.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_lease
+TESTS += tests/unit/test_lease
+tests_unit_test_lease_SOURCES = tests/unit/test_lease.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_lease_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_lease_LDADD = libcore.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/unit/test_canary
+TESTS += tests/unit/test_canary
+tests_unit_test_canary_SOURCES = tests/unit/test_canary.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_canary_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_canary_LDADD = libcore.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_round
 TESTS += tests/unit/test_round
 tests_unit_test_round_SOURCES = tests/unit/test_round.c tests/unit/world.c tests/unit/world.h
@@ -81,6 +93,13 @@ TESTS += tests/unit/test_quota
 tests_unit_test_quota_SOURCES = tests/unit/test_quota.c
 tests_unit_test_quota_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_quota_LDADD = libcore.la $(CMOCKA_LIBS)
+
+# What an operator orders.
+check_PROGRAMS += tests/unit/test_orders
+TESTS += tests/unit/test_orders
+tests_unit_test_orders_SOURCES = tests/unit/test_orders.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_orders_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_orders_LDADD = libcore.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/unit/test_contention
 TESTS += tests/unit/test_contention

@@ -232,6 +232,10 @@ static void step(struct random_world *w)
 		e.type = EVENT_DECLINE;
 		e.decline.window = window;
 		break;
+	case 10:
+		e.type = rnd(w, 2) ? EVENT_HOLD : EVENT_COLLECT;
+		e.held = rnd(w, 2);
+		break;
 	}
 	if (e.type == EVENT_LEAVE)
 		w->id[i] = 0;

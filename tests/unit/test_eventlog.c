@@ -117,9 +117,13 @@ static struct event sample(enum event_type type)
 	case EVENT_UNDRAINABLE:
 		e.window = 99;
 		break;
+	case EVENT_HOLD:
+		e.held = true;
+		break;
 	case EVENT_LEAVE:
 	case EVENT_LOST:
 	case EVENT_BUSY:
+	case EVENT_COLLECT:
 		break;
 	}
 	return e;
@@ -127,7 +131,7 @@ static struct event sample(enum event_type type)
 
 static void test_events(void **state)
 {
-	for (int type = EVENT_JOIN; type <= EVENT_UNDRAINABLE; type++) {
+	for (int type = EVENT_JOIN; type <= EVENT_COLLECT; type++) {
 		struct eventlog_entry entry = {.type = EVENTLOG_EVENT,
 					       .at = 5,
 					       .snapshot = type % 2,
@@ -361,8 +365,8 @@ static void test_bad_headers(void **state)
 	header_refused("format", "\"other\"",
 		       "line 1: \"format\" is not \"rtgcd-events\"");
 	header_refused("format", NULL, "line 1: \"format\" is not \"rtgcd-events\"");
-	header_refused("version", "2",
-		       "line 1: \"version\" is 2, and this program reads up to 1: it "
+	header_refused("version", "3",
+		       "line 1: \"version\" is 3, and this program reads up to 2: it "
 		       "takes a newer one");
 	header_refused("version", "0", "line 1: \"version\" is not a number from 1");
 	header_refused("clock", "\"wall\"", "line 1: \"clock\" is not \"monotonic\"");
@@ -450,12 +454,12 @@ static void mutate(char *text, size_t *size)
 
 static void test_mutated_lines(void **state)
 {
-	char *lines[EVENT_UNDRAINABLE + 3];
+	char *lines[EVENT_COLLECT + 3];
 	struct eventlog_header h = header();
 	struct eventlog_entry config = {.type = EVENTLOG_CONFIG, .config = h.config};
 	unsigned n = 0, good = 0;
 
-	for (int type = EVENT_JOIN; type <= EVENT_UNDRAINABLE; type++) {
+	for (int type = EVENT_JOIN; type <= EVENT_COLLECT; type++) {
 		struct eventlog_entry entry = {.type = EVENTLOG_EVENT,
 					       .event = sample((enum event_type)type)};
 

@@ -148,10 +148,12 @@ static void the_rule(void **state)
 	assert_int_equal(yield_budget(h), RULE);
 	/* Ranks get what their guard takes. */
 	one->service.config.policy = POLICY_TOGETHER;
-	assert_int_equal(yield_rule(h), RULE + RULE / 9);
-	assert_int_equal(yield_budget(h), RULE + RULE / 9);
+	assert_true(yield_rule_is_wide(h));
+	assert_int_equal(yield_rule(h), RULE + RULE / 4);
+	assert_int_equal(yield_budget(h), RULE + RULE / 4);
 	h->report.budget = UINT64_MAX;
 	assert_true(yield_rule(h) == UINT64_MAX);
+	assert_false(yield_rule_is_wide(h));
 	h->report.budget = RULE;
 	h->own_budget = 5000; /* its user has said it */
 	assert_int_equal(yield_rule(h), RULE);

@@ -87,11 +87,22 @@ def rows_and_checks(loops, runs, counted):
     return rows, found
 
 
+def draw(loops, runs, counted, path):
+    import bars  # imports matplotlib, which takes a second
+
+    parts = [("Time of a loop, with rtgcd", "times that without", {
+        loop: runs["rtgcd"][loop + "_us"] / runs["plain"][loop + "_us"] for loop in loops}, MOST, True)]
+    if counted:
+        parts.insert(0, ("Instructions, with rtgcd", "times those without", {
+            loop: counted["rtgcd", loop] / counted["plain", loop] for loop in loops}, MOST, True))
+    bars.draw(path, *parts)
+
+
 def main():
     parser = bench.arguments("cost", __doc__, rounds=9)
     parser.add_argument("--loops", nargs="+", choices=TIMES, default=list(TIMES))
     parser.add_argument("--no-callgrind", action="store_true", help="time alone")
-    args = bench.prepare(parser.parse_args())
+    args = bench.prepare(parser.parse_args(), "cost.png")
     args.counted = None if args.no_callgrind else {}
     import harness  # of the build folder that bench.prepare() has named
 
@@ -101,11 +112,12 @@ def main():
             args, LAUNCHER, lambda run, where, progress: measure(run, args, env, progress))
     runs = {run: bench.medians(measured) for run, measured in rounds.items()}
     rows, found = rows_and_checks(args.loops, runs, args.counted)
+    draw(args.loops, runs, args.counted, args.results / "cost.png")
     counted = {run: {loop: args.counted[run, loop] for loop in args.loops} for run in LAUNCHER} \
         if args.counted else None
     return bench.finish(args, bench.text(bench.table(HEAD, UNITS, rows), bench.verdict(found)), {
         "runs": runs, "instructions": counted, **bench.judged(found), "rounds": rounds,
-        "machine": bench.machine()})
+        "machine": bench.machine()}, "cost.png")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ RUNS = ("default", "off", *CONFIG)
 HEAD = ("run", "requests", "/ off", "CPU", "full collections", "paused", "full in 10 min", "forced")
 UNITS = ("", "1/s", "", "%", "", "ms/min", "", "")
 TEN_MINUTES = 600
+FULL_MOST, THROUGHPUT_LEAST = 3, 0.99
 
 
 def measure(run, args, seconds):
@@ -77,11 +78,24 @@ def checks(runs, counted):
         long = counted[run]
         found += [
             bench.check(f"full collections in ten minutes, {run}",
-                        long["full"] * TEN_MINUTES / long["seconds"], "at most", 3),
+                        long["full"] * TEN_MINUTES / long["seconds"], "at most", FULL_MOST),
             bench.check(f"throughput, {run} / off",
-                        runs[run]["requests_per_s"] / runs["off"]["requests_per_s"], "at least", 0.99),
+                        runs[run]["requests_per_s"] / runs["off"]["requests_per_s"], "at least",
+                        THROUGHPUT_LEAST),
         ]
     return found
+
+
+def draw(runs, counted, path):
+    import bars  # imports matplotlib, which takes a second
+
+    off = runs["off"]["requests_per_s"]
+    bars.draw(
+        path,
+        ("Full collections in ten minutes", "of a heap without garbage", {
+            run: long["full"] * TEN_MINUTES / long["seconds"] for run, long in counted.items()}, FULL_MOST, True),
+        ("Throughput", "times that without a collector", {
+            run: figures["requests_per_s"] / off for run, figures in runs.items()}, THROUGHPUT_LEAST, False))
 
 
 def main():
@@ -90,17 +104,18 @@ def main():
     parser.add_argument("--rate", type=int, default=50_000, help="objects replaced a second")
     parser.add_argument("--seconds", type=float, default=20, help="of a run for the throughput")
     parser.add_argument("--count-seconds", type=float, default=TEN_MINUTES, help="of a run for the count")
-    args = bench.prepare(parser.parse_args())
+    args = bench.prepare(parser.parse_args(), "idle.png")
     rounds = bench.interleaved(
         args, RUNS, lambda run, where, progress: measure(run, args, args.seconds))
     print(f"counting for {args.count_seconds:g} s", file=sys.stderr, flush=True)
     counted = count(args)
     runs = {run: bench.medians(measured) for run, measured in rounds.items()}
     found = checks(runs, counted)
+    draw(runs, counted, args.results / "idle.png")
     return bench.finish(args, bench.text(table(runs, counted), bench.verdict(found)), {
         "runs": runs, "counted": counted, **bench.judged(found), "rounds": rounds,
         "parameters": {"objects": args.objects, "rate": args.rate, "seconds": args.seconds,
-                       "count_seconds": args.count_seconds}, "machine": bench.machine()})
+                       "count_seconds": args.count_seconds}, "machine": bench.machine()}, "idle.png")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import time
 ENTRY = 6  # tracked objects
 THINKS = 0.002
 USUAL = 200  # requests a second, or some such
+WAVE = 10  # requests from one that replaces entries to the next
 WORK = 250  # entries a request looks into: some milliseconds
 
 
@@ -54,9 +55,9 @@ class Collector:
 
 
 def answer(table, replaced, rng):
-    for _ in range(replaced):
-        number = rng.randrange(len(table))
-        table[number] = entry(number)
+    fresh = [entry(rng.randrange(len(table))) for _ in range(replaced)]
+    for one in fresh:
+        table[one["id"]] = one
     total = 0
     for number in range(WORK):
         part = table[number]["parts"]
@@ -70,7 +71,7 @@ async def serve(connection, table, replaced):
     reader, writer = await asyncio.open_connection(sock=connection)
     served = 0
     while await reader.read(1):
-        writer.write(answer(table, replaced, rng))
+        writer.write(answer(table, 0 if served % WAVE else replaced * WAVE, rng))
         await writer.drain()
         served += 1
     writer.close()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One rank of a data-parallel job: a plain loop of steps with an all-reduce at the end of each.
 Where one step is over and the next has not begun it says rtgc.checkpoint(), which does nothing
-unless the process is supervised.
+unless the process is supervised. With $COLLECT_EVERY its full collections are made by hand, behind every
+so many steps, which are the same ones in all ranks.
 
     rank.py HUB RANK STEPS SAMPLES WORK LOG
 
@@ -12,6 +13,8 @@ steps ended (time.monotonic_ns()) are written to LOG.
 """
 
 import collections
+import gc
+import os
 import random
 import sys
 import time
@@ -52,7 +55,17 @@ def backward(samples, batch, work):
     return total / len(samples)
 
 
+def checkpoint(step, every):
+    if not every:
+        rtgc.checkpoint()
+    elif (step + 1) % every == 0:
+        gc.collect()
+
+
 def main():
+    every = int(os.environ.get("COLLECT_EVERY", 0))
+    if every:
+        gc.set_threshold(*gc.get_threshold()[:2], 10**9)
     path, rank, steps, count, work = sys.argv[1], *map(int, sys.argv[2:6])
     chance = random.Random(rank)
     # Parts of the data are not quite of one size either.
@@ -69,7 +82,7 @@ def main():
         recent.append(forward(batch, chance.randint(600, 1800)))
         group.mean(backward(samples, batch, work))
         ended.append(time.monotonic_ns())
-        rtgc.checkpoint()
+        checkpoint(step, every)
     with open(sys.argv[6], "w") as log:
         log.writelines(f"{at}\n" for at in ended)
 
