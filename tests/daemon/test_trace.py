@@ -46,7 +46,7 @@ def test_header():
     with harness.Daemon(config="[Daemon]\nMaxConcurrent=3\n" + ONE) as d, Listener(d) as trace:
         header = trace.next()
         status = d.call("GetStatus")
-        assert (header["format"], header["version"], header["clock"]) == ("rtgcd-events", 1, "monotonic")
+        assert (header["format"], header["version"], header["clock"]) == ("rtgcd-events", 2, "monotonic")
         assert (header["rtgcd"], header["epoch"]) == (status["version"], status["epoch"])
         assert header["max_concurrent"] == 3 and header["cpus"] >= 1 and header["at_ns"] <= now()
         assert header["services"] == [{
