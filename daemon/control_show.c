@@ -56,9 +56,11 @@ static json_t *show_quota(const struct control *control)
 	json_t *refused = json_object();
 
 	for (unsigned i = QUOTA_E_NONE + 1; i < QUOTA_E_COUNT; i++)
-		json_object_set_new(
-			refused, quota_refusal_key((enum quota_refusal)i),
-			show_amount(quota_refused(quota, (enum quota_refusal)i)));
+		refused = joined(
+			refused,
+			json_pack("{s:o}", quota_refusal_key((enum quota_refusal)i),
+				  show_amount(
+					  quota_refused(quota, (enum quota_refusal)i))));
 	return json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "connections",
 		show_amount(quota_charged(quota, QUOTA_CONNECTIONS)), "ungreeted",
