@@ -84,7 +84,8 @@ def test_the_configuration_as_shipped():
 def test_the_configuration_with_every_key(tmp_path):
     text = uncommented((SOURCE / "etc" / "rtgcd.conf").read_text())
     keys = re.findall(r"^([A-Z]\w*)=", text, re.M)
-    assert sorted(keys) == sorted(["MaxConcurrent", "MemoryBudget", "MaxConnections",
+    assert sorted(keys) == sorted(["MaxConcurrent", "MemoryBudget", "GateLag",
+                                   "GatePressure", "GatePressureFile", "MaxConnections",
                                    "MaxConnectionsPerUser", "MaxUngreeted", "HelloTimeout",
                                    "FramesPerSecond", "FramesPerSecondPerUser", "MaxCallers",
                                    "MaxCallersPerUser", "RequestsPerSecond", "MaxQueue",
@@ -100,7 +101,7 @@ def test_the_manual_names_the_same_defaults():
     text = uncommented((SOURCE / "etc" / "rtgcd.conf").read_text())
     shipped = re.findall(r"^([A-Z]\w*)=(.*)$", text, re.M)
     page = (SOURCE / "man" / "rtgcd.conf.5").read_text()
-    described = re.findall(r"^\.It Cm (\w+) Ns =(?: Ns (?:Cm )?(.*))?$", page, re.M)
+    described = re.findall(r"^\.It Cm (\w+) Ns =(?: Ns (?:(?:Cm|Pa) )?(.*))?$", page, re.M)
     assert described == shipped
 
 

@@ -244,7 +244,7 @@ def changed(number, **keys):
     ([""], "line 1: not JSON"),
     (["[1]"], "line 1: not an object"),
     (changed(1, format="other"), 'line 1: "format" is not "rtgcd-events"'),
-    (changed(1, version=2), 'line 1: "version" is 2, and this program reads up to 1: it takes a newer one'),
+    (changed(1, version=3), 'line 1: "version" is 3, and this program reads up to 2: it takes a newer one'),
     (changed(1, at_ns="gone"), 'line 1: "at_ns" is missing'),
     (changed(2, pid="x"), 'line 2: "pid" is not a number of 32 bits'),
     (changed(2, service=""), 'line 2: "service" is not a name'),

@@ -91,6 +91,9 @@ def is_known(text, find):
 DAEMON = {
     "MaxConcurrent": lambda value: value == "auto" or is_count(value),
     "MemoryBudget": lambda value: is_share(value) or is_size(value),
+    "GateLag": is_span,
+    "GatePressure": is_share,
+    "GatePressureFile": lambda value: value.startswith("/"),
     "MaxConnections": lambda value: value == "auto" or is_limit(value),
     "MaxConnectionsPerUser": lambda value: value == "auto" or is_limit(value),
     "MaxUngreeted": is_limit,
