@@ -24,11 +24,13 @@ libdaemon_la_SOURCES = \
 	daemon/config_files.c daemon/config_files.h \
 	daemon/config_show.c daemon/config_show.h \
 	daemon/control.c daemon/control.h \
+	daemon/control_pauses.c daemon/control_pauses.h \
 	daemon/control_show.c daemon/control_show.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \
 	daemon/guard.c daemon/guard.h \
 	daemon/haproxy.c daemon/haproxy.h \
+	daemon/history.c daemon/history.h \
 	daemon/hot.c daemon/hot.h \
 	daemon/hot_frame.c daemon/hot_private.h \
 	daemon/keep.c daemon/keep.h \

@@ -20,6 +20,7 @@
 #include "client/wire/list.h"
 #include "client/wire/wire.h"
 #include "daemon/core/quota.h"
+#include "daemon/history.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/page.h"
@@ -82,6 +83,7 @@ struct session {
 	int page_fd;		   /* of the heap page, until WELCOME has gone */
 	struct heap_page *page;	   /* NULL: everything goes over the socket */
 	struct wire_report report; /* the last one read from the page */
+	struct history_marks past; /* of the hot path */
 	struct session_queue *queue;
 };
 
