@@ -540,6 +540,26 @@ static void late_frame_of_a_begin_in_time_is_believed(void **state)
 	assert_int_equal(world_heap(w, 1).violations, 1);
 }
 
+/* The daemon has found its window moot, which it has not seen yet: what it begins is a pause, and is counted. */
+static void begin_in_a_window_that_was_revoked_just_now(void **state)
+{
+	struct world *w = *state;
+	const struct action *open;
+	struct event e = {.type = EVENT_BEGIN, .heap = 1};
+
+	world_join(w, 1, "a", 0);
+	open = world_fill_until(w, 1, 100, ACTION_OPEN, 20 * SEC);
+	e.begin = (struct wire_begin){
+		.window = open->window.window, .at = w->now + 5 * MS, .kind = WIRE_MAJOR};
+	assert_int_equal(world_end(w, 1, 0, WIRE_FORCED, MS), 0);
+	assert_true(world_explains(w, 1, REASON_MOOT));
+	assert_int_equal(world_status(w).windows_open, 0);
+	world_until(w, w->now + 6 * MS);
+	assert_int_equal(world_event(w, &e), 0);
+	assert_int_equal(world_status(w).paused_now, 1);
+	assert_int_equal(world_heap(w, 1).violations, 0);
+}
+
 static void overrun_keeps_its_slot_for_a_while(void **state)
 {
 	struct world *w = *state;
@@ -762,6 +782,7 @@ int main(void)
 		T(every_drain_is_undone),
 		T(expired_window_is_offered_again),
 		T(late_frame_of_a_begin_in_time_is_believed),
+		T(begin_in_a_window_that_was_revoked_just_now),
 		T(overrun_keeps_its_slot_for_a_while),
 		T(stopped_holder_loses_its_slot),
 		T(forced_and_uncoordinated_are_counted),
