@@ -181,6 +181,7 @@ publish(struct rtgc *r, const struct rtgc_figures *figures)
 			   .live = figures->live,
 			   .rss_bytes = figures->rss_bytes,
 			   .budget = guard_reported_budget(&r->guard, directive),
+			   .step = figures->step,
 		   });
 	ceiling = guard_ceiling(&r->guard, directive, alone);
 	full = ceiling && figures->used >= ceiling;
@@ -206,6 +207,7 @@ enum rtgc_verdict rtgc_publish(struct rtgc *r, const struct rtgc_figures *figure
 	set(&line->allocated, figures->allocated);
 	set(&line->live, figures->live);
 	set(&line->rss_bytes, figures->rss_bytes);
+	set(&line->step, figures->step);
 	page_write_end(&line->seq, odd);
 	writing_end(r);
 	return RTGC_RUN;

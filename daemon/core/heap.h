@@ -14,6 +14,7 @@
 #include "daemon/core/history.h"
 #include "daemon/core/memory.h"
 #include "daemon/core/predict.h"
+#include "daemon/core/rate.h"
 #include "daemon/core/recent.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"
