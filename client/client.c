@@ -85,6 +85,7 @@ void client_point(struct rtgc *r)
 		word = state_word(r);
 		atomic_store(&r->state, word);
 	} while (word != state_word(r));
+	figures_changed(r);
 }
 
 void client_full(struct rtgc *r, bool full)
@@ -352,6 +353,7 @@ struct rtgc *rtgc_close(struct rtgc *r)
 void client_abandon(struct rtgc *r)
 {
 	close_fds(r);
+	figures_keep(r);
 	pages_blank(&r->pages);
 	r->has_thread = false;
 	reset(r);

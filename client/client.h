@@ -81,12 +81,18 @@ struct rtgc {
 	_Atomic bool shared;   /* the pages are the daemon's */
 
 	/* Written by the application's threads; a cache line of its own. */
-	_Alignas(PAGE_LINE) struct page_telemetry mine; /* its seq: under `writing` */
+	_Alignas(PAGE_LINE) struct quick { /* when rtgc_publish() need not look closer */
+		_Atomic uint64_t below;	   /* by what is used; 0: it must */
+		uint64_t budget;	   /* all as last time: of the figures, */
+		uint32_t seq;		   /* of the slot, */
+		uint64_t ticks;		   /* and the clock, nearly */
+	} quick;
+	_Atomic uint32_t changes; /* of what `quick` follows from, but the slot's */
 	struct page_app marks;
 	struct guard guard;
 	_Atomic uint32_t full; /* 1: at the ceiling */
 	_Atomic uint32_t due;  /* DUE_… */
-	_Atomic bool writing;  /* a try-lock of the telemetry lines */
+	_Atomic bool writing;  /* a try-lock of the telemetry line */
 
 	_Alignas(PAGE_LINE) pthread_mutex_t lock; /* of all that follows */
 	struct link link;
@@ -104,6 +110,7 @@ struct rtgc {
 	bool unsafe_pages; /* the next HELLO asks for none */
 	uint32_t events;   /* for notify() */
 	uint32_t told;	   /* the last of RTGC_EVENT_CONNECTED and _ALONE; 0: neither */
+	struct wire_report kept; /* figures of a page that was unmapped; .at 0: none */
 	struct running running;
 	struct seen seen;
 	uint64_t quieted; /* the window QUIET was sent for */
@@ -152,11 +159,15 @@ void session_done(struct rtgc *r, uint64_t window);
 void collect_tell(struct rtgc *r);
 
 /* figures.c */
-/* Writes the figures, here and in the shared page. Any thread. */
-void figures_write(struct rtgc *r, const struct wire_report *report);
-/* false: there are none yet. */
+/* What rtgc_publish() goes by has changed. Any thread, no lock. */
+void figures_changed(struct rtgc *r);
+/* Writes the figures into the page there is. Any thread. false: another one was at it. */
+bool figures_write(struct rtgc *r, const struct wire_report *report);
+/* false: there are none yet. With the lock. */
 bool figures_read(const struct rtgc *r, struct wire_report *ret);
-/* After the pages were mapped: brings them up to date. false: try again later. */
+/* Before another page is mapped. With the lock. */
+void figures_keep(struct rtgc *r);
+/* After the pages were mapped: brings them up to date. false: try again later. With the lock. */
 bool figures_sync(struct rtgc *r);
 
 /* fork.c */

@@ -122,6 +122,7 @@ static void take_figures(struct rtgc *r, const struct wire_end *end)
 	guard_collected(&r->guard, (enum rtgc_kind)end->kind, end->used, directive);
 	ceiling = guard_ceiling(&r->guard, directive, atomic_load(&r->alone));
 	client_full(r, ceiling && end->used >= ceiling);
+	figures_changed(r);
 	if (figures_read(r, &report) && report.at > end->end)
 		return; /* recorded late: newer ones have been published */
 	report.at = end->end;

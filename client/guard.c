@@ -17,7 +17,6 @@ void guard_init(struct guard *g, uint64_t own_budget)
 {
 	g->own = own_budget;
 	atomic_init(&g->moved, 0);
-	atomic_init(&g->used, 0);
 	atomic_init(&g->outgrown, 0);
 	atomic_init(&g->base, 0);
 	atomic_init(&g->told, GUARD_NOTHING_TOLD);
@@ -77,7 +76,6 @@ void guard_collected(struct guard *g, enum rtgc_kind kind, uint64_t used,
 {
 	uint64_t base = base_budget(g, directive);
 
-	set(&g->used, used);
 	set(&g->told, GUARD_NOTHING_TOLD);
 	/* The others leave old objects where they are, and say nothing about them. */
 	if (kind != RTGC_MAJOR && kind != RTGC_SNAPSHOT)

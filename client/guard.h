@@ -23,7 +23,6 @@
 struct guard {
 	uint64_t own;		   /* the application's budget; 0: it gave none */
 	_Atomic uint64_t moved;	   /* the runtime's own rule, from its figures; 0: none */
-	_Atomic uint64_t used;	   /* as last published, or left by a collection */
 	_Atomic uint64_t outgrown; /* the ceiling of a heap whose live data is too big */
 	_Atomic uint64_t base;	   /* the daemon's budget when the heap outgrew it */
 	_Atomic uint64_t told;	   /* the watermark that was reported last */

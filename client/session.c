@@ -182,6 +182,7 @@ void session_tell(struct rtgc *r, uint32_t due)
 static void set_alone(struct rtgc *r, bool alone)
 {
 	atomic_store(&r->alone, alone);
+	figures_changed(r);
 	tell_state(r, alone ? RTGC_EVENT_ALONE : RTGC_EVENT_CONNECTED);
 }
 
@@ -204,6 +205,7 @@ static void lose(struct rtgc *r, nsec_t now)
 	atomic_store(&r->caps, 0);
 	atomic_store(&r->slot, &r->pages.window->slot[0]);
 	client_point(r);
+	figures_keep(r);
 	pages_blank(&r->pages);
 }
 
@@ -248,7 +250,10 @@ static bool take_pages(struct rtgc *r, const struct wire_welcome *w, const int *
 	struct page_header *header = &r->pages.window->header;
 
 	if ((w->caps & WIRE_CAP_PAGE) && w->slot) {
-		if (fds[0] < 0 || fds[1] < 0 || pages_map(&r->pages, fds, w->epoch) != 0)
+		if (fds[0] < 0 || fds[1] < 0)
+			return false;
+		figures_keep(r);
+		if (pages_map(&r->pages, fds, w->epoch) != 0)
 			return false;
 		atomic_store(&r->shared, true);
 		atomic_store(&r->slot, &r->pages.window->slot[w->slot - 1]);
@@ -316,6 +321,7 @@ static void take_error(struct rtgc *r, const struct wire_error *error, nsec_t no
 static void take_directive(struct rtgc *r, const struct wire_directive *directive)
 {
 	struct page_slot *slot = own_slot(r);
+	struct wire_report report;
 	bool wanted;
 
 	r->report_by = directive->report_by;
@@ -330,7 +336,8 @@ static void take_directive(struct rtgc *r, const struct wire_directive *directiv
 		if (atomic_load(&r->marks.deadline) != NSEC_NEVER)
 			send_deadline(r);
 	}
-	if (guard_crossed(&r->guard, atomic_load(&r->guard.used), directive->watermark))
+	if (figures_read(r, &report) &&
+	    guard_crossed(&r->guard, report.used, directive->watermark))
 		send_report(r, 0);
 }
 

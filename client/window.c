@@ -24,7 +24,9 @@ static bool is_fresh(const struct rtgc *r, nsec_t now)
 			   atomic_load(&r->stale_after), now);
 }
 
-enum rtgc_verdict rtgc_check(struct rtgc *r, uint64_t until_ns, struct rtgc_window *ret)
+/* (By itself: its registers would be saved as well where nothing is due.) */
+static enum rtgc_verdict __attribute__((noinline))
+check(struct rtgc *r, uint64_t until_ns, struct rtgc_window *ret)
 {
 	bool alone = atomic_load_explicit(&r->alone, memory_order_acquire);
 	bool full = atomic_load_explicit(&r->full, memory_order_relaxed);
@@ -57,6 +59,14 @@ enum rtgc_verdict rtgc_check(struct rtgc *r, uint64_t until_ns, struct rtgc_wind
 			.must = verdict == RTGC_MUST || w.window.must,
 		};
 	return verdict;
+}
+
+enum rtgc_verdict rtgc_check(struct rtgc *r, uint64_t until_ns, struct rtgc_window *ret)
+{
+	if (rtgc_pending(r))
+		return check(r, until_ns, ret);
+	return atomic_load_explicit(&r->alone, memory_order_acquire) ? RTGC_ALONE
+								     : RTGC_RUN;
 }
 
 int rtgc_quiet(struct rtgc *r)

@@ -163,7 +163,7 @@ static void carry_out(struct hot *hot, const struct action *a)
 				 nsec_add(s->opens_by, LEASE_MARGIN));
 		break;
 	case ACTION_LOOK:
-		s->look = s->page != NULL;
+		s->look = s->view.page != NULL;
 		hot_todo(hot, s);
 		break;
 	case ACTION_UNDRAIN:

@@ -151,9 +151,14 @@ static void told_deadline(struct hot *hot, struct session *s, nsec_t at)
 	hot_tell(hot, &event);
 }
 
+static const struct heap_page *look_at_page(struct session *s)
+{
+	return heap_page_look(s->all->pages, &s->view);
+}
+
 static void read_marks(struct hot *hot, struct session *s)
 {
-	const struct page_app *app = &s->page->app;
+	const struct page_app *app = &look_at_page(s)->app;
 	uint32_t mark = atomic_load_explicit(&app->mark, memory_order_acquire);
 	nsec_t deadline = atomic_load_explicit(&app->deadline, memory_order_relaxed);
 	nsec_t until = atomic_load_explicit(&app->idle_until, memory_order_relaxed);
@@ -185,7 +190,7 @@ void hot_look(struct hot *hot, struct session *s)
 
 	s->look = false;
 	read_marks(hot, s); /* to which an answer may find that the peer is dead */
-	if (s->page && page_telemetry_read(&s->page->telemetry, &report))
+	if (s->view.page && page_telemetry_read(&look_at_page(s)->telemetry, &report))
 		s->report = report;
 	if (s->report.at != 0)
 		told_report(hot, s, &s->report);
@@ -211,7 +216,7 @@ static void refuse(struct hot *hot, struct session *s, const struct wire_frame *
 
 static void report(struct hot *hot, struct session *s, const struct wire_report *r)
 {
-	if (s->page)
+	if (s->view.page)
 		read_marks(hot, s);
 	told_report(hot, s, r);
 }

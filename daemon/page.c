@@ -31,12 +31,18 @@ struct pages_page {
 struct pages {
 	struct list list;
 	uint64_t epoch;
+	const struct heap_page *held[PAGES_HELD]; /* NULL: nobody sits there */
+	unsigned next;				  /* whose turn it is to leave */
 };
 
 static_assert(PAGE_SLOTS < 64, "one word holds the taken slots");
 
-/* A sealed page of memory: its size is fixed for ever; more_seals apply once it is mapped. */
-static int make_page(const char *name, int more_seals, int *ret_fd, void **ret_map)
+/*
+ * A sealed page of memory: its size is fixed for ever; more_seals apply once it is mapped. What it
+ * begins with is written to the file, for what is touched in a mapping counts as memory of ours.
+ */
+static int make_page(const char *name, const void *begin, size_t size, int more_seals,
+		     int *ret_fd, void **ret_map)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 	void *map;
@@ -46,7 +52,7 @@ static int make_page(const char *name, int more_seals, int *ret_fd, void **ret_m
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, PAGE_SIZE_BYTES) < 0)
+	if (ftruncate(fd, PAGE_SIZE_BYTES) < 0 || write(fd, begin, size) < 0)
 		goto fail;
 	map = mmap(NULL, PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
@@ -90,19 +96,21 @@ static int add_page(struct pages *pages, uint32_t uid, nsec_t now,
 		    struct pages_page **ret)
 {
 	struct pages_page *page = calloc(1, sizeof *page);
+	struct page_header header;
 	void *map;
 	int r;
 
 	if (!page)
 		return -ENOMEM;
-	r = make_page("rtgcd-windows", F_SEAL_FUTURE_WRITE, &page->fd, &map);
+	page_header_init(&header, PAGE_SLOTS, pages->epoch);
+	r = make_page("rtgcd-windows", &header, sizeof header, F_SEAL_FUTURE_WRITE,
+		      &page->fd, &map);
 	if (r < 0) {
 		free(page);
 		return r;
 	}
 	page->map = map;
 	page->uid = uid;
-	page_header_init(&page->map->header, PAGE_SLOTS, pages->epoch);
 	atomic_store(&page->map->header.heartbeat, now);
 	for (unsigned i = 0; i < PAGE_SLOTS; i++)
 		page_slot_reset(&page->map->slot[i]);
@@ -172,27 +180,53 @@ struct page_slot *page_slot(const struct page_place *place)
 	return &place->page->map->slot[place->slot - 1];
 }
 
-int heap_page_new(uint64_t epoch, int *ret_fd, struct heap_page **ret)
+/* ---- pages of heaps -------------------------------------------------------------------------- */
+
+int heap_page_new(uint64_t epoch, int *ret_fd, struct heap_view *ret)
 {
-	struct heap_page *page;
+	struct {
+		struct page_header header;
+		struct page_telemetry telemetry;
+		struct page_app app;
+	} begin = {0};
 	void *map;
 	int fd, r;
 
-	r = make_page("rtgcd-heap", 0, &fd, &map);
+	page_header_init(&begin.header, 0, epoch);
+	begin.app.deadline = NSEC_NEVER;
+	begin.app.idle_until = NSEC_NEVER;
+	r = make_page("rtgcd-heap", &begin, sizeof begin, 0, &fd, &map);
 	if (r < 0)
 		return r;
-	page = map;
-	page_header_init(&page->header, 0, epoch);
-	page->app.deadline = NSEC_NEVER;
-	page->app.idle_until = NSEC_NEVER;
 	*ret_fd = fd;
-	*ret = page;
+	*ret = (struct heap_view){.page = map};
 	return 0;
 }
 
-struct heap_page *heap_page_free(struct heap_page *page)
+static void let_go(const struct heap_page *page)
 {
-	if (page)
-		munmap(page, PAGE_SIZE_BYTES);
-	return NULL;
+	/* The kernel has it still, and maps it again when it is looked at. */
+	madvise((void *)page, PAGE_SIZE_BYTES, MADV_DONTNEED);
+}
+
+const struct heap_page *heap_page_look(struct pages *pages, struct heap_view *view)
+{
+	if (pages->held[view->seat] == view->page)
+		return view->page;
+	view->seat = pages->next;
+	pages->next = (pages->next + 1) % PAGES_HELD;
+	if (pages->held[view->seat])
+		let_go(pages->held[view->seat]);
+	pages->held[view->seat] = view->page;
+	return view->page;
+}
+
+void heap_page_free(struct pages *pages, struct heap_view *view)
+{
+	if (!view->page)
+		return;
+	if (pages->held[view->seat] == view->page)
+		pages->held[view->seat] = NULL;
+	munmap((void *)view->page, PAGE_SIZE_BYTES);
+	*view = (struct heap_view){0};
 }

@@ -31,8 +31,21 @@ void pages_heartbeat(struct pages *pages, nsec_t now);
 int page_fd(const struct page_place *place);
 struct page_slot *page_slot(const struct page_place *place);
 
-/* A page for one heap's figures, mapped here. The caller closes *ret_fd. */
-int heap_page_new(uint64_t epoch, int *ret_fd, struct heap_page **ret);
-struct heap_page *heap_page_free(struct heap_page *page);
+/*
+ * A page for one heap's figures, mapped here but not held in our memory: only the PAGES_HELD that were
+ * looked at last are. Zeroed: none.
+ */
+struct heap_view {
+	const struct heap_page *page; /* not to be read but by heap_page_look() */
+	unsigned seat;
+};
+
+#define PAGES_HELD 1024
+
+/* The caller closes *ret_fd. */
+int heap_page_new(uint64_t epoch, int *ret_fd, struct heap_view *ret);
+void heap_page_free(struct pages *pages, struct heap_view *view);
+/* To be read at once. */
+const struct heap_page *heap_page_look(struct pages *pages, struct heap_view *view);
 
 #endif

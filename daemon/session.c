@@ -76,7 +76,7 @@ static void give_pages(struct session *s)
 {
 	close_page_fd(s);
 	pages_give(s->all->pages, &s->place);
-	s->page = heap_page_free(s->page);
+	heap_page_free(s->all->pages, &s->view);
 }
 
 void session_leave(struct session *s)
@@ -137,18 +137,49 @@ static void on_timer(void *userdata, nsec_t now)
 	hot_settle(s->all->hot);
 }
 
-/* ---- sending ------------------------------------------------------------------------------ */
+/* ---- what is waited for -------------------------------------------------------------------- */
+
+static uint64_t watched(struct session *s, enum session_watched which)
+{
+	return (uintptr_t)s | which;
+}
+
+int session_watch_new(struct session *s, int fd, uint32_t events,
+		      enum session_watched which)
+{
+	struct epoll_event e = {.events = events, .data.u64 = watched(s, which)};
+
+	return epoll_ctl(s->all->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
 
 void session_watch(struct session *s)
 {
 	bool reads = s->flood != SESSION_RESTS;
 	struct epoll_event e = {
 		.events = (reads ? EPOLLIN | EPOLLRDHUP : 0) | (s->queue ? EPOLLOUT : 0),
-		.data.ptr = &s->on_socket,
+		.data.u64 = watched(s, SESSION_SOCKET),
 	};
 
 	if (epoll_ctl(s->all->epoll, EPOLL_CTL_MOD, s->fd, &e) < 0)
 		session_lost(s);
+}
+
+void session_on_event(uint64_t watched, uint32_t events)
+{
+	/* (Sessions are aligned: the lowest bit is not theirs.) */
+	struct session *s =
+		(struct session *)(uintptr_t)(watched & ~(uint64_t)SESSION_PROCESS);
+
+	/* An earlier event of this turn may have ended it. */
+	if (s->state == SESSION_GONE)
+		return;
+	if (!(watched & SESSION_PROCESS)) {
+		session_on_socket(s, events);
+		return;
+	}
+	/* Its last words may still lie in the socket. */
+	session_receive_rest(s);
+	session_leave(s);
 }
 
 void session_flush(struct session *s)
@@ -330,13 +361,6 @@ void session_welcome(struct session *s)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void on_death(struct session *s, uint32_t events)
-{
-	/* Its last words may still lie in the socket. */
-	session_receive_rest(s);
-	session_leave(s);
-}
-
 /* Without memory or descriptors for pages, the socket must do. */
 static void take_pages(struct session *s)
 {
@@ -344,7 +368,7 @@ static void take_pages(struct session *s)
 
 	if (pages_take(all->pages, s->peer.uid, loop_now(all->loop), &s->place) < 0)
 		return;
-	if (heap_page_new(all->epoch, &s->page_fd, &s->page) < 0)
+	if (heap_page_new(all->epoch, &s->page_fd, &s->view) < 0)
 		pages_give(all->pages, &s->place);
 }
 
@@ -379,7 +403,7 @@ int session_join(struct session *s, uint32_t caps, bool former)
 	s->caps = caps & WIRE_CAPS_KNOWN;
 	if (s->caps & WIRE_CAP_PAGE)
 		take_pages(s);
-	if (!s->page)
+	if (!s->view.page)
 		s->caps &= ~WIRE_CAP_PAGE;
 	return 0;
 }
@@ -393,19 +417,12 @@ void session_part(struct session *s)
 	set_state(s, SESSION_NEW, &s->all->fresh);
 }
 
-static int watch(struct session *s, int fd, uint32_t events, struct session_watch *w)
-{
-	struct epoll_event e = {.events = events, .data.ptr = w};
-
-	return epoll_ctl(s->all->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
-}
-
 static int watch_peer(struct session *s)
 {
-	int r = watch(s, s->fd, EPOLLIN | EPOLLRDHUP, &s->on_socket);
+	int r = session_watch_new(s, s->fd, EPOLLIN | EPOLLRDHUP, SESSION_SOCKET);
 
 	if (r == 0 && s->peer.pidfd >= 0)
-		r = watch(s, s->peer.pidfd, EPOLLIN, &s->on_death);
+		r = session_watch_new(s, s->peer.pidfd, EPOLLIN, SESSION_PROCESS);
 	if (r < 0)
 		unwatch(s, s->fd);
 	return r;
@@ -422,8 +439,6 @@ int session_new(struct sessions *all, int fd, struct session **ret)
 	s->fd = fd;
 	s->peer.pidfd = s->page_fd = -1;
 	s->deadline = s->idle_until = NSEC_NEVER;
-	s->on_socket = (struct session_watch){.session = s, .fn = session_on_socket};
-	s->on_death = (struct session_watch){.session = s, .fn = on_death};
 	list_init(&s->link);
 	list_init(&s->todo);
 	r = peer_init(fd, &s->peer);
@@ -444,7 +459,7 @@ struct session *session_free(struct session *s)
 {
 	if (!s)
 		return NULL;
-	assert(s->fd < 0 && !s->page && !s->place.page);
+	assert(s->fd < 0 && !s->view.page && !s->place.page);
 	list_unlink(&s->link);
 	list_unlink(&s->todo);
 	loop_timer_deinit(&s->timer);

@@ -44,11 +44,6 @@ enum session_flood { /* how it is read: session_receive.c */
 	SESSION_FLOODS, /* for the last word of what has gathered meanwhile */
 };
 
-struct session_watch { /* what the epoll entry points to */
-	struct session *session;
-	void (*fn)(struct session *session, uint32_t events);
-};
-
 struct session_queue; /* frames that the socket had no room for */
 
 struct session {
@@ -56,32 +51,31 @@ struct session {
 	struct list link; /* of sessions: fresh, open, lost or gone */
 	struct table_link by_heap;
 	struct list todo; /* of the hot path: something is to be told to the core */
+	enum session_state state : 8;
+	enum session_flood flood : 8;
 	bool look, lost, left;
-	enum session_state state;
-	int fd; /* -1 once the connection is over */
+	bool hung_up; /* the peer has shut down its side */
+	int fd;	      /* -1 once the connection is over */
+	int page_fd;  /* of the heap page, until WELCOME has gone */
 	struct peer peer;
-	struct session_watch on_socket, on_death;
+	int between_rests; /* so much may still be read */
 	struct loop_timer
 		timer; /* HELLO is late; it has rested; what is lost is forgotten */
-	bool hung_up;  /* the peer has shut down its side */
-	enum session_flood flood;
-	int between_rests; /* so much may still be read */
 	struct quota_pace pace;
-	/* Each is released when what it is for is over. (QUOTA_CALLERS is never charged.) */
-	struct quota_charge charge[QUOTAS];
+	/* Each is released when what it is for is over. */
+	struct quota_charge charge[QUOTAS_OF_CLIENTS];
 	uint32_t caps, serial;
-	uint32_t kept;	/* its record in what is kept over a restart; 0: none */
-	uint64_t birth; /* of its process: peer_birth() */
-	uint64_t name;	/* a hash of what HELLO called the service and the heap */
+	uint32_t kept; /* its record in what is kept over a restart; 0: none */
 	uint32_t
 		mark; /* enum page_mark and what belongs to it, as last told to the core */
+	uint64_t birth; /* of its process: peer_birth() */
+	uint64_t name;	/* a hash of what HELLO called the service and the heap */
 	nsec_t idle_until, deadline;
 	/* Of the last window that was announced and of the last that was opened. */
 	nsec_t opens_by, closes;
 	uint64_t budget; /* as last told */
 	struct page_place place;
-	int page_fd;		   /* of the heap page, until WELCOME has gone */
-	struct heap_page *page;	   /* NULL: everything goes over the socket */
+	struct heap_view view;	   /* no page: everything goes over the socket */
 	struct wire_report report; /* the last one read from the page */
 	struct history_marks past; /* of the hot path */
 	struct session_queue *queue;

@@ -16,6 +16,17 @@ void session_watch(struct session *s);
 /* Sends what waits. */
 void session_flush(struct session *s);
 
+/* What an epoll entry points to: the session, and which of its descriptors it is of. */
+enum session_watched {
+	SESSION_SOCKET,
+	SESSION_PROCESS,
+};
+
+int session_watch_new(struct session *s, int fd, uint32_t events,
+		      enum session_watched which);
+/* One has something to say; nothing is done for a session that is gone. */
+void session_on_event(uint64_t watched, uint32_t events);
+
 /* ---- session_receive.c ---- */
 
 void session_on_socket(struct session *s, uint32_t events);

@@ -6,7 +6,7 @@
 
 #include "daemon/core/memory.h"
 #include "daemon/hot.h"
-#include "daemon/session.h"
+#include "daemon/session_private.h"
 
 static void on_timer(void *userdata, nsec_t now)
 {
@@ -14,21 +14,6 @@ static void on_timer(void *userdata, nsec_t now)
 
 	session_leave(s);
 	hot_settle(s->all->hot);
-}
-
-static void on_death(struct session *s, uint32_t events)
-{
-	session_leave(s);
-}
-
-static int watch_death(struct session *s)
-{
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &s->on_death};
-
-	if (s->peer.pidfd < 0)
-		return 0;
-	return epoll_ctl(s->all->epoll, EPOLL_CTL_ADD, s->peer.pidfd, &e) < 0 ? -errno
-									      : 0;
 }
 
 static int make(struct sessions *all, const struct core_memory *memory, uint64_t birth,
@@ -42,7 +27,6 @@ static int make(struct sessions *all, const struct core_memory *memory, uint64_t
 	s->all = all;
 	s->fd = s->peer.pidfd = s->page_fd = -1;
 	s->deadline = s->idle_until = NSEC_NEVER;
-	s->on_death = (struct session_watch){.session = s, .fn = on_death};
 	list_init(&s->link);
 	list_init(&s->todo);
 	r = loop_timer_init(all->loop, &s->timer, on_timer, s);
@@ -51,8 +35,8 @@ static int make(struct sessions *all, const struct core_memory *memory, uint64_t
 		return r;
 	}
 	r = peer_find(memory->uid, memory->pid, birth, &s->peer);
-	if (r == 0)
-		r = watch_death(s);
+	if (r == 0 && s->peer.pidfd >= 0)
+		r = session_watch_new(s, s->peer.pidfd, EPOLLIN, SESSION_PROCESS);
 	/* Its user may have as many: another limit does not drive away who is there. */
 	if (r == 0)
 		r = quota_charge_anyway(all->quota, QUOTA_HEAPS, memory->uid, 1,

@@ -18,12 +18,7 @@ static int serve_some(struct sessions *all)
 	int n = epoll_wait(all->epoll, events, SOCKETS_A_TURN, 0);
 
 	for (int i = 0; i < n; i++) {
-		struct session_watch *w = events[i].data.ptr;
-
-		/* An earlier event of this turn may have ended it. */
-		if (w->session->state == SESSION_GONE)
-			continue;
-		w->fn(w->session, events[i].events);
+		session_on_event(events[i].data.u64, events[i].events);
 		hot_settle(all->hot);
 	}
 	return n;
@@ -76,7 +71,7 @@ void sessions_add(struct sessions *all, int fd)
 	if (!charge(s, QUOTA_CONNECTIONS))
 		return;
 	/* HELLO has mostly arrived with the connection. */
-	s->on_socket.fn(s, 0);
+	session_on_socket(s, 0);
 	hot_settle(all->hot);
 	if (s->state != SESSION_NEW)
 		return;

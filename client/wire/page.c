@@ -4,17 +4,6 @@
 #include <string.h>
 
 /*
- * Memory ordering, for every seqlock here. The data words are atomics with relaxed order,
- * so that a torn read is a stale value and never undefined behaviour.
- *
- *	writer: seq := odd (relaxed); release fence; data (relaxed); seq := even (release)
- *	reader: seq (acquire); data (relaxed); acquire fence; seq again (relaxed)
- *
- * A reader that saw any datum of a newer write therefore sees that write's odd seq too,
- * or a later one, and discards its copy.
- */
-
-/*
  * How often a reader tries before it gives up. A writer that was preempted in mid-write
  * can stay so for long, and no reader may wait for it.
  */
@@ -28,21 +17,6 @@ static inline uint64_t get(const _Atomic uint64_t *word)
 static inline void set(_Atomic uint64_t *word, uint64_t value)
 {
 	atomic_store_explicit(word, value, memory_order_relaxed);
-}
-
-/* Returns the odd number. One left odd by a writer that died in mid-write stays so. */
-static uint32_t write_begin(_Atomic uint32_t *seq)
-{
-	uint32_t odd = (atomic_load_explicit(seq, memory_order_relaxed) + 1) | 1;
-
-	atomic_store_explicit(seq, odd, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	return odd;
-}
-
-static void write_end(_Atomic uint32_t *seq, uint32_t odd)
-{
-	atomic_store_explicit(seq, odd + 1, memory_order_release);
 }
 
 static uint32_t read_begin(const _Atomic uint32_t *seq)
@@ -72,7 +46,7 @@ bool page_header_valid(const struct page_header *header, uint16_t slots)
 	       header->slots == slots;
 }
 
-/* The words of a slot that say which window it holds. Inside write_begin/_end. */
+/* The words of a slot that say which window it holds. Inside page_write_begin/_end. */
 static void slot_store(struct page_slot *slot, enum page_state state,
 		       const struct wire_window *window, bool drain)
 {
@@ -99,11 +73,11 @@ static const struct wire_window no_window;
 void page_slot_reset(struct page_slot *slot)
 {
 	static const struct wire_directive none = {.watermark = UINT64_MAX};
-	uint32_t odd = write_begin(&slot->seq);
+	uint32_t odd = page_write_begin(&slot->seq);
 
 	slot_store(slot, PAGE_NONE, &no_window, false);
 	slot_store_directive(slot, &none);
-	write_end(&slot->seq, odd);
+	page_write_end(&slot->seq, odd);
 }
 
 void page_slot_announce(struct page_slot *slot, const struct wire_announce *announce)
@@ -118,9 +92,9 @@ void page_slot_announce(struct page_slot *slot, const struct wire_announce *anno
 	uint32_t odd;
 
 	assert(announce->window && announce->kind < WIRE_KINDS && announce->drain <= 1);
-	odd = write_begin(&slot->seq);
+	odd = page_write_begin(&slot->seq);
 	slot_store(slot, PAGE_ANNOUNCED, &window, announce->drain);
-	write_end(&slot->seq, odd);
+	page_write_end(&slot->seq, odd);
 }
 
 void page_slot_open(struct page_slot *slot, const struct wire_window *window)
@@ -128,17 +102,17 @@ void page_slot_open(struct page_slot *slot, const struct wire_window *window)
 	uint32_t odd;
 
 	assert(window->window && window->kind < WIRE_KINDS && window->must <= 1);
-	odd = write_begin(&slot->seq);
+	odd = page_write_begin(&slot->seq);
 	slot_store(slot, PAGE_OPEN, window, false);
-	write_end(&slot->seq, odd);
+	page_write_end(&slot->seq, odd);
 }
 
 void page_slot_close(struct page_slot *slot)
 {
-	uint32_t odd = write_begin(&slot->seq);
+	uint32_t odd = page_write_begin(&slot->seq);
 
 	slot_store(slot, PAGE_NONE, &no_window, false);
-	write_end(&slot->seq, odd);
+	page_write_end(&slot->seq, odd);
 }
 
 void page_slot_direct(struct page_slot *slot, const struct wire_directive *directive)
@@ -146,9 +120,9 @@ void page_slot_direct(struct page_slot *slot, const struct wire_directive *direc
 	uint32_t odd;
 
 	assert(directive->want <= 1);
-	odd = write_begin(&slot->seq);
+	odd = page_write_begin(&slot->seq);
 	slot_store_directive(slot, directive);
-	write_end(&slot->seq, odd);
+	page_write_end(&slot->seq, odd);
 }
 
 bool page_slot_read(const struct page_slot *slot, struct page_window *ret)
@@ -189,7 +163,7 @@ bool page_slot_read(const struct page_slot *slot, struct page_window *ret)
 
 void page_telemetry_write(struct page_telemetry *line, const struct wire_report *report)
 {
-	uint32_t odd = write_begin(&line->seq);
+	uint32_t odd = page_write_begin(&line->seq);
 
 	set(&line->at, report->at);
 	set(&line->used, report->used);
@@ -198,7 +172,7 @@ void page_telemetry_write(struct page_telemetry *line, const struct wire_report 
 	set(&line->rss_bytes, report->rss_bytes);
 	set(&line->budget, report->budget);
 	set(&line->step, report->step);
-	write_end(&line->seq, odd);
+	page_write_end(&line->seq, odd);
 }
 
 bool page_telemetry_read(const struct page_telemetry *line, struct wire_report *ret)

@@ -70,7 +70,8 @@ struct page_slot { /* a heap's line of the window page; writer: the daemon */
 	_Atomic uint32_t want;	     /* struct wire_directive; alone on the fast path */
 };
 
-struct page_telemetry { /* line 1 of the heap page; writer: the client */
+/* Line 1 of the heap page; writer: the client. `at` may be a millisecond older than the rest. */
+struct page_telemetry {
 	_Atomic uint32_t seq;
 	uint32_t reserved;
 	_Atomic uint64_t at, used, allocated, live, rss_bytes, budget,
@@ -119,6 +120,31 @@ struct page_window { /* a consistent copy of a slot */
 	uint64_t watermark, budget;
 	bool want;
 };
+
+/*
+ * Memory ordering, for every seqlock here. The data words are atomics with relaxed order,
+ * so that a torn read is a stale value and never undefined behaviour.
+ *
+ *	writer: seq := odd (relaxed); release fence; data (relaxed); seq := even (release)
+ *	reader: seq (acquire); data (relaxed); acquire fence; seq again (relaxed)
+ *
+ * A reader that saw any datum of a newer write therefore sees that write's odd seq too,
+ * or a later one, and discards its copy.
+ */
+static inline uint32_t page_write_begin(_Atomic uint32_t *seq)
+{
+	/* One left odd by a writer that died in mid-write stays so. */
+	uint32_t odd = atomic_load_explicit(seq, memory_order_relaxed) | 1;
+
+	atomic_store_explicit(seq, odd, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	return odd;
+}
+
+static inline void page_write_end(_Atomic uint32_t *seq, uint32_t odd)
+{
+	atomic_store_explicit(seq, odd + 1, memory_order_release);
+}
 
 void page_header_init(struct page_header *header, uint16_t slots, uint64_t epoch);
 bool page_header_valid(const struct page_header *header, uint16_t slots);

@@ -31,56 +31,60 @@ static int64_t share_of(const struct demand *d, const struct demand_node *n)
 	return (n->work * n->width + d->slots - 1) / d->slots;
 }
 
-static struct summary of_node(const struct demand *d, const struct demand_node *n)
-{
-	int64_t share = share_of(d, n);
+/* What follows is gone at each node on the way to the root: nothing is copied that need not be. */
 
-	return (struct summary){
-		.any_free = n->role == DEMAND_FREE,
-		.widths = n->width,
-		.sum = share,
-		.longest = n->work,
-		.slack = n->role == DEMAND_LOAD ? NONE : n->deadline - share,
-		.latest = n->role == DEMAND_LOAD ? NONE : n->deadline - n->span,
-	};
+static inline void add(struct summary *s, uint32_t widths, bool any_free, int64_t sum,
+		       int64_t longest, int64_t slack, int64_t latest)
+{
+	if (slack != NONE && slack - s->sum < s->slack)
+		s->slack = slack - s->sum;
+	s->latest = least(s->latest, latest);
+	s->longest = s->longest > longest ? s->longest : longest;
+	s->sum += sum;
+	s->widths += widths;
+	s->any_free |= any_free;
 }
 
-static struct summary of_tree(const struct demand_node *n)
+static inline void add_node(struct summary *s, const struct demand_node *n)
 {
-	if (!n)
-		return empty;
-	return (struct summary){n->widths,  n->any_free, n->sum,
-				n->longest, n->slack,	 n->latest};
+	bool keeps = n->role != DEMAND_LOAD;
+
+	add(s, n->width, n->role == DEMAND_FREE, n->share, n->work,
+	    keeps ? n->deadline - n->share : NONE, keeps ? n->deadline - n->span : NONE);
 }
 
-static struct summary join(struct summary a, struct summary b)
+static inline void add_tree(struct summary *s, const struct demand_node *n)
 {
-	return (struct summary){
-		.any_free = a.any_free || b.any_free,
-		.widths = a.widths + b.widths,
-		.sum = a.sum + b.sum,
-		.longest = a.longest > b.longest ? a.longest : b.longest,
-		.slack = least(a.slack, b.slack == NONE ? NONE : b.slack - a.sum),
-		.latest = least(a.latest, b.latest),
-	};
+	if (n)
+		add(s, n->widths, n->any_free, n->sum, n->longest, n->slack, n->latest);
 }
 
-static void refresh(const struct demand *d, struct demand_node *n)
+/* false: it is what it was. */
+static bool refresh(struct demand_node *n)
 {
-	struct summary s = join(join(of_tree(n->left), of_node(d, n)), of_tree(n->right));
+	struct summary s = empty;
+	bool same;
 
+	add_tree(&s, n->left);
+	add_node(&s, n);
+	add_tree(&s, n->right);
+	same = n->sum == s.sum && n->slack == s.slack && n->latest == s.latest &&
+	       n->longest == s.longest && n->widths == (uint32_t)s.widths &&
+	       n->any_free == s.any_free;
 	n->any_free = s.any_free;
 	n->widths = (uint32_t)s.widths;
 	n->sum = s.sum;
 	n->longest = s.longest;
 	n->slack = s.slack;
 	n->latest = s.latest;
+	return !same;
 }
 
-static void refresh_up(const struct demand *d, struct demand_node *n)
+/* Those above one that is what it was are what they were. */
+static void refresh_up(struct demand_node *n)
 {
-	for (; n; n = n->parent)
-		refresh(d, n);
+	while (n && refresh(n))
+		n = n->parent;
 }
 
 /* ---- The treap ------------------------------------------------------------------------ */
@@ -114,19 +118,20 @@ static void rotate_up(struct demand *d, struct demand_node *n)
 		n->left = p;
 	}
 	p->parent = n;
-	refresh(d, p);
-	refresh(d, n);
 }
 
-/* Where a node lies in memory is as good as a random number, and the same node keeps its own. */
-static uint32_t priority(const struct demand_node *n)
+/*
+ * A random number that a node keeps; not where it lies in memory, so that the same events cost the same
+ * wherever that is.
+ */
+static uint32_t next_priority(struct demand *d)
 {
-	uint64_t x = (uintptr_t)n;
-
-	x ^= x >> 33;
-	x *= UINT64_C(0xff51afd7ed558ccd);
-	x ^= x >> 33;
-	return (uint32_t)x;
+	if (!d->random)
+		d->random = 0x9e3779b9;
+	d->random ^= d->random << 13;
+	d->random ^= d->random >> 17;
+	d->random ^= d->random << 5;
+	return d->random;
 }
 
 static bool before(const struct demand_node *a, const struct demand_node *b)
@@ -146,9 +151,15 @@ static void insert(struct demand *d, struct demand_node *n)
 	n->parent = parent;
 	n->left = n->right = NULL;
 	n->linked = true;
-	refresh_up(d, n);
-	while (n->parent && priority(n->parent) < priority(n))
+	if (!n->priority)
+		n->priority = next_priority(d);
+	while (n->parent && n->parent->priority < n->priority) {
+		parent = n->parent;
 		rotate_up(d, n);
+		refresh(parent);
+	}
+	for (; n; n = n->parent)
+		refresh(n);
 }
 
 void demand_remove(struct demand *d, struct demand_node *n)
@@ -158,12 +169,13 @@ void demand_remove(struct demand *d, struct demand_node *n)
 	if (!n->linked)
 		return;
 	while (n->left && n->right)
-		rotate_up(d, priority(n->left) > priority(n->right) ? n->left : n->right);
+		rotate_up(d, n->left->priority > n->right->priority ? n->left : n->right);
 	parent = n->parent;
 	replace(d, n, n->left ? n->left : n->right);
 	n->linked = false;
 	n->left = n->right = n->parent = NULL;
-	refresh_up(d, parent);
+	for (; parent; parent = parent->parent)
+		refresh(parent);
 }
 
 /* ---- What is asked -------------------------------------------------------------------------- */
@@ -199,8 +211,9 @@ void demand_set(struct demand *d, struct demand_node *n, nsec_t latest, nsec_t s
 	n->work = clip(work);
 	n->width = wide & WIDTH_MAX;
 	n->role = role;
+	n->share = share_of(d, n);
 	if (n->linked)
-		refresh_up(d, n);
+		refresh_up(n);
 	else
 		insert(d, n);
 }
@@ -211,7 +224,8 @@ static void resize(const struct demand *d, struct demand_node *n)
 		return;
 	resize(d, n->left);
 	resize(d, n->right);
-	refresh(d, n);
+	n->share = share_of(d, n);
+	refresh(n);
 }
 
 void demand_resize(struct demand *d, unsigned slots)
@@ -246,50 +260,57 @@ struct demand_node *demand_earliest(const struct demand *d)
 }
 
 /* The node and all behind it. */
-static struct summary from(const struct demand *d, const struct demand_node *node)
+static struct summary from(const struct demand_node *node)
 {
-	struct summary s = join(of_node(d, node), of_tree(node->right));
+	struct summary s = empty;
 
-	for (const struct demand_node *n = node; n->parent; n = n->parent)
-		if (n->parent->left == n)
-			s = join(s,
-				 join(of_node(d, n->parent), of_tree(n->parent->right)));
+	add_node(&s, node);
+	add_tree(&s, node->right);
+	for (const struct demand_node *n = node; n->parent; n = n->parent) {
+		if (n->parent->left != n)
+			continue;
+		add_node(&s, n->parent);
+		add_tree(&s, n->parent->right);
+	}
 	return s;
 }
 
-/* By when the run of nodes from that one on must start on the demand's slots, `before` being the work ahead. */
+/*
+ * By when that run of nodes, the first of which is `node`, must start on the demand's slots; ahead of it lies
+ * so much work, of those widths, the longest of it so long.
+ */
 static nsec_t start_by(const struct demand *d, const struct demand_node *node,
-		       struct summary s, struct summary before)
+		       const struct summary *s, uint64_t widths, int64_t sum,
+		       int64_t longest)
 {
-	struct summary all = join(before, s);
-	int64_t start = s.latest;
+	int64_t start = s->latest;
 
-	if (s.latest == NONE)
+	if (s->latest == NONE)
 		return NSEC_NEVER;
-	if (all.widths > node->width && all.widths > d->slots) {
-		int64_t others = all.longest - all.longest / d->slots;
-
-		start = least(start, s.slack - before.sum - others);
-	}
+	widths += s->widths;
+	longest = longest > s->longest ? longest : s->longest;
+	if (widths > node->width && widths > d->slots)
+		start = least(start, s->slack - sum - (longest - longest / d->slots));
 	return start > 0 ? (nsec_t)start : 0;
 }
 
 nsec_t demand_start_by(const struct demand *d)
 {
-	const struct demand_node *first = demand_first(d);
-	struct summary s, before = of_tree(d->root);
+	const struct demand_node *first = demand_first(d), *root = d->root;
+	struct summary s;
 
 	if (!first)
 		return NSEC_NEVER;
-	s = from(d, first);
-	before.widths -= s.widths;
-	before.sum -= s.sum;
-	before.slack = before.latest = NONE;
-	return start_by(d, first, s, before);
+	s = from(first);
+	return start_by(d, first, &s, root->widths - s.widths, root->sum - s.sum,
+			root->longest);
 }
 
 nsec_t demand_start_of(const struct demand *d, const struct demand_node *node)
 {
+	struct summary s;
+
 	assert(node->linked);
-	return start_by(d, node, from(d, node), empty);
+	s = from(node);
+	return start_by(d, node, &s, 0, 0, 0);
 }

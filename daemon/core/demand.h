@@ -32,9 +32,11 @@ enum demand_role {
 struct demand_node {
 	struct demand_node *left, *right, *parent;
 	int64_t deadline, span, work;
+	int64_t share; /* of all slots, as long as they work */
 	/* Of the subtree. slack: min of deadline - sum of shares up to it, loads left out. */
 	int64_t sum, longest, slack, latest;
 	uint32_t widths;
+	uint32_t priority; /* in the treap; 0: none yet */
 	bool any_free : 1;
 	bool linked : 1;
 	enum demand_role role : 2;
@@ -44,6 +46,7 @@ struct demand_node {
 struct demand {
 	struct demand_node *root;
 	unsigned slots;
+	uint32_t random; /* the last priority */
 };
 
 void demand_init(struct demand *d, unsigned slots);

@@ -120,6 +120,7 @@ struct heap *heap_free(struct heap *h)
 		list_unlink(&h->in_line);
 		list_unlink(&h->telling);
 		forget_all(h);
+		history_deinit(&h->decisions);
 		free(h->in_rivals);
 		free(h->share);
 	}
@@ -417,9 +418,7 @@ void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now)
 
 void heap_record(struct heap *h, const struct core_decision *decision)
 {
-	h->decisions[h->n_decisions++ % CORE_DECISIONS] = *decision;
-	if (h->n_decisions == 2 * CORE_DECISIONS)
-		h->n_decisions = CORE_DECISIONS;
+	history_add(&h->decisions, decision);
 	h->reason = decision->reason;
 }
 

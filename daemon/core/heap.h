@@ -11,6 +11,7 @@
 #include "daemon/core/accuracy.h"
 #include "daemon/core/budget.h"
 #include "daemon/core/demand.h"
+#include "daemon/core/history.h"
 #include "daemon/core/memory.h"
 #include "daemon/core/predict.h"
 #include "daemon/core/rate.h"
@@ -74,8 +75,7 @@ struct heap {
 
 	uint64_t id;
 	int32_t pid;
-	uint8_t caps;	     /* all that there are: WIRE_CAPS_KNOWN */
-	uint8_t n_decisions; /* made; above CORE_DECISIONS only where the next one goes counts */
+	uint8_t caps; /* all that there are: WIRE_CAPS_KNOWN */
 	uint8_t unit, kinds;
 	uint8_t to_tell; /* 1 << enum action_type */
 	uint8_t next;	 /* the kind of its next window; see below */
@@ -134,8 +134,8 @@ struct heap {
 	struct accuracy accuracy; /* of all pauses but minor ones and freezes */
 	float met; /* pauses at once that its own have met: rises at once, falls slowly */
 	struct yield yield;
-	struct core_decision decisions[CORE_DECISIONS]; /* a ring */
-	char names[];					/* heap_name(), heap_runtime() */
+	struct history decisions;
+	char names[]; /* heap_name(), heap_runtime() */
 };
 
 int heap_new(uint64_t id, const struct event_join *join, nsec_t now, struct heap **ret);

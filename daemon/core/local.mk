@@ -14,6 +14,7 @@ libcore_la_SOURCES = \
 	daemon/core/grant.c \
 	daemon/core/heap.c daemon/core/heap.h \
 	daemon/core/histogram.c daemon/core/histogram.h \
+	daemon/core/history.c daemon/core/history.h \
 	daemon/core/lease.c \
 	daemon/core/look.c \
 	daemon/core/members.c \

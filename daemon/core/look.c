@@ -314,13 +314,6 @@ unsigned supervisor_explain(const struct supervisor *s, uint64_t heap,
 			    struct core_decision ret[CORE_DECISIONS])
 {
 	const struct heap *h = supervisor_find_heap(s, heap);
-	unsigned n, first;
 
-	if (!h)
-		return 0;
-	n = h->n_decisions < CORE_DECISIONS ? h->n_decisions : CORE_DECISIONS;
-	first = h->n_decisions - n;
-	for (unsigned i = 0; i < n; i++)
-		ret[i] = h->decisions[(first + i) % CORE_DECISIONS];
-	return n;
+	return h ? history_read(&h->decisions, ret) : 0;
 }

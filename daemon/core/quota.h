@@ -26,8 +26,9 @@ enum quota_what {
 	QUOTA_CONNECTIONS, /* of clients */
 	QUOTA_UNGREETED,   /* those of them that have not said HELLO */
 	QUOTA_HEAPS,	   /* also lost ones, as long as they may come back */
-	QUOTA_CALLERS,	   /* connections of the control socket */
 	QUOTA_BYTES,	   /* of what waits to be read by clients and callers */
+	QUOTAS_OF_CLIENTS,
+	QUOTA_CALLERS = QUOTAS_OF_CLIENTS, /* connections of the control socket */
 	QUOTAS
 };
 

@@ -319,9 +319,10 @@ struct core_snapshot {
 	struct event events[CORE_SNAPSHOT_MAX]; /* JOIN is the first */
 };
 
-#define CORE_DECISIONS 32 /* kept for each heap */
+#define CORE_DECISIONS 32 /* kept for each heap, at the most */
 
-struct core_decision { /* one decision and the numbers it was made from */
+/* One decision and the numbers it was made from; kept to the µs. */
+struct core_decision {
 	nsec_t at;
 	enum reason reason;
 	uint64_t window; /* 0: none */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "daemon/drain.h"
 #include "daemon/haproxy.h"
 #include "daemon/loop.h"
+#include "daemon/page.h"
 #include "daemon/session_queue.h"
 #include "daemon/table.h"
 #include "daemon/units.h"
@@ -448,6 +450,62 @@ static void timer_set_to_the_past_waits_for_the_next_turn(void **state)
 	loop_free(c.loop);
 }
 
+/* ---- pages ------------------------------------------------------------------------------ */
+
+/* KiB of shared memory that count as this process's. */
+static long held_kib(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	char line[128];
+	long kib = 0, more;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f))
+		if (sscanf(line, "Pss_Shmem: %ld kB", &more) == 1)
+			kib += more;
+	fclose(f);
+	return kib;
+}
+
+static void pages_that_are_not_looked_at_take_no_memory(void **state)
+{
+	enum {
+		N = 2 * PAGES_HELD
+	};
+	static struct heap_view view[N];
+	long before = held_kib(), kib = sysconf(_SC_PAGESIZE) / 1024;
+	struct pages *pages;
+
+	assert_int_equal(pages_new(5, &pages), 0);
+	for (unsigned i = 0; i < N; i++) {
+		struct heap_page *client;
+		int fd;
+
+		assert_int_equal(heap_page_new(5, &fd, &view[i]), 0);
+		client = mmap(NULL, PAGE_SIZE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			      fd, 0);
+		assert_ptr_not_equal(client, MAP_FAILED);
+		assert_true(page_header_valid(&client->header, 0));
+		atomic_store(&client->app.deadline, i);
+		munmap(client, PAGE_SIZE_BYTES);
+		close(fd);
+	}
+	assert_int_equal(held_kib(), before);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < N; i++) {
+			const struct heap_page *page = heap_page_look(pages, &view[i]);
+
+			assert_int_equal(atomic_load(&page->app.deadline), i);
+			assert_ptr_equal(page, heap_page_look(pages, &view[i]));
+		}
+		assert_int_equal(held_kib(), before + PAGES_HELD * kib);
+	}
+	for (unsigned i = 0; i < N; i++)
+		heap_page_free(pages, &view[i]);
+	assert_int_equal(held_kib(), before);
+	assert_null(pages_free(pages));
+}
+
 static void epochs_fit(void **state)
 {
 	uint64_t first = clock_epoch(), second = clock_epoch();
@@ -473,6 +531,7 @@ int main(void)
 		cmocka_unit_test(queue_is_bounded_and_keeps_order),
 		cmocka_unit_test(timers_fire_in_order_and_only_when_armed),
 		cmocka_unit_test(timer_set_to_the_past_waits_for_the_next_turn),
+		cmocka_unit_test(pages_that_are_not_looked_at_take_no_memory),
 		cmocka_unit_test(epochs_fit),
 	};
 

@@ -10,6 +10,7 @@ BUILD = os.environ["RTGC_BUILDDIR"]
 VALGRIND = os.environ.get("VALGRIND", "no")
 ROUNDS = 1000  # of scale.c
 SIZES = (100, 1000, 10_000, 100_000)
+MOST_BYTES = 1312, 1472  # after the first collection; with all the decisions that are kept
 
 
 def instructions(function, heaps, directory):
@@ -30,7 +31,8 @@ def test_a_heap_is_small():
     done = subprocess.run([os.path.join(BUILD, "tests/sim/scale")],
                           stdout=subprocess.PIPE, text=True, check=True)
     print(done.stdout)
-    assert 512 < int(re.search(r"(\d+) bytes a heap", done.stdout).group(1)) <= 1024
+    first, most = (int(n) for n in re.findall(r"(\d+) bytes a heap", done.stdout))
+    assert 512 < first <= MOST_BYTES[0] and first < most <= MOST_BYTES[1]
 
 
 @pytest.mark.skipif(VALGRIND == "no", reason="valgrind is not installed")

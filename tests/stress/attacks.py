@@ -101,7 +101,7 @@ def crowd(n, parts=4, quiet_s=5):
     with harness.Daemon() as d:
         probe = Probe(d)
         with probe, contextlib.ExitStack() as stack:
-            begun = time.monotonic_ns()
+            begun, before = time.monotonic_ns(), rss_mib(d)
             time.sleep(quiet_s)
             stormed = time.monotonic_ns()
             crowds = [stack.enter_context(Storm(d, "crowd", n // parts, f"p{i}")) for i in range(parts)]
@@ -109,7 +109,9 @@ def crowd(n, parts=4, quiet_s=5):
                 one.listen()
             served = time.monotonic_ns()
             status = d.call("GetStatus")
-            figures = {"clients": n, "served": status["heaps"] - 1, "rss_mib": rss_mib(d),
+            rss = rss_mib(d)
+            figures = {"clients": n, "served": status["heaps"] - 1, "rss_before_mib": before, "rss_mib": rss,
+                       "bytes_a_client": round((rss - before) * 2**20 / n),
                        "seconds": (served - stormed) / 1e9, "refused": sum(status["refused"].values())}
             probe.end()
         all_gone(d)

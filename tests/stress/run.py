@@ -29,7 +29,9 @@ def judge(part, f):
         return [check("crowd: clients not served", f["clients"] - f["served"], "at most", 0),
                 check("crowd: p99 of a window / quiet", f["ratio"], "at most", 10),
                 check("crowd: refused", f["refused"], "at most", 0),
-                check("crowd: RSS, MiB", f["rss_mib"], "at most", 48)]
+                check("crowd: RSS, MiB", f["rss_mib"], "at most", 48),
+                check("crowd: bytes a client", f["bytes_a_client"], "at most", 2048),
+                check("crowd: RSS before, MiB", f["rss_before_mib"], "at most", 6)]
     if part == "half-open":
         return [check("half-open: kept", f["kept"], "at most", 64),
                 check("half-open: another user is welcomed after, ms", f["welcome_ms"], "at most", 1000),

@@ -8,6 +8,7 @@
 #include "daemon/core/admit.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/histogram.h"
+#include "daemon/core/history.h"
 #include "daemon/core/reason.h"
 #include "daemon/core/timers.h"
 #include "tests/unit/world.h"
@@ -316,6 +317,94 @@ static void rounds_are_admitted_as_one_collection(void **state)
 	assert_true(answer.schedulable);
 }
 
+/* ---- History ---- */
+
+static uint64_t any_number(void)
+{
+	return next_random() >> next_random() % 64;
+}
+
+static nsec_t any_instant(void)
+{
+	return next_random() % 4 ? any_number() / 1000 * 1000 : NSEC_NEVER;
+}
+
+static struct core_decision any_decision(void)
+{
+	return (struct core_decision){
+		.at = any_number() / 1000 * 1000,
+		.reason = (enum reason)(next_random() % REASON_COUNT),
+		.window = any_number(),
+		.used = any_number(),
+		.budget = any_number(),
+		.rate_per_s = any_number(),
+		.exhaustion = any_instant(),
+		.latest_start = any_instant(),
+		.contention_start = any_instant(),
+		.predicted = any_number() / 1000 * 1000,
+		.slots_taken = (unsigned)any_number(),
+		.slots = (unsigned)any_number(),
+		.holder = any_number(),
+	};
+}
+
+static void assert_same(const struct core_decision *a, const struct core_decision *b)
+{
+	assert_int_equal(a->at, b->at);
+	assert_int_equal(a->reason, b->reason);
+	assert_int_equal(a->window, b->window);
+	assert_int_equal(a->used, b->used);
+	assert_int_equal(a->budget, b->budget);
+	assert_int_equal(a->rate_per_s, b->rate_per_s);
+	assert_int_equal(a->exhaustion, b->exhaustion);
+	assert_int_equal(a->latest_start, b->latest_start);
+	assert_int_equal(a->contention_start, b->contention_start);
+	assert_int_equal(a->predicted, b->predicted);
+	assert_int_equal(a->slots_taken, b->slots_taken);
+	assert_int_equal(a->slots, b->slots);
+	assert_int_equal(a->holder, b->holder);
+}
+
+static void history_keeps_the_last_decisions_whole(void **state)
+{
+	static struct core_decision made[5000], kept[CORE_DECISIONS];
+	struct history h = {0};
+	unsigned n;
+
+	random_state = 7;
+	assert_int_equal(history_read(&h, kept), 0);
+	for (unsigned i = 0; i < 5000; i++) {
+		made[i] = any_decision();
+		history_add(&h, &made[i]);
+		n = history_read(&h, kept);
+		assert_true(n <= i + 1 && n >= (i < 4 ? i + 1 : 4));
+		for (unsigned k = 0; k < n; k++)
+			assert_same(&made[i + 1 - n + k], &kept[k]);
+	}
+	history_deinit(&h);
+}
+
+/* Of the numbers that there are in life all are kept, the oldest of too many not. */
+static void history_is_as_long_as_it_is_said_to_be(void **state)
+{
+	static struct core_decision kept[CORE_DECISIONS];
+	struct history h = {0};
+	struct core_decision d = {.reason = REASON_COUNT - 1, .slots = 1};
+
+	for (unsigned i = 0; i < CORE_DECISIONS + 3; i++) {
+		d.at = i * NSEC_PER_SEC;
+		d.exhaustion = d.latest_start = d.contention_start =
+			d.at + 10 * NSEC_PER_SEC;
+		d.used = 1000000;
+		history_add(&h, &d);
+	}
+	assert_int_equal(history_read(&h, kept), CORE_DECISIONS);
+	assert_int_equal(kept[0].at, 3 * NSEC_PER_SEC);
+	assert_int_equal(kept[CORE_DECISIONS - 1].at,
+			 (CORE_DECISIONS + 2) * NSEC_PER_SEC);
+	history_deinit(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +415,8 @@ int main(void)
 		cmocka_unit_test(demand_follows_every_change),
 		cmocka_unit_test(absurd_demands_do_not_overflow),
 		cmocka_unit_test(timers_come_in_order),
+		cmocka_unit_test(history_keeps_the_last_decisions_whole),
+		cmocka_unit_test(history_is_as_long_as_it_is_said_to_be),
 		cmocka_unit_test(every_reason_has_its_own_key_and_a_sentence),
 	};
 
