@@ -36,6 +36,8 @@ struct ctl {
 	char *control;		      /* path of the control socket; owned */
 	const char *service;	      /* --service; NULL: all */
 	const char *format, *seconds; /* of trace; NULL: not given */
+	const char *output;	      /* of metrics; NULL: stdout */
+	bool heaps;		      /* of metrics */
 	const char **set;	      /* of simulate: KEY=VALUE; owned */
 	size_t n_set;
 	enum ctl_json json;
@@ -47,6 +49,7 @@ struct ctl {
 #define CTL_TAKES_SERVICE 1u
 #define CTL_TAKES_TRACE	  2u /* --format, --seconds */
 #define CTL_TAKES_SET	  4u
+#define CTL_TAKES_METRICS 8u /* --heaps, --output */
 
 struct ctl_verb {
 	const char *name;
@@ -70,6 +73,8 @@ enum ctl_option_code {
 	OPTION_SERVICE,
 	OPTION_FORMAT,
 	OPTION_SECONDS,
+	OPTION_HEAPS,
+	OPTION_OUTPUT,
 	OPTION_SET,
 	OPTION_CONTROL,
 	OPTION_HELP,
@@ -103,6 +108,7 @@ int verb_release(struct ctl *ctl);
 int verb_reload(struct ctl *ctl);
 int verb_config(struct ctl *ctl);
 int verb_trace(struct ctl *ctl);
+int verb_metrics(struct ctl *ctl);
 int verb_simulate(struct ctl *ctl);
 
 /* "rtgcctl: …" on stderr, with everything unprintable escaped. Returns status. */

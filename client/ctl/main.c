@@ -115,6 +115,12 @@ static int take_option(struct ctl *ctl, enum ctl_option_code option, bool *ret_d
 	case OPTION_SECONDS:
 		ctl->seconds = optarg;
 		break;
+	case OPTION_HEAPS:
+		ctl->heaps = true;
+		break;
+	case OPTION_OUTPUT:
+		ctl->output = optarg;
+		break;
 	case OPTION_SET:
 		ctl->set[ctl->n_set++] = optarg;
 		break;
@@ -164,6 +170,9 @@ static int run_verb(struct ctl *ctl, int argc, char **argv)
 	if ((ctl->format != NULL || ctl->seconds != NULL) &&
 	    !(verb->takes & CTL_TAKES_TRACE))
 		return ctl_complain(CTL_USAGE, "%s takes no --format or --seconds",
+				    verb->name);
+	if ((ctl->heaps || ctl->output) && !(verb->takes & CTL_TAKES_METRICS))
+		return ctl_complain(CTL_USAGE, "%s takes no --heaps or --output",
 				    verb->name);
 	if (ctl->n_set > 0 && !(verb->takes & CTL_TAKES_SET))
 		return ctl_complain(CTL_USAGE, "%s takes no --set", verb->name);
