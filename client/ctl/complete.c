@@ -167,7 +167,8 @@ static void offer_values(const struct line *line, const struct ctl_option *optio
 		offer_services(line, before, "");
 	if (option == &ctl_options[OPTION_SET])
 		offer_keys(line, before);
-	if (option == &ctl_options[OPTION_CONTROL])
+	if (option == &ctl_options[OPTION_CONTROL] ||
+	    option == &ctl_options[OPTION_OUTPUT])
 		offer_files();
 	if (!ctl_option_has_choices(option))
 		return;
