@@ -78,8 +78,17 @@ EXTRA_DIST += \
 SAFETY_BENCHES = ceilings kills restarts soak
 run_safety = $(PYTHON) -B $(srcdir)/tests/bench/safety/$$name.py --build .
 
+# Leave from rtgcd beside leave from others.
+check_PROGRAMS += tests/bench/grant/grant
+tests_bench_grant_grant_SOURCES = tests/bench/grant/grant.c
+tests_bench_grant_grant_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_bench_grant_grant_LDADD = libwire.la $(SYSTEMD_LIBS)
+TESTS += tests/bench/test_grant.py
+EXTRA_DIST += tests/bench/test_grant.py tests/bench/grant/run.py
+run_grant = $(PYTHON) -B $(srcdir)/tests/bench/grant/run.py --build .
+
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = budgets cost demo faults gunicorn idle pool replicas snapshot summary together $(SAFETY_BENCHES)
+BENCHES = budgets cost demo faults grant gunicorn idle pool replicas snapshot summary together $(SAFETY_BENCHES)
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
@@ -98,7 +107,7 @@ run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 demo: all
 	$(AM_V_at)$(run_demo) --results demo-results
 
-bench: all
+bench: all tests/bench/grant/grant
 	$(AM_V_at)missed=; for name in $(BENCH); do \
 		echo "bench $$name"; \
 		case $$name in \
@@ -109,6 +118,7 @@ bench: all
 		gunicorn) $(run_gunicorn) --results bench-results/gunicorn ;; \
 		replicas) $(run_replicas) --results bench-results/replicas ;; \
 		idle) $(run_idle) --results bench-results/idle ;; \
+		grant) $(run_grant) --results bench-results/grant ;; \
 		cost) $(run_cost) --results bench-results/cost ;; \
 		python) $(run_python) --results bench-results/python ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \

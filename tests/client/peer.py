@@ -162,8 +162,11 @@ class Client:
 
     def direct(self, watermark=NEVER, report_by=NEVER, budget=0, want=0):
         if self.windows:
+            seq = struct.unpack_from("<I", self.windows, self.slot)[0]
+            struct.pack_into("<I", self.windows, self.slot, seq + 1)
             struct.pack_into("<QQ", self.windows, self.slot + 40, watermark, budget)
             struct.pack_into("<I", self.windows, self.slot + 60, want)
+            struct.pack_into("<I", self.windows, self.slot, seq + 2)
         else:
             self.send("DIRECTIVE", watermark=watermark, report_by=report_by, budget=budget,
                       want=want)
