@@ -89,9 +89,9 @@ def test_batch(busy):
     assert set(found) == set("abcde")
     assert found["c"]["STATE"] == "coll" and found["c"]["FULL"] == "100%" and found["c"]["BAR"] == "######"
     assert found["e"]["STATE"] == "idle" and (found["e"]["BAR"], found["e"]["FULL"]) == ("####--", "60%")
-    assert found["d"]["RATE"] == "10k/s" and re.fullmatch(r"\d+m\d\ds|\d+s", found["d"]["LEFT"])
+    assert re.fullmatch(r"[\d.]+k/s", found["d"]["RATE"]) and re.fullmatch(r"\d+m\d\ds|\d+s", found["d"]["LEFT"])
     assert found["a"]["TIMELINE"].count("F") >= 1 and set(found["a"]["TIMELINE"]) <= set(".F")
-    assert found["b"]["TIMELINE"][-3:].count("|") >= 1 and "F" not in found["b"]["TIMELINE"]
+    assert "|" in found["b"]["TIMELINE"] and "F" not in found["b"]["TIMELINE"]
     assert found["c"]["TIMELINE"].endswith("|") and set(found["d"]["TIMELINE"]) == {"."}
     services = [line.split() for line in lines if line.startswith(("checkout ", "ledger "))]
     assert {s[0]: s[3] for s in services} == {"checkout": "1/1", "ledger": "0/1"}

@@ -129,7 +129,7 @@ def test_a_daemon_that_restarts(daemon):
 def test_seconds(daemon):
     done = run("watch", "--seconds", "1", control=daemon.control)
     assert (done.returncode, done.stderr) == (0, "")
-    assert [json.loads(line)["watch"] for line in done.stdout.splitlines()] == ["connected"]
+    assert {json.loads(line)["watch"] for line in done.stdout.splitlines()} <= {"connected"}
 
 
 def test_names_are_escaped(daemon):
