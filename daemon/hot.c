@@ -10,6 +10,7 @@
 
 /* How long after a window a server that was drained for it may still be kept drained. */
 #define LEASE_MARGIN (250 * NSEC_PER_MSEC)
+#define LATE	     NSEC_PER_MSEC
 
 static void carry_out(struct hot *hot, const struct action *a);
 
@@ -190,6 +191,9 @@ static void tick(void *userdata, nsec_t now)
 {
 	struct hot *hot = userdata;
 
+	/* One that comes late hears first what was said in time: "I have begun". */
+	if (nsec_sub(now, supervisor_deadline(hot->core)) > LATE)
+		sessions_hear(hot->sessions);
 	supervisor_tick(hot->core, now);
 	hot_empty_queue(hot);
 	hot_settle(hot);

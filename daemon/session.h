@@ -112,6 +112,8 @@ int sessions_new(struct loop *loop, struct hot *hot, struct quota *quota, uint64
 struct sessions *sessions_free(struct sessions *all);
 /* A connection was accepted. */
 void sessions_add(struct sessions *all, int fd);
+/* Takes what lies in the sockets now, of so many as can be without keeping others waiting for long. */
+void sessions_hear(struct sessions *all);
 /* To be called at the end of each turn: frees what is gone. */
 void sessions_sweep(struct sessions *all);
 struct session *sessions_find(const struct sessions *all, uint64_t heap);
