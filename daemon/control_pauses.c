@@ -96,7 +96,7 @@ static json_t *show_pause(const struct history_record *r, nsec_t now)
 	return json_pack(
 		"{s:o, s:o, s:o, s:s, s:s, s:i, s:o, s:s, s:s, s:s, s:s, s:o, s:s?, s:s?,"
 		" s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-		" s:o, s:o}",
+		" s:o, s:o, s:o}",
 		"id", show_amount(r->id), "changed", show_amount(r->changed), "heap",
 		show_amount(r->who.heap), "heap_name", r->who.name, "service",
 		r->who.service, "pid", (int)r->who.pid, "uid",
@@ -112,7 +112,8 @@ static json_t *show_pause(const struct history_record *r, nsec_t now)
 		show_instant(r->begin, now), "end_us", show_instant(r->end, now),
 		"over_us", show_instant(r->over, now), "predicted_pause_us",
 		span_if(r->predicted), "stop_us", span_if(r->stop), "used_before",
-		show_amount(r->who.used), "budget", show_amount(r->who.budget), "used",
+		show_amount(r->who.used), "budget", show_amount(r->who.budget),
+		"latest_start_us", show_instant(r->who.latest_start, now), "used",
 		amount_if(ended, r->used), "live", amount_if(ended, r->live), "freed",
 		amount_if(ended, r->freed));
 }

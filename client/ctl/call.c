@@ -328,10 +328,15 @@ int call_method(struct call *call, const char *method, json_t *parameters, json_
 	return status;
 }
 
-int call_more(struct call *call, const char *method, json_t *parameters)
+int call_fd(const struct call *call)
+{
+	return call->fd;
+}
+
+int call_more(struct call *call, const char *method, json_t *parameters, bool more)
 {
 	call->used = call->reply = 0;
-	return send_call(call, method, parameters, true);
+	return send_call(call, method, parameters, more);
 }
 
 int call_next(struct call *call, const char *method, int stop, int64_t until,

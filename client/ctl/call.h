@@ -34,7 +34,8 @@ int call_list(struct call *call, const char *method, json_t *parameters, const c
  * time-out of the others. until: at this instant of call_now_ms() there is enough of them; stop: a descriptor
  * that is readable when there is (-1: none). *ret: NULL then.
  */
-int call_more(struct call *call, const char *method, json_t *parameters);
+int call_fd(const struct call *call); /* readable: call_next() has something to read */
+int call_more(struct call *call, const char *method, json_t *parameters, bool more);
 int call_next(struct call *call, const char *method, int stop, int64_t until,
 	      json_t **ret);
 int64_t call_now_ms(void);

@@ -8,6 +8,13 @@
 
 #include "client/ctl/text.h"
 
+static char **diverted; /* NULL: to stderr */
+
+void ctl_divert(char **ret)
+{
+	diverted = ret;
+}
+
 int ctl_complain(int status, const char *format, ...)
 {
 	char *text = NULL, *escaped;
@@ -20,6 +27,11 @@ int ctl_complain(int status, const char *format, ...)
 	if (text == NULL) {
 		fputs("rtgcctl: out of memory\n", stderr);
 		return CTL_FAILED;
+	}
+	if (diverted != NULL) {
+		free(*diverted);
+		*diverted = text;
+		return status;
 	}
 	escaped = text_escape(text);
 	fprintf(stderr, "rtgcctl: %s\n", escaped);

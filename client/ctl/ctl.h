@@ -40,6 +40,11 @@ enum ctl_option_code {
 	OPTION_SERVICE,
 	OPTION_STATE,
 	OPTION_LINES,
+	OPTION_SORT,
+	OPTION_B,
+	OPTION_N,
+	OPTION_HEAP,
+	OPTION_EVENTS,
 	OPTION_FORMAT,
 	OPTION_SECONDS,
 	OPTION_HEAPS,
@@ -64,11 +69,14 @@ struct ctl {
 };
 
 #define CTL_TAKES_SERVICE 1u
-#define CTL_TAKES_TRACE	  2u /* --format, --seconds */
+#define CTL_TAKES_FORMAT  2u
 #define CTL_TAKES_SET	  4u
 #define CTL_TAKES_STATE	  8u
 #define CTL_TAKES_LINES	  16u
-#define CTL_TAKES_METRICS 32u /* --heaps, --output */
+#define CTL_TAKES_TOP	  32u /* -b, -n, --sort */
+#define CTL_TAKES_SECONDS 64u
+#define CTL_TAKES_WATCH	  128u /* --heap, --events */
+#define CTL_TAKES_METRICS 256u /* --heaps, --output */
 
 struct ctl_verb {
 	const char *name;
@@ -114,6 +122,8 @@ int verb_hold(struct ctl *ctl);
 int verb_release(struct ctl *ctl);
 int verb_reload(struct ctl *ctl);
 int verb_config(struct ctl *ctl);
+int verb_top(struct ctl *ctl);
+int verb_watch(struct ctl *ctl);
 int verb_trace(struct ctl *ctl);
 int verb_metrics(struct ctl *ctl);
 int verb_simulate(struct ctl *ctl);
@@ -121,6 +131,11 @@ int verb_simulate(struct ctl *ctl);
 /* "rtgcctl: …" on stderr, with everything unprintable escaped. Returns status. */
 int ctl_complain(int status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/*
+ * From now on complaints are kept instead of said: *ret is the last one, without "rtgcctl: ", not escaped, and
+ * yours to free. NULL: they are said again.
+ */
+void ctl_divert(char **ret);
 /* Never NULL. */
 void *ctl_alloc(size_t size);
 char *ctl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -38,7 +38,7 @@ static int64_t fill_permille(const json_t *heap)
 	return (int64_t)((double)used / (double)budget * 1000 + 0.5);
 }
 
-static int hurts(const json_t *a, const json_t *b)
+int heap_hurts(const json_t *a, const json_t *b)
 {
 	int order = field_order(field_int(a, "latest_start_us", FIELD_ABSENT),
 				field_int(b, "latest_start_us", FIELD_ABSENT));
@@ -128,7 +128,7 @@ int verb_heaps(struct ctl *ctl)
 		.key = "heaps",
 		.columns = columns,
 		.n_columns = sizeof(columns) / sizeof(columns[0]),
-		.hurts = hurts,
+		.hurts = heap_hurts,
 		.put_row = put_row,
 		.nothing = "no heaps that you may see have joined rtgcd",
 	};

@@ -26,11 +26,23 @@ rtgcctl_SOURCES = \
 	client/ctl/simulate_log.c \
 	client/ctl/simulate_run.c \
 	client/ctl/status.c \
+	client/ctl/stream.c client/ctl/stream.h \
 	client/ctl/table.c client/ctl/table.h \
 	client/ctl/text.c client/ctl/text.h \
-	client/ctl/trace.c \
+	client/ctl/top.c client/ctl/top.h \
+	client/ctl/top_canvas.c \
+	client/ctl/top_details.c \
+	client/ctl/top_draw.c \
+	client/ctl/top_feed.c \
+	client/ctl/top_input.c \
+	client/ctl/top_model.c \
+	client/ctl/top_term.c \
+	client/ctl/trace.c client/ctl/trace.h \
+	client/ctl/trace_chrome.c \
+	client/ctl/trace_past.c \
 	client/ctl/verbs.c \
+	client/ctl/watch.c \
 	client/ctl/whatif.c client/ctl/whatif.h \
 	client/ctl/windows.c
-rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-rtgcctl_LDADD = libreplay.la libcore.la $(JANSSON_LIBS)
+rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
+rtgcctl_LDADD = libreplay.la libcore.la $(JANSSON_LIBS) $(NCURSES_LIBS)

@@ -37,7 +37,7 @@ static bool is_held(const json_t *service)
 	return json_is_true(json_object_get(service, "held"));
 }
 
-static int hurts(const json_t *a, const json_t *b)
+int service_hurts(const json_t *a, const json_t *b)
 {
 	static const char *const keys[] = {"over_limit", "forced", "utilization_permille",
 					   "wait_p99_us"};
@@ -152,7 +152,7 @@ int verb_services(struct ctl *ctl)
 		.key = "services",
 		.columns = columns,
 		.n_columns = sizeof(columns) / sizeof(columns[0]),
-		.hurts = hurts,
+		.hurts = service_hurts,
 		.put_row = put_row,
 		.put_more = put_advice,
 		.named = "name",

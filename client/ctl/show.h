@@ -24,6 +24,10 @@ struct listing {
 		named; /* the key that --service is held against here; NULL: the daemon does it */
 };
 
+/* Whose place is further up, for field_sorted(). */
+int service_hurts(const json_t *a, const json_t *b);
+int heap_hurts(const json_t *a, const json_t *b);
+
 /* put: NULL where there is nothing to say. */
 int show_answer(const struct ctl *ctl, const char *method, show_fn put);
 /* The answer about what the verb's argument names; key: of that, in the call. */

@@ -1,50 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* rtgcctl trace: writes what happens as it happens, one JSON object a line (rtgcd-events(5)). */
-#include <signal.h>
+/* rtgcctl trace: what happens as it happens, one JSON object a line (rtgcd-events(5)), or what has happened. */
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "client/ctl/call.h"
-#include "client/ctl/text.h"
+#include "client/ctl/stream.h"
+#include "client/ctl/trace.h"
 
 #define SECONDS_MOST (366 * 24 * 3600)
 
-/* Readable when the user has had enough. */
-static int watch_signals(void)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	return signalfd(-1, &signals, SFD_CLOEXEC);
-}
-
-/* Whole lines at a time, so that a file that grows can be read. */
 static int put_events(const json_t *reply)
 {
 	json_t *list = json_object_get(reply, "events"), *event;
+	int status = CTL_OK;
 	size_t i;
 
 	json_array_foreach(list, i, event)
 	{
-		char *text = json_dumps(event, JSON_COMPACT), *escaped;
-
-		if (text == NULL)
-			return ctl_complain(CTL_FAILED, "out of memory");
-		escaped = text_escape_json(text);
-		puts(escaped);
-		free(escaped);
-		free(text);
+		if (status == CTL_OK)
+			status = stream_line(event);
 	}
-	if (fflush(stdout) != 0)
-		return ctl_complain(CTL_FAILED, "cannot write the output");
-	return CTL_OK;
+	/* Whole lines at a time, so that a file that grows can be read. */
+	return status == CTL_OK ? stream_flush() : status;
 }
 
 static int follow(struct call *call, int stop, int64_t until)
@@ -64,23 +42,19 @@ static int follow(struct call *call, int stop, int64_t until)
 	return status;
 }
 
-int verb_trace(struct ctl *ctl)
+static int trace_events(const struct ctl *ctl, long seconds)
 {
-	const char *format =
-		ctl->value[OPTION_FORMAT] != NULL ? ctl->value[OPTION_FORMAT] : "events";
-	int stop, status;
-	long seconds = 0;
 	struct call *call;
+	int stop, status;
 
-	if (strcmp(format, "events") != 0)
-		return ctl_complain(CTL_USAGE, "--format=%s: use events", format);
-	status = ctl_number(ctl, OPTION_SECONDS, 1, SECONDS_MOST, &seconds);
-	if (status != CTL_OK)
-		return status;
-	stop = watch_signals();
+	if (ctl->service != NULL)
+		return ctl_complain(
+			CTL_USAGE, "--service is for --format=chrome: events are of all");
+	stop = stream_signals();
 	status = call_open(ctl, &call);
 	if (status == CTL_OK) {
-		status = call_more(call, "Trace", json_pack("{s:s}", "format", format));
+		status = call_more(call, "Trace", json_pack("{s:s}", "format", "events"),
+				   true);
 		if (status == CTL_OK)
 			status = follow(call, stop,
 					seconds > 0
@@ -91,4 +65,29 @@ int verb_trace(struct ctl *ctl)
 	if (stop >= 0)
 		close(stop);
 	return status;
+}
+
+/* Besides this, --format of verbs.c says which there are. */
+static const struct {
+	const char *name;
+	int (*write)(const struct ctl *ctl, long seconds); /* 0: not given */
+} formats[] = {
+	{"events", trace_events},
+	{"chrome", trace_chrome},
+};
+
+int verb_trace(struct ctl *ctl)
+{
+	const char *format =
+		ctl->value[OPTION_FORMAT] != NULL ? ctl->value[OPTION_FORMAT] : "events";
+	long seconds = 0;
+	int status = ctl_number(ctl, OPTION_SECONDS, 1, SECONDS_MOST, &seconds);
+
+	if (status != CTL_OK)
+		return status;
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (strcmp(format, formats[i].name) == 0)
+			return formats[i].write(ctl, seconds);
+	return ctl_complain(CTL_USAGE, "--format=%s: use one of %s", format,
+			    ctl_options[OPTION_FORMAT].value);
 }

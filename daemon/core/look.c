@@ -136,6 +136,7 @@ bool supervisor_who(const struct supervisor *s, uint64_t heap, nsec_t now,
 		.unit = h->unit,
 		.used = heap_used_at(h, now),
 		.budget = heap_budget(h),
+		.latest_start = h->latest_start,
 	};
 	name_copy(ret->name, sizeof(ret->name), heap_name(h));
 	memcpy(ret->service, h->service->config.name, sizeof(ret->service));

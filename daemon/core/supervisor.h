@@ -298,6 +298,7 @@ struct core_who { /* the least that tells one heap from others */
 	uint32_t uid;
 	uint8_t unit;
 	uint64_t used, budget;
+	nsec_t latest_start; /* NSEC_NEVER: not in sight */
 };
 
 struct core_window {

@@ -18,6 +18,7 @@ tests_ctl_test_whatif_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS)
 tests_ctl_test_whatif_LDADD = $(JANSSON_LIBS) $(CMOCKA_LIBS)
 
 ctl_tests = \
+	tests/ctl/test_chrome.py \
 	tests/ctl/test_completion.py \
 	tests/ctl/test_ctl.py \
 	tests/ctl/test_examples.py \
@@ -25,7 +26,9 @@ ctl_tests = \
 	tests/ctl/test_installed.py \
 	tests/ctl/test_readme.py \
 	tests/ctl/test_simulate.py \
-	tests/ctl/test_tables.py
+	tests/ctl/test_tables.py \
+	tests/ctl/test_top.py \
+	tests/ctl/test_watch.py
 TESTS += tests/ctl/test_text tests/ctl/test_whatif $(ctl_tests)
 EXTRA_DIST += tests/ctl/answering.py tests/ctl/joined.py tests/ctl/lockstep.events tests/ctl/lockstep.py \
-	tests/ctl/screen.py $(ctl_tests)
+	tests/ctl/screen.py tests/ctl/terminal.py $(ctl_tests)

@@ -148,7 +148,8 @@ def test_verbs_and_options_are_those_of_the_help():
 
 def test_each_verb_takes_the_options_it_is_offered():
     """The table of the completion is the one that the program goes by."""
-    values = {"service": "x", "output": "/nonexistent/x", "control": "/nonexistent", "seconds": "1", "state": "idle", "lines": "1", "set": "Daemon.MaxConcurrent=1"}
+    values = {"service": "x", "output": "/nonexistent/x", "control": "/nonexistent", "seconds": "1", "state": "idle", "lines": "1", "sort": "hurts",
+              "events": "all", "heap": "1", "color": "auto", "set": "Daemon.MaxConcurrent=1"}
     for verb in verbs():
         offered = {word.partition("=")[0] for word in complete(verb, "-")} - {"--help", "--version", "-j"}
         for option in set(options()) - {"help", "version"}:
@@ -166,8 +167,8 @@ def test_each_verb_takes_the_options_it_is_offered():
     (["status", ""], []),
     (["explain", "a", ""], []),
     (["explain", "--", "--json"], []),
-    (["trace", "--fo"], ["--format=events"]),
-    (["trace", "--format", ""], ["events"]),
+    (["trace", "--fo"], ["--format=events", "--format=chrome"]),
+    (["trace", "--format", ""], ["events", "chrome"]),
     (["--json=s"], ["--json=short"]),
     (["--json", ""], ["pretty", "short", "off"]),
     (["trace", "--seconds", ""], []),
@@ -231,7 +232,7 @@ def shell(request):
     ("rtgcctl heaps --ser", "rtgcctl heaps --service "),
     ("rtgcctl --json=pr", "rtgcctl --json=pretty "),
     ("rtgcctl --json=sh", "rtgcctl --json=short "),
-    ("rtgcctl trace --f", "rtgcctl trace --format=events "),
+    ("rtgcctl trace --format=e", "rtgcctl trace --format=events "),
     ("rtgcctl heaps --service=che", "rtgcctl heaps --service=checkout "),
     ("rtgcctl simulate a", r"rtgcctl simulate a\ log.events "),
     ("rtgcctl simulate --set Dae", "rtgcctl simulate --set Daemon."),

@@ -271,7 +271,9 @@ EXAMPLES = {
     "rtgc_publish.3": {"struct rtgc_figures {": STRUCTURE, "struct rtgc_figures figures": C()},
     "rtgc_reopen.3": {"pid_t pid": C(after="if (pid == 0)\n\t_exit(0);\nreturn waitpid(pid, NULL, 0) != pid;\n")},
     "rtgc_status.3": {"struct rtgc_status {": STRUCTURE, "struct rtgc_status s": C()},
-    "rtgcctl.1": {"rtgcctl status": Shell(heaps=["checkout-4711"], change={"--seconds 60": "--seconds 1"})},
+    "rtgcctl.1": {"rtgcctl status": Shell(heaps=["checkout-4711"], 
+                                       change={"--seconds 60": "--seconds 1",
+                                               "begin,end,revoke": "begin,end,revoke --seconds 1"})},
     "rtgcd-events.5": {
         '{"at_ns"': Events(),
         "grep": Shell(before="echo '{\"heap\":3,\"cause\":\"forced\"}' >checkout.log\n"),

@@ -48,6 +48,7 @@ def test_a_collection_and_its_window_are_one(d):
             ("a", "web", os.getpid(), os.getuid())
         assert (ended["freed"], ended["used"], ended["live"], ended["budget"]) == (4321, 1000, 900, BUDGET)
         assert ended["used_before"] >= BUDGET * 9 // 10 and ended["reason"] in ("due", "slack", "no-drain")
+        assert isinstance(ended["latest_start_us"], int)
         assert ended["wanted_us"] <= ended["announced_us"] <= ended["opens_us"] <= ended["begin_us"] <= ended["end_us"]
         assert ended["end_us"] <= ended["over_us"] <= 0
         assert ended["stop_us"] == pytest.approx(ended["end_us"] - ended["begin_us"], abs=2)
@@ -76,6 +77,7 @@ def test_pauses_without_a_window(d):
             ("ended", "uncoordinated", "major", "ended", None),
             ("ended", "uncoordinated", "minor", "ended", None)]
         assert found[1]["stop_us"] == 4000
+        assert all(p["latest_start_us"] is None for p in found)  # it does not grow
         assert all(p["announced_us"] is None and p["closes_us"] is None for p in found)
         a.send(BYE)
 
