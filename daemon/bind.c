@@ -81,7 +81,8 @@ static int remove_stale(const struct sockaddr_un *address, int type)
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int listen_at(const struct sockaddr_un *address, int type, struct bound *bound)
+static int listen_at(const struct sockaddr_un *address, int type, mode_t mode,
+		     gid_t group, struct bound *bound)
 {
 	struct stat st;
 	int fd, r;
@@ -89,10 +90,11 @@ static int listen_at(const struct sockaddr_un *address, int type, struct bound *
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	/* Who may do what is decided by the peer's uid, so everybody may connect. */
 	if (bind(fd, (const struct sockaddr *)address, sizeof *address) < 0 ||
-	    lstat(address->sun_path, &st) < 0 || chmod(address->sun_path, 0666) < 0 ||
-	    listen(fd, BACKLOG) < 0) {
+	    lstat(address->sun_path, &st) < 0 ||
+	    (group != (gid_t)-1 && chown(address->sun_path, (uid_t)-1, group) < 0 &&
+	     errno != EPERM) ||
+	    chmod(address->sun_path, mode) < 0 || listen(fd, BACKLOG) < 0) {
 		r = -errno;
 		close(fd);
 		return r;
@@ -102,7 +104,8 @@ static int listen_at(const struct sockaddr_un *address, int type, struct bound *
 	return fd;
 }
 
-int bind_socket(const char *path, int type, struct bound *ret_bound, int *ret_fd)
+int bind_socket(const char *path, int type, mode_t mode, uint32_t group,
+		struct bound *ret_bound, int *ret_fd)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct bound bound = {0};
@@ -116,7 +119,7 @@ int bind_socket(const char *path, int type, struct bound *ret_bound, int *ret_fd
 		return folder;
 	r = remove_stale(&address, type);
 	if (r == 0)
-		r = listen_at(&address, type, &bound);
+		r = listen_at(&address, type, mode, (gid_t)group, &bound);
 	close(folder);
 	if (r < 0)
 		return r;

@@ -3,6 +3,7 @@
 #ifndef RTGCD_BIND_H
 #define RTGCD_BIND_H
 
+#include <stdint.h>
 #include <sys/stat.h>
 
 struct bound {
@@ -18,10 +19,11 @@ struct bound {
 int bind_default_path(const char *name, char **ret);
 /*
  * Makes the last folder of the path where it is missing, removes what a dead daemon left
- * there, and listens. type: SOCK_SEQPACKET or SOCK_STREAM. -EADDRINUSE: a living daemon
- * listens there; -EEXIST: something that is no socket lies there; -ENAMETOOLONG.
+ * there, and listens. type: SOCK_SEQPACKET or SOCK_STREAM. mode: who may connect; group: whose it is,
+ * UINT32_MAX: the daemon's own. -EADDRINUSE: a living daemon listens there; -EEXIST: something that is no socket lies there; -ENAMETOOLONG.
  */
-int bind_socket(const char *path, int type, struct bound *ret_bound, int *ret_fd);
+int bind_socket(const char *path, int type, mode_t mode, uint32_t group,
+		struct bound *ret_bound, int *ret_fd);
 /* Removes the socket's file, unless another one has taken its place. */
 void bind_remove(struct bound *bound);
 

@@ -39,6 +39,7 @@ struct config {
 	struct config_note *notes;
 	size_t n_notes;
 	char *pressure_file;
+	char *listen_http; /* NULL: nowhere */
 };
 
 /*

@@ -13,6 +13,7 @@
 
 #include "client/wire/names.h"
 #include "daemon/config_gates.h"
+#include "daemon/http_address.h"
 #include "daemon/units.h"
 
 #define SLOTS_MOST     65536
@@ -280,6 +281,22 @@ static bool parse_memory(const char *text, uint64_t *ret)
 	return true;
 }
 
+static void set_listen(struct setting *r, const char *value)
+{
+	struct http_where where;
+	const char *error = *value ? http_where_parse(value, &where) : NULL;
+	char *copy = *value && !error ? strdup(value) : NULL;
+
+	if (error)
+		fail(r, "ListenHTTP=%s: %s", value, error);
+	else if (*value && !copy)
+		fail(r, "out of memory");
+	if (r->failed)
+		return;
+	free(r->config->listen_http);
+	r->config->listen_http = copy;
+}
+
 static void set_daemon(struct setting *r, const char *key, const char *value)
 {
 	struct core_config *core = &r->config->core;
@@ -300,6 +317,8 @@ static void set_daemon(struct setting *r, const char *key, const char *value)
 			fail(r,
 			     "MemoryBudget=%s: not an amount like 8G or a share like 50%%",
 			     value);
+	} else if (strcmp(key, "ListenHTTP") == 0) {
+		set_listen(r, value);
 	} else if (config_gates_set(r->config, key, value, &error)) {
 		if (error)
 			fail(r, "%s=%s: %s", key, value, error);
@@ -423,6 +442,7 @@ struct config *config_free(struct config *config)
 	free(config->accesses);
 	free(config->services);
 	free(config->pressure_file);
+	free(config->listen_http);
 	free(config);
 	return NULL;
 }

@@ -16,6 +16,7 @@ static const struct key daemon_keys[] = {
 	{"GateLag", "1s"},
 	{"GatePressure", "50%"},
 	{"GatePressureFile", "/proc/pressure/memory"},
+	{"ListenHTTP", ""},
 };
 static const struct key service_keys[] = {
 	{"Policy", "stagger"}, {"MaxConcurrent", "1"}, {"NeverWith", ""},

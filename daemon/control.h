@@ -16,6 +16,7 @@ struct pressure;
 struct quota;
 struct sessions;
 struct trace;
+struct web;
 
 /* What the methods show and do. */
 struct control {
@@ -25,9 +26,10 @@ struct control {
 	struct trace *trace;
 	struct asks *asks;
 	const struct pressure *pressure;
-	const struct quota *quota;
+	struct quota *quota;
 	const struct sessions *sessions;
 	const struct varlink *varlink;
+	const struct web *web;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;

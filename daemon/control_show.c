@@ -8,6 +8,7 @@
 #include "daemon/core/quota.h"
 #include "daemon/pressure.h"
 #include "daemon/session.h"
+#include "daemon/web.h"
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
@@ -104,6 +105,7 @@ json_t *show_status(const struct control *control, const struct core_status *s,
 		json_pack("{s:o, s:o, s:o}", "gates_opened", show_amount(gates.opened),
 			  "ungated", show_amount(gates.ungated), "pressure_permille",
 			  pressure < 0 ? json_null() : json_integer(pressure)));
+	object = joined(object, json_pack("{s:s?}", "http", web_address(control->web)));
 	return joined(object, show_quota(control));
 }
 

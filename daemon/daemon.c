@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,11 +20,13 @@
 #include "daemon/keep.h"
 #include "daemon/listener.h"
 #include "daemon/log.h"
+#include "daemon/machine.h"
 #include "daemon/notify.h"
 #include "daemon/pressure.h"
 #include "daemon/session.h"
 #include "daemon/trace.h"
 #include "daemon/varlink.h"
+#include "daemon/web.h"
 
 #define GROUP "rtgcd" /* who is in it sees everything */
 
@@ -41,6 +41,7 @@ struct daemon {
 	struct hot *hot;
 	struct pressure *pressure;
 	struct varlink *varlink;
+	struct web *web;
 	struct asks *asks;
 	struct trace *trace;
 	struct control control;
@@ -49,17 +50,6 @@ struct daemon {
 	struct bound runtime_bound, control_bound;
 	struct listener *runtime_listener, *control_listener;
 };
-
-unsigned daemon_cpus(void)
-{
-	cpu_set_t set;
-	long n;
-
-	if (sched_getaffinity(0, sizeof set, &set) == 0)
-		return (unsigned)CPU_COUNT(&set);
-	n = sysconf(_SC_NPROCESSORS_ONLN); /* more CPUs than the set can hold */
-	return n < 1 ? 1 : (unsigned)n;
-}
 
 /* ---- what the parts need of each other ---------------------------------------------------------------- */
 
@@ -138,6 +128,7 @@ static void on_turn(void *userdata)
 	struct core_status status;
 
 	sessions_sweep(hot_sessions(d->hot));
+	web_turn(d->web);
 	supervisor_status(d->core, &status);
 	pressure_turn(d->pressure, status.heaps);
 	trace_flush(d->trace);
@@ -153,26 +144,18 @@ static void on_stop(void *userdata)
 
 /* ---- reload ---------------------------------------------------------------------------------------------- */
 
-static void limits_of(const struct config *config, struct quota_limits *ret)
-{
-	struct rlimit limit;
-	uint64_t descriptors = 1024;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		descriptors = limit.rlim_cur;
-	config_limits_resolve(&config->limits, descriptors, ret);
-}
-
 static int take_config(struct daemon *d, char **ret_error)
 {
 	struct quota_limits limits;
 	struct config *config = NULL;
-	int r = config_load(d->options.config, daemon_cpus(), &config, ret_error);
+	int r = config_load(d->options.config, machine_cpus(), &config, ret_error);
 
 	if (r < 0)
 		return r;
-	limits_of(config, &limits);
-	r = supervisor_configure(d->core, &config->core, loop_now(d->loop));
+	machine_limits(config, &limits);
+	r = web_listen(d->web, config, ret_error);
+	if (r == 0)
+		r = supervisor_configure(d->core, &config->core, loop_now(d->loop));
 	if (r < 0) {
 		config_free(config);
 		return r;
@@ -247,7 +230,8 @@ static int listen_one(struct daemon *d, int fd, const char *option, const char *
 		path = found;
 	}
 	if (fd < 0) {
-		r = bind_socket(path, type, bound, &fd);
+		/* Who may do what is decided by the peer's uid, so everybody may connect. */
+		r = bind_socket(path, type, 0666, UINT32_MAX, bound, &fd);
 		if (r == -EADDRINUSE)
 			log_error("failed", "%s: a running daemon listens there", path);
 		else if (r == -EEXIST)
@@ -280,15 +264,17 @@ static int listen_both(struct daemon *d)
 			  &d->control_listener);
 }
 
-/* Each client takes a socket and a pidfd. */
-static void raise_limit(void)
+static int listen_web(struct daemon *d)
 {
-	struct rlimit limit;
+	char *error = NULL;
+	int r = web_listen(d->web, d->config, &error);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (error)
+		log_error("failed", "%s", error);
+	else
+		complain("HTTP", r);
+	free(error);
+	return r;
 }
 
 static int watch_signals(struct daemon *d)
@@ -309,7 +295,7 @@ static int make_core(struct daemon *d)
 {
 	struct quota_limits limits;
 	char *error = NULL;
-	int r = config_load(d->options.config, daemon_cpus(), &d->config, &error);
+	int r = config_load(d->options.config, machine_cpus(), &d->config, &error);
 
 	if (error)
 		log_error("failed", "%s", error);
@@ -318,7 +304,7 @@ static int make_core(struct daemon *d)
 	free(error);
 	if (r < 0)
 		return r;
-	limits_of(d->config, &limits);
+	machine_limits(d->config, &limits);
 	r = complain("start", quota_new(geteuid(), &limits, &d->quota));
 	if (r < 0)
 		return r;
@@ -371,6 +357,7 @@ static int make_edges(struct daemon *d)
 	d->control = (struct control){
 		.loop = d->loop,
 		.core = d->core,
+		.quota = d->quota,
 		.config = &d->config,
 		.epoch = epoch,
 		.started = loop_now(d->loop),
@@ -389,12 +376,14 @@ static int make_edges(struct daemon *d)
 	if (r == 0)
 		r = asks_new(d->loop, hot_sessions(d->hot), &d->asks);
 	if (r == 0)
-		r = trace_new(d->loop, d->core, d->hot, d->control.epoch, daemon_cpus(),
+		r = trace_new(d->loop, d->core, d->hot, d->control.epoch, machine_cpus(),
 			      &d->trace);
 	if (r == 0)
 		r = varlink_new(d->loop, d->quota, &control_interface,
 				group ? group->gr_gid : UINT32_MAX, &d->control,
 				&d->varlink);
+	if (r == 0)
+		r = web_new(&d->control, group ? group->gr_gid : UINT32_MAX, &d->web);
 	if (r < 0)
 		return r;
 	d->control.latency = hot_latency(d->hot);
@@ -403,9 +392,9 @@ static int make_edges(struct daemon *d)
 	d->control.pressure = d->pressure;
 	pressure_look_at(d->pressure, d->config->pressure_file);
 	d->control.asks = d->asks;
-	d->control.quota = d->quota;
 	d->control.sessions = hot_sessions(d->hot);
 	d->control.varlink = d->varlink;
+	d->control.web = d->web;
 	trace_config(d->trace, &d->config->core);
 	return 0;
 }
@@ -418,7 +407,7 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret)
 	if (!d)
 		return complain("start", -ENOMEM);
 	d->options = *options;
-	raise_limit();
+	machine_raise_limit();
 	notify_fds(&d->fds);
 	r = make_core(d);
 	if (r == 0)
@@ -429,6 +418,8 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret)
 		r = complain("signals", watch_signals(d));
 	if (r == 0)
 		r = listen_both(d);
+	if (r == 0)
+		r = listen_web(d);
 	if (r < 0) {
 		daemon_free(d);
 		return r;
@@ -477,6 +468,7 @@ struct daemon *daemon_free(struct daemon *d)
 	bind_remove(&d->runtime_bound);
 	bind_remove(&d->control_bound);
 	varlink_free(d->varlink);
+	web_free(d->web);
 	trace_free(d->trace);
 	pressure_free(d->pressure);
 	if (d->hot)

@@ -13,8 +13,6 @@ struct daemon_options {
 	void *userdata;
 };
 
-/* How many slots "auto" means. */
-unsigned daemon_cpus(void);
 /* Says on the log why it fails. */
 int daemon_new(const struct daemon_options *options, struct daemon **ret);
 /* Until SIGTERM or SIGINT. */

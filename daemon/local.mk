@@ -9,6 +9,7 @@ libreplay_la_SOURCES = \
 	daemon/eventlog.c daemon/eventlog.h \
 	daemon/eventlog_fields.c daemon/eventlog_fields.h \
 	daemon/eventlog_lines.c daemon/eventlog_lines.h \
+	daemon/http_address.c daemon/http_address.h \
 	daemon/units.c daemon/units.h
 libreplay_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
@@ -33,9 +34,13 @@ libdaemon_la_SOURCES = \
 	daemon/history.c daemon/history.h \
 	daemon/hot.c daemon/hot.h \
 	daemon/hot_frame.c daemon/hot_private.h \
+	daemon/http.c daemon/http.h \
+	daemon/http_client.c daemon/http_private.h \
+	daemon/http_listen.c \
 	daemon/keep.c daemon/keep.h \
 	daemon/listener.c daemon/listener.h \
 	daemon/log.c daemon/log.h \
+	daemon/machine.c daemon/machine.h \
 	daemon/loop.c daemon/loop.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/page.c daemon/page.h \
@@ -57,7 +62,8 @@ libdaemon_la_SOURCES = \
 	daemon/varlink_private.h \
 	daemon/varlink_reply.c \
 	daemon/varlink_message.c daemon/varlink_message.h \
-	daemon/varlink_service.c daemon/varlink_service.h
+	daemon/varlink_service.c daemon/varlink_service.h \
+	daemon/web.c daemon/web.h
 nodist_libdaemon_la_SOURCES = daemon/interface.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS) $(INIH_CFLAGS)
 libdaemon_la_LIBADD = libreplay.la libcore.la $(EVENT_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS)

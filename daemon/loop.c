@@ -362,6 +362,11 @@ nsec_t loop_lag(struct loop *l)
 	return lag;
 }
 
+struct event_base *loop_base(struct loop *l)
+{
+	return l->base;
+}
+
 void loop_stop(struct loop *l)
 {
 	l->stopping = true;

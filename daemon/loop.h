@@ -13,6 +13,7 @@
 
 #include "client/wire/nsec.h"
 
+struct event_base;
 struct loop;
 struct loop_io;
 
@@ -37,6 +38,8 @@ struct loop *loop_free(struct loop *l);
 int loop_run(struct loop *l, loop_fn turn, void *userdata);
 void loop_stop(struct loop *l);
 nsec_t loop_now(struct loop *l);
+/* For what brings callbacks of its own (daemon/http.h). */
+struct event_base *loop_base(struct loop *l);
 /* How late it was at the most since this was asked last: for a timer, or because a turn took so long. */
 nsec_t loop_lag(struct loop *l);
 

@@ -13,6 +13,7 @@
 #include "daemon/daemon.h"
 #include "daemon/guard.h"
 #include "daemon/log.h"
+#include "daemon/machine.h"
 
 #define EXIT_USAGE 2
 
@@ -104,7 +105,7 @@ static int check_config(const char *file)
 {
 	struct config *config;
 	char *error = NULL;
-	int r = config_load(file, daemon_cpus(), &config, &error);
+	int r = config_load(file, machine_cpus(), &config, &error);
 
 	if (r < 0) {
 		fprintf(stderr, "rtgcd: %s\n", error ? error : strerror(-r));

@@ -3,6 +3,7 @@
 
 import decimal
 import grp
+import ipaddress
 import pwd
 import re
 
@@ -88,11 +89,24 @@ def is_known(text, find):
     return all(known(name) for name in re.split("[ \t]+", text) if name)
 
 
+def is_listening(text):
+    path = text.removeprefix("unix:")
+    if path.startswith("/"):
+        return len(path.encode()) <= PATH_MOST
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})", text)
+    try:
+        return bool(found and ipaddress.ip_address(found[1] or found[2]).is_loopback and int(found[3]) <= 65535
+                    and (found[2] is None) == (ipaddress.ip_address(found[1] or found[2]).version == 6))
+    except ValueError:
+        return False
+
+
 DAEMON = {
     "MaxConcurrent": lambda value: value == "auto" or is_count(value),
     "MemoryBudget": lambda value: is_share(value) or is_size(value),
     "GateLag": is_span,
     "GatePressure": is_share,
+    "ListenHTTP": is_listening,
     "GatePressureFile": lambda value: value.startswith("/"),
     "MaxConnections": lambda value: value == "auto" or is_limit(value),
     "MaxConnectionsPerUser": lambda value: value == "auto" or is_limit(value),

@@ -10,6 +10,7 @@ daemon_tests = \
 	tests/daemon/test_frames.py \
 	tests/daemon/test_gates.py \
 	tests/daemon/test_history.py \
+	tests/daemon/test_http.py \
 	tests/daemon/test_mutations.py \
 	tests/daemon/test_notify.py \
 	tests/daemon/test_policies.py \
@@ -20,7 +21,7 @@ daemon_tests = \
 	tests/daemon/test_windows.py
 TESTS += $(daemon_tests)
 EXTRA_DIST += tests/harness.py tests/daemon/balancer.py tests/daemon/common.py \
-	tests/daemon/config_model.py tests/daemon/frames.py tests/daemon/swarming.py \
+	tests/daemon/config_model.py tests/daemon/frames.py tests/daemon/http_client.py tests/daemon/swarming.py \
 	$(daemon_tests)
 
 check_PROGRAMS += tests/daemon/test_parts
