@@ -28,7 +28,7 @@ struct control {
 	const struct pressure *pressure;
 	struct quota *quota;
 	const struct sessions *sessions;
-	const struct varlink *varlink;
+	struct varlink *varlink;
 	const struct web *web;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;

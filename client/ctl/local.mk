@@ -26,9 +26,18 @@ rtgcctl_SOURCES = \
 	client/ctl/status.c \
 	client/ctl/table.c client/ctl/table.h \
 	client/ctl/text.c client/ctl/text.h \
-	client/ctl/trace.c \
+	client/ctl/trace.c client/ctl/trace.h \
+	client/ctl/trace_html.c \
 	client/ctl/verbs.c \
 	client/ctl/whatif.c client/ctl/whatif.h \
 	client/ctl/windows.c
 rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 rtgcctl_LDADD = libreplay.la libcore.la $(JANSSON_LIBS)
+
+# The file of trace --format=html, around what it shows (daemon/local.mk has its sources).
+nodist_rtgcctl_SOURCES = client/ctl/trace_page.h
+CLEANFILES += client/ctl/trace_page.h
+BUILT_SOURCES += client/ctl/trace_page.h
+$(rtgcctl_OBJECTS): | client/ctl/trace_page.h
+client/ctl/trace_page.h: $(web_sources)
+	$(call run_embed,trace)

@@ -10,6 +10,7 @@
 
 #include "client/ctl/call.h"
 #include "client/ctl/text.h"
+#include "client/ctl/trace.h"
 
 #define SECONDS_MOST (366 * 24 * 3600)
 
@@ -72,11 +73,17 @@ int verb_trace(struct ctl *ctl)
 	long seconds = 0;
 	struct call *call;
 
-	if (strcmp(format, "events") != 0)
-		return ctl_complain(CTL_USAGE, "--format=%s: use events", format);
+	if (ctl->value[OPTION_HTML] != NULL)
+		format = "html";
 	status = ctl_number(ctl, OPTION_SECONDS, 1, SECONDS_MOST, &seconds);
 	if (status != CTL_OK)
 		return status;
+	if (strcmp(format, "html") == 0)
+		return trace_html(ctl, seconds);
+	if (strcmp(format, "events") != 0)
+		return ctl_complain(CTL_USAGE, "--format=%s: use events or html", format);
+	if (ctl->args[0] != NULL)
+		return ctl_complain(CTL_USAGE, "only --format=html is made from logs");
 	stop = watch_signals();
 	status = call_open(ctl, &call);
 	if (status == CTL_OK) {

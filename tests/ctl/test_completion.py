@@ -153,7 +153,8 @@ def test_each_verb_takes_the_options_it_is_offered():
         offered = {word.partition("=")[0] for word in complete(verb, "-")} - {"--help", "--version", "-j"}
         for option in set(options()) - {"help", "version"}:
             value = {"json": "off", "format": "events"}.get(option, values.get(option))
-            done = run(verb, f"--{option}={value}", *["x"] * (verb in (
+            word = "--html" if option == "html" else f"--{option}={value}"
+            done = run(verb, word, *["x"] * (verb in (
                            "collect", "explain", "heap-summary", "hold", "release", "simulate")),
                        control="/nonexistent")
             assert ("takes no" not in done.stderr) == (f"--{option}" in offered), (verb, option, done.stderr)
@@ -165,8 +166,9 @@ def test_each_verb_takes_the_options_it_is_offered():
     (["status", ""], []),
     (["explain", "a", ""], []),
     (["explain", "--", "--json"], []),
-    (["trace", "--fo"], ["--format=events"]),
-    (["trace", "--format", ""], ["events"]),
+    (["trace", "--fo"], ["--format=events", "--format=html"]),
+    (["trace", "--format", ""], ["events", "html"]),
+    (["trace", ""], [""]),  # files
     (["--json=s"], ["--json=short"]),
     (["--json", ""], ["pretty", "short", "off"]),
     (["trace", "--seconds", ""], []),
@@ -212,7 +214,7 @@ def shell(request):
     ("rtgcctl heaps --ser", "rtgcctl heaps --service "),
     ("rtgcctl --json=pr", "rtgcctl --json=pretty "),
     ("rtgcctl --json=sh", "rtgcctl --json=short "),
-    ("rtgcctl trace --f", "rtgcctl trace --format=events "),
+    ("rtgcctl trace --format=e", "rtgcctl trace --format=events "),
     ("rtgcctl heaps --service=che", "rtgcctl heaps --service=checkout "),
     ("rtgcctl simulate a", r"rtgcctl simulate a\ log.events "),
     ("rtgcctl status --ser", "rtgcctl status --ser"),
