@@ -11,6 +11,7 @@
 #include "daemon/control_show.h"
 #include "daemon/hot.h"
 #include "daemon/interface.h"
+#include "daemon/metrics_call.h"
 #include "daemon/parameters.h"
 #include "daemon/trace.h"
 
@@ -402,6 +403,13 @@ static void trace(struct varlink_call *call, json_t *parameters, void *userdata)
 	trace_call(control->trace, call, parameters);
 }
 
+static void metrics(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct control *control = userdata;
+
+	metrics_call(control->metrics, call, parameters);
+}
+
 static const struct varlink_method methods[] = {
 	{"GetStatus", get_status},
 	{"ListServices", list_services},
@@ -413,6 +421,7 @@ static const struct varlink_method methods[] = {
 	{"GetConfig", get_config},
 	{"Trace", trace},
 	{"HeapSummary", heap_summary},
+	{"Metrics", metrics},
 	{"Hold", hold},
 	{"Release", release},
 	{"Collect", collect},

@@ -12,6 +12,7 @@
 struct asks;
 struct config;
 struct hot;
+struct metrics;
 struct pressure;
 struct quota;
 struct sessions;
@@ -30,6 +31,7 @@ struct control {
 	const struct sessions *sessions;
 	struct varlink *varlink;
 	const struct web *web;
+	struct metrics *metrics;
 	struct config *const *config; /* the one in force */
 	const struct histogram *latency;
 	uint64_t epoch;

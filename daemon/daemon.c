@@ -21,6 +21,7 @@
 #include "daemon/listener.h"
 #include "daemon/log.h"
 #include "daemon/machine.h"
+#include "daemon/metrics.h"
 #include "daemon/notify.h"
 #include "daemon/pressure.h"
 #include "daemon/session.h"
@@ -383,6 +384,8 @@ static int make_edges(struct daemon *d)
 				group ? group->gr_gid : UINT32_MAX, &d->control,
 				&d->varlink);
 	if (r == 0)
+		r = metrics_new(&d->control, &d->control.metrics);
+	if (r == 0)
 		r = web_new(&d->control, group ? group->gr_gid : UINT32_MAX, &d->web);
 	if (r < 0)
 		return r;
@@ -469,6 +472,7 @@ struct daemon *daemon_free(struct daemon *d)
 	bind_remove(&d->control_bound);
 	varlink_free(d->varlink);
 	web_free(d->web);
+	metrics_free(d->control.metrics);
 	trace_free(d->trace);
 	pressure_free(d->pressure);
 	if (d->hot)

@@ -146,12 +146,25 @@ static int put_data(struct http_request *r, const struct http_answer *a,
 	return e;
 }
 
+/* What is held until it is read is charged, though others may hold the same. */
+static bool may_hold(struct http_request *r, const struct http_answer *a)
+{
+	struct http_client *c = r->client;
+
+	return r->head || !a->release ||
+	       quota_resize(c->http->quota, &c->bytes, a->size) == 0;
+}
+
 void http_reply(struct http_request *r, const struct http_answer *answer)
 {
 	struct http_answer a = *answer;
 	struct evbuffer *body = evbuffer_new();
 	int e = body ? add_headers(r, a.type, a.cache) : -ENOMEM;
 
+	if (!may_hold(r, &a)) {
+		a.release(a.data, a.size, a.owner);
+		a = (struct http_answer){.status = 503};
+	}
 	if (e == 0 && a.etag)
 		e = add_header(r, "ETag", a.etag);
 	if (e == 0 && is_known(r, a.etag)) {

@@ -13,6 +13,7 @@
 
 #define UNKNOWN	   UINT32_MAX /* who comes over TCP: all of them are one user */
 #define INPUT_MOST 16384
+#define SEND_MOST  65536
 
 struct bufferevent *http_client_new(struct event_base *base, void *userdata)
 {
@@ -125,6 +126,8 @@ static void begin(struct http_client *c)
 	int r = 0;
 
 	c->fresh = false;
+	/* What the kernel would keep beyond it is not counted by anybody. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_MOST}, sizeof(int));
 	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
 		r = -errno;
 	else if (address.ss_family == AF_UNIX)

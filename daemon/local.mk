@@ -42,6 +42,11 @@ libdaemon_la_SOURCES = \
 	daemon/log.c daemon/log.h \
 	daemon/machine.c daemon/machine.h \
 	daemon/loop.c daemon/loop.h \
+	daemon/metrics.c daemon/metrics.h \
+	daemon/metrics_call.c daemon/metrics_call.h \
+	daemon/metrics_families.c daemon/metrics_private.h \
+	daemon/metrics_text.c \
+	daemon/metrics_web.c daemon/metrics_web.h \
 	daemon/notify.c daemon/notify.h \
 	daemon/page.c daemon/page.h \
 	daemon/parameters.c daemon/parameters.h \

@@ -27,6 +27,7 @@ static void connection_free(struct varlink_call *c)
 	loop_timer_deinit(&c->timer);
 	close(c->fd);
 	json_decref(c->page_parameters);
+	varlink_keep(c, NULL, NULL);
 	buffer_deinit(&c->in);
 	buffer_deinit(&c->out);
 	quota_release(c->v->quota, &c->charge);

@@ -61,6 +61,12 @@ void varlink_reply(struct varlink_call *call, json_t *parameters);
 void varlink_reply_page(struct varlink_call *call, json_t *parameters, json_t *next);
 /* Has the method called again for that page, which is part of the answer to come. */
 void varlink_next_page(struct varlink_call *call, json_t *next);
+/*
+ * What the pages of an answer are taken from, which the connection keeps until something else is kept (NULL:
+ * nothing), or it ends: release(kept).
+ */
+void varlink_keep(struct varlink_call *call, void *kept, void (*release)(void *kept));
+void *varlink_kept(const struct varlink_call *call);
 void varlink_error(struct varlink_call *call, const char *name, json_t *parameters);
 void varlink_invalid(struct varlink_call *call, const char *parameter);
 bool varlink_wants_more(const struct varlink_call *call);
@@ -82,7 +88,7 @@ const struct varlink_interface *varlink_interface(const struct varlink_call *cal
  */
 void varlink_defer(struct varlink_call *call, void (*ended)(void *userdata),
 		   void *userdata);
-/* The answer was just given by varlink_reply() or varlink_error(). */
+/* The answer was just given by varlink_reply…() or varlink_error(). */
 void varlink_resume(struct varlink_call *call);
 
 /* ---- answers without an end ---- */

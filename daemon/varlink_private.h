@@ -30,6 +30,8 @@ struct varlink_call {
 	bool oneway, more;
 	varlink_fn page_fn; /* for the pages that are still to come */
 	json_t *page_parameters;
+	void *kept; /* NULL: nothing */
+	void (*release)(void *kept);
 	bool deferred; /* its answer is still to come */
 	bool streaming;
 	bool closing;		       /* the last words were said */

@@ -150,6 +150,19 @@ void varlink_next_page(struct varlink_call *call, json_t *next)
 	call->page_parameters = next;
 }
 
+void varlink_keep(struct varlink_call *call, void *kept, void (*release)(void *kept))
+{
+	if (call->kept)
+		call->release(call->kept);
+	call->kept = kept;
+	call->release = release;
+}
+
+void *varlink_kept(const struct varlink_call *call)
+{
+	return call->kept;
+}
+
 bool varlink_wants_more(const struct varlink_call *call)
 {
 	return call->more;

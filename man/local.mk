@@ -16,6 +16,7 @@ dist_man_MANS += \
 	man/rtgc_status.3 \
 	man/rtgcctl.1 \
 	man/rtgcd-events.5 \
+	man/rtgcd-metrics.7 \
 	man/rtgcd.8 \
 	man/rtgcd.conf.5
 

@@ -116,7 +116,8 @@ static void offer_values(const struct line *line, const struct ctl_option *optio
 
 	if (option == &ctl_options[OPTION_SERVICE])
 		offer_services(line, before);
-	if (option == &ctl_options[OPTION_CONTROL])
+	if (option == &ctl_options[OPTION_CONTROL] ||
+	    option == &ctl_options[OPTION_OUTPUT])
 		offer_files();
 	if (!ctl_option_has_choices(option))
 		return;

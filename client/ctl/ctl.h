@@ -43,6 +43,8 @@ enum ctl_option_code {
 	OPTION_FORMAT,
 	OPTION_HTML,
 	OPTION_SECONDS,
+	OPTION_HEAPS,
+	OPTION_OUTPUT,
 	OPTION_SET,
 	OPTION_CONTROL,
 	OPTION_HELP,
@@ -67,6 +69,7 @@ struct ctl {
 #define CTL_TAKES_SET	  4u
 #define CTL_TAKES_STATE	  8u
 #define CTL_TAKES_LINES	  16u
+#define CTL_TAKES_METRICS 64u /* --heaps, --output */
 
 struct ctl_verb {
 	const char *name;
@@ -113,6 +116,7 @@ int verb_release(struct ctl *ctl);
 int verb_reload(struct ctl *ctl);
 int verb_config(struct ctl *ctl);
 int verb_trace(struct ctl *ctl);
+int verb_metrics(struct ctl *ctl);
 int verb_simulate(struct ctl *ctl);
 
 /* "rtgcctl: …" on stderr, with everything unprintable escaped. Returns status. */

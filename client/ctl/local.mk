@@ -13,6 +13,7 @@ rtgcctl_SOURCES = \
 	client/ctl/heaps.c \
 	client/ctl/hold.c \
 	client/ctl/main.c \
+	client/ctl/metrics.c \
 	client/ctl/release.c \
 	client/ctl/reload.c \
 	client/ctl/services.c \

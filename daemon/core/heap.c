@@ -399,6 +399,7 @@ static void learn_pause(struct heap *h, const struct wire_end *end, uint64_t wal
 
 	if (end->kind != WIRE_MINOR) {
 		recent_add(&h->pauses, pause);
+		tally_add(&h->service->pauses, pause);
 		h->last_pause = (float)pause;
 	}
 	if (end->kind == WIRE_MAJOR || end->kind == WIRE_SNAPSHOT) {

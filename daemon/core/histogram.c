@@ -32,6 +32,7 @@ void histogram_add(struct histogram *h, nsec_t value)
 	if (*bucket < UINT32_MAX)
 		++*bucket;
 	h->count++;
+	h->sum += value;
 	h->max = nsec_max(h->max, value);
 }
 
@@ -50,4 +51,37 @@ nsec_t histogram_quantile(const struct histogram *h, unsigned permille)
 			return nsec_min(histogram_edge(i), h->max);
 	}
 	return h->max;
+}
+
+uint64_t histogram_below(const struct histogram *h, unsigned bucket)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i <= bucket; i++)
+		n += h->bucket[i];
+	return n;
+}
+
+static const nsec_t bounds[TALLY_BOUNDS] = {
+	100 * NSEC_PER_USEC, 250 * NSEC_PER_USEC,  500 * NSEC_PER_USEC,
+	1 * NSEC_PER_MSEC,   2500 * NSEC_PER_USEC, 5 * NSEC_PER_MSEC,
+	10 * NSEC_PER_MSEC,  25 * NSEC_PER_MSEC,   50 * NSEC_PER_MSEC,
+	100 * NSEC_PER_MSEC, 250 * NSEC_PER_MSEC,  500 * NSEC_PER_MSEC,
+	1 * NSEC_PER_SEC,    2500 * NSEC_PER_MSEC, 5 * NSEC_PER_SEC,
+	10 * NSEC_PER_SEC,   30 * NSEC_PER_SEC,
+};
+
+nsec_t tally_bound(unsigned bucket)
+{
+	return bounds[bucket];
+}
+
+void tally_add(struct tally *t, nsec_t value)
+{
+	unsigned i = 0;
+
+	while (i < TALLY_BOUNDS && value > bounds[i])
+		i++;
+	t->bucket[i]++;
+	t->sum += value;
 }

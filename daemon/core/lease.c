@@ -282,7 +282,7 @@ void lease_put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t
 {
 	h->lease.state = LEASE_IN_USE;
 	if (h->wanting_since != NSEC_NEVER)
-		histogram_add(&h->service->waits, nsec_sub(begin, h->wanting_since));
+		service_waited(h->service, nsec_sub(begin, h->wanting_since));
 	h->wanting_since = NSEC_NEVER;
 	h->retries = 0;
 	run_start(s, h, h->lease.kind, begin, now);

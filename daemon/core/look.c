@@ -255,20 +255,37 @@ bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_
 	return true;
 }
 
-static void admit_service(const struct service *service, struct core_admission *ret)
+static void add_heap(const struct heap *h, struct core_service *ret)
+{
+	uint64_t budget = heap_budget(h);
+	double full = budget ? (double)h->report.used / (double)budget * 1000 : 0;
+
+	ret->lost += h->lost;
+	ret->rss_bytes += h->report.rss_bytes;
+	ret->exhaustion = nsec_min(ret->exhaustion, h->exhaustion);
+	if (full > ret->fullest_permille)
+		ret->fullest_permille = full < UINT32_MAX ? (unsigned)full : UINT32_MAX;
+}
+
+static void look_at_heaps(const struct service *service, struct core_service *ret)
 {
 	unsigned slots = service->config.max_concurrent;
 	bool together = service->config.policy == POLICY_TOGETHER;
 	struct admit admit;
 
 	admit_init(&admit);
-	list_for_each (heap, &service->heaps)
-		admit_add(&admit, list_entry(heap, struct heap, siblings));
+	ret->exhaustion = NSEC_NEVER;
+	list_for_each (l, &service->heaps) {
+		const struct heap *h = list_entry(l, const struct heap, siblings);
+
+		admit_add(&admit, h);
+		add_heap(h, ret);
+	}
 	/* In a round nobody waits for a slot of the service. */
 	admit_answer(&admit, together ? (unsigned)nsec_max(service->n_heaps, 1) : slots,
-		     ret);
+		     &ret->admission);
 	if (together)
-		ret->needs_concurrent = slots;
+		ret->admission.needs_concurrent = slots;
 }
 
 bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
@@ -294,6 +311,8 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			.over_limit = service->over_limit,
 			.would_wait = service->would_wait,
 			.dropped_out = service->dropped_out,
+			.waited = service->waited,
+			.pauses = service->pauses,
 			.wait_p99 = histogram_quantile(&service->waits, 990),
 			.predictions = service->accuracy.pauses,
 			.prediction_coverage_permille =
@@ -304,7 +323,7 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 				(unsigned)((double)service->busy / slots * 1000),
 		};
 		memcpy(ret->name, service->config.name, sizeof(ret->name));
-		admit_service(service, &ret->admission);
+		look_at_heaps(service, ret);
 		return true;
 	}
 	return false;

@@ -61,6 +61,12 @@ unsigned service_width(const struct core_service_config *config)
 	return config->policy == POLICY_TOGETHER ? UINT_MAX : config->max_concurrent;
 }
 
+void service_waited(struct service *service, nsec_t wait)
+{
+	histogram_add(&service->waits, wait);
+	tally_add(&service->waited, wait);
+}
+
 void service_drained_in(struct service *service, nsec_t took)
 {
 	/* Rises at once, falls by an eighth: one quick drain does not make the next one

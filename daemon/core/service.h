@@ -39,6 +39,7 @@ struct service {
 		would_wait; /* Policy=observe: windows that another policy had held back */
 	uint64_t dropped_out;	/* Policy=together: members that missed their round */
 	struct histogram waits; /* from wanting to begin */
+	struct tally waited, pauses;   /* the same; but those of minor collections */
 	struct contention *contention; /* of the host */
 	struct accuracy accuracy;      /* of the pauses predicted for its heaps */
 	nsec_t drain_typical; /* announce to open, an upper estimate; 0: not known */
@@ -50,6 +51,8 @@ int service_new(const struct core_service_config *config, const char *name, uint
 struct service *service_free(struct service *service);
 /* For how many of its heaps at once the demand is worked out. */
 unsigned service_width(const struct core_service_config *config);
+/* One of its heaps wanted to collect for so long before it began. */
+void service_waited(struct service *service, nsec_t wait);
 /* Learns how long draining takes. */
 void service_drained_in(struct service *service, nsec_t took);
 

@@ -20,6 +20,7 @@
 
 #include "client/wire/nsec.h"
 #include "client/wire/wire.h"
+#include "daemon/core/histogram.h"
 #include "daemon/core/reason.h"
 
 struct supervisor;
@@ -238,6 +239,11 @@ struct core_service {
 	unsigned predictions, prediction_coverage_permille, over_prediction_p50_permille;
 	unsigned utilization_permille; /* of its slots, measured */
 	struct core_admission admission;
+	struct tally waited, pauses; /* in seconds; but those of minor collections */
+	unsigned lost;		     /* of its heaps */
+	unsigned fullest_permille;   /* of a budget, the most that a heap has used */
+	uint64_t rss_bytes;	     /* of all of them that report it */
+	nsec_t exhaustion;	     /* the first of them; NSEC_NEVER: not in sight */
 };
 
 enum core_state {

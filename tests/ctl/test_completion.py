@@ -148,12 +148,13 @@ def test_verbs_and_options_are_those_of_the_help():
 
 def test_each_verb_takes_the_options_it_is_offered():
     """The table of the completion is the one that the program goes by."""
-    values = {"service": "x", "control": "/nonexistent", "seconds": "1", "state": "idle", "lines": "1", "set": "Daemon.MaxConcurrent=1"}
+    values = {"service": "x", "output": "/nonexistent/x", "control": "/nonexistent", "seconds": "1", "state": "idle",
+              "lines": "1", "set": "Daemon.MaxConcurrent=1"}
     for verb in verbs():
         offered = {word.partition("=")[0] for word in complete(verb, "-")} - {"--help", "--version", "-j"}
         for option in set(options()) - {"help", "version"}:
             value = {"json": "off", "format": "events"}.get(option, values.get(option))
-            word = "--html" if option == "html" else f"--{option}={value}"
+            word = f"--{option}" if value is None else f"--{option}={value}"
             done = run(verb, word, *["x"] * (verb in (
                            "collect", "explain", "heap-summary", "hold", "release", "simulate")),
                        control="/nonexistent")

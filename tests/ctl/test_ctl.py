@@ -340,7 +340,7 @@ def test_reload_of_a_bad_file(daemon):
 
 
 @pytest.mark.parametrize("args, words", [
-    ([], "which of status, services, heaps, windows, explain, heap-summary, collect, hold, release, config, reload, trace, simulate?"),
+    ([], "which of status, services, heaps, windows, explain, heap-summary, collect, hold, release, config, reload, trace, metrics, simulate?"),
     (["stats"], "there is no stats: use one of status, "),
     (["status", "now"], "use: rtgcctl status"),
     (["explain"], "use: rtgcctl explain HEAP"),

@@ -11,17 +11,19 @@ daemon_tests = \
 	tests/daemon/test_gates.py \
 	tests/daemon/test_history.py \
 	tests/daemon/test_http.py \
+	tests/daemon/test_metrics.py \
 	tests/daemon/test_mutations.py \
 	tests/daemon/test_notify.py \
 	tests/daemon/test_policies.py \
+	tests/daemon/test_prometheus.py \
 	tests/daemon/test_quotas.py \
 	tests/daemon/test_restart.py \
 	tests/daemon/test_start.py \
 	tests/daemon/test_trace.py \
 	tests/daemon/test_windows.py
 TESTS += $(daemon_tests)
-EXTRA_DIST += tests/harness.py tests/daemon/balancer.py tests/daemon/common.py \
-	tests/daemon/config_model.py tests/daemon/frames.py tests/daemon/http_client.py tests/daemon/swarming.py \
+EXTRA_DIST += tests/harness.py tests/daemon/alerts.yml tests/daemon/balancer.py tests/daemon/common.py \
+	tests/daemon/config_model.py tests/daemon/exposition.py tests/daemon/frames.py tests/daemon/http_client.py tests/daemon/swarming.py \
 	$(daemon_tests)
 
 check_PROGRAMS += tests/daemon/test_parts
