@@ -29,7 +29,7 @@ struct control {
 	const struct pressure *pressure;
 	struct quota *quota;
 	const struct sessions *sessions;
-	const struct varlink *varlink;
+	struct varlink *varlink;
 	const struct web *web;
 	struct metrics *metrics;
 	struct config *const *config; /* the one in force */

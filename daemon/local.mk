@@ -64,12 +64,14 @@ libdaemon_la_SOURCES = \
 	daemon/table.c daemon/table.h \
 	daemon/trace.c daemon/trace.h \
 	daemon/varlink.c daemon/varlink.h \
+	daemon/varlink_ask.c \
 	daemon/varlink_private.h \
 	daemon/varlink_reply.c \
 	daemon/varlink_message.c daemon/varlink_message.h \
 	daemon/varlink_service.c daemon/varlink_service.h \
-	daemon/web.c daemon/web.h
-nodist_libdaemon_la_SOURCES = daemon/interface.h
+	daemon/web.c daemon/web.h \
+	daemon/web_page.c daemon/web_page.h
+nodist_libdaemon_la_SOURCES = daemon/interface.h daemon/web_files.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SYSTEMD_CFLAGS) $(JANSSON_CFLAGS) $(INIH_CFLAGS)
 libdaemon_la_LIBADD = libreplay.la libcore.la $(EVENT_LIBS) $(SYSTEMD_LIBS) $(JANSSON_LIBS) $(INIH_LIBS)
 
@@ -87,3 +89,29 @@ daemon/interface.h: daemon/io.rtgcd.Supervisor.varlink
 		echo 'static const char interface_description[] ='; \
 		$(SED) -e 's/[\\"]/\\&/g' -e 's/.*/	"&\\n"/' $(srcdir)/daemon/io.rtgcd.Supervisor.varlink; \
 		echo '	;'; } >$@.tmp && mv $@.tmp $@
+
+# The live page, as arrays of C.
+web_sources = \
+	daemon/web/base.css \
+	daemon/web/embed.py \
+	daemon/web/events.js \
+	daemon/web/feed.js \
+	daemon/web/icon.svg \
+	daemon/web/index.html \
+	daemon/web/model.js \
+	daemon/web/page.css \
+	daemon/web/page.js \
+	daemon/web/panel.js \
+	daemon/web/text.js \
+	daemon/web/timeline.js \
+	daemon/web/trace.css \
+	daemon/web/trace.html \
+	daemon/web/trace.js
+run_embed = $(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	$(PYTHON) -B $(srcdir)/daemon/web/embed.py $(1) $(srcdir)/daemon/web >$@.tmp && mv $@.tmp $@
+EXTRA_DIST += $(web_sources)
+CLEANFILES += daemon/web_files.h
+BUILT_SOURCES += daemon/web_files.h
+$(libdaemon_la_OBJECTS): | daemon/web_files.h
+daemon/web_files.h: $(web_sources)
+	$(call run_embed,page)

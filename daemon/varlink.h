@@ -43,6 +43,13 @@ void varlink_add(struct varlink *v, int fd);
 /* How often somebody had to wait because their user had asked too much. */
 uint64_t varlink_delayed(const struct varlink *v);
 
+/*
+ * Calls one of the interface's methods from within, as somebody who sees everything and changes
+ * nothing; it must be one that answers at once. parameters are stolen. The reply as text, to be freed;
+ * NULL: memory has run out.
+ */
+char *varlink_ask(struct varlink *v, const char *method, json_t *parameters);
+
 /* ---- in a method ---- */
 
 /* parameters are stolen; NULL: memory has run out, and the connection is closed. */

@@ -10,6 +10,7 @@
 #include "daemon/control.h"
 #include "daemon/http.h"
 #include "daemon/metrics_web.h"
+#include "daemon/web_page.h"
 
 struct web {
 	struct http *http;
@@ -25,6 +26,8 @@ int web_new(struct control *control, uint32_t group, struct web **ret)
 	r = http_new(control->loop, control->quota, group, &w->http);
 	if (r == 0)
 		r = metrics_web(w->http, control->metrics);
+	if (r == 0)
+		r = web_page_route(w->http, control);
 	if (r < 0) {
 		web_free(w);
 		return r;

@@ -239,7 +239,7 @@ static void offer_words(const struct line *line)
 	} else if (!line->has_verb) {
 		for (const struct ctl_verb *verb = ctl_verbs; verb->name != NULL; verb++)
 			offer(line, verb->name, verb->help);
-	} else if (line->verb != NULL && line->n_args < line->verb->n_args) {
+	} else if (line->verb != NULL && line->n_args < abs(line->verb->n_args)) {
 		if (strcmp(line->verb->synopsis, "HEAP") == 0)
 			offer_heaps(line);
 		else if (strcmp(line->verb->synopsis, "SERVICE") == 0)

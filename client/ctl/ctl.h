@@ -46,6 +46,7 @@ enum ctl_option_code {
 	OPTION_HEAP,
 	OPTION_EVENTS,
 	OPTION_FORMAT,
+	OPTION_HTML,
 	OPTION_SECONDS,
 	OPTION_HEAPS,
 	OPTION_OUTPUT,
@@ -82,7 +83,7 @@ struct ctl_verb {
 	const char *name;
 	const char *synopsis; /* its arguments, for --help */
 	const char *help;
-	int n_args;
+	int n_args;	/* -N: up to N */
 	unsigned takes; /* options of its own, CTL_TAKES_… */
 	int (*run)(struct ctl *ctl);
 };

@@ -39,6 +39,7 @@ rtgcctl_SOURCES = \
 	client/ctl/top_term.c \
 	client/ctl/trace.c client/ctl/trace.h \
 	client/ctl/trace_chrome.c \
+	client/ctl/trace_html.c \
 	client/ctl/trace_past.c \
 	client/ctl/verbs.c \
 	client/ctl/watch.c \
@@ -46,3 +47,11 @@ rtgcctl_SOURCES = \
 	client/ctl/windows.c
 rtgcctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
 rtgcctl_LDADD = libreplay.la libcore.la $(JANSSON_LIBS) $(NCURSES_LIBS)
+
+# The file of trace --format=html, around what it shows (daemon/local.mk has its sources).
+nodist_rtgcctl_SOURCES = client/ctl/trace_page.h
+CLEANFILES += client/ctl/trace_page.h
+BUILT_SOURCES += client/ctl/trace_page.h
+$(rtgcctl_OBJECTS): | client/ctl/trace_page.h
+client/ctl/trace_page.h: $(web_sources)
+	$(call run_embed,trace)

@@ -179,9 +179,9 @@ static int run_verb(struct ctl *ctl, int argc, char **argv)
 	verb = ctl_find_verb(argv[0]);
 	if (verb == NULL)
 		return complain_verb(argv[0]);
-	if (argc - 1 != verb->n_args)
+	if (verb->n_args < 0 ? argc - 1 > -verb->n_args : argc - 1 != verb->n_args)
 		return ctl_complain(CTL_USAGE, "use: rtgcctl %s%s%s", verb->name,
-				    verb->n_args > 0 ? " " : "", verb->synopsis);
+				    verb->n_args != 0 ? " " : "", verb->synopsis);
 	for (int i = 0; i < OPTIONS; i++)
 		if (ctl->value[i] != NULL && ctl_options[i].takes != 0 &&
 		    !(verb->takes & ctl_options[i].takes))

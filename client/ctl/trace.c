@@ -49,7 +49,8 @@ static int trace_events(const struct ctl *ctl, long seconds)
 
 	if (ctl->service != NULL)
 		return ctl_complain(
-			CTL_USAGE, "--service is for --format=chrome: events are of all");
+			CTL_USAGE,
+			"--service is for what has happened: events are of all");
 	stop = stream_signals();
 	status = call_open(ctl, &call);
 	if (status == CTL_OK) {
@@ -74,17 +75,22 @@ static const struct {
 } formats[] = {
 	{"events", trace_events},
 	{"chrome", trace_chrome},
+	{"html", trace_html},
 };
 
 int verb_trace(struct ctl *ctl)
 {
-	const char *format =
-		ctl->value[OPTION_FORMAT] != NULL ? ctl->value[OPTION_FORMAT] : "events";
+	const char *format = ctl->value[OPTION_HTML] != NULL ? "html"
+			     : ctl->value[OPTION_FORMAT] != NULL
+				     ? ctl->value[OPTION_FORMAT]
+				     : "events";
 	long seconds = 0;
 	int status = ctl_number(ctl, OPTION_SECONDS, 1, SECONDS_MOST, &seconds);
 
 	if (status != CTL_OK)
 		return status;
+	if (ctl->args[0] != NULL && strcmp(format, "html") != 0)
+		return ctl_complain(CTL_USAGE, "only --format=html is made from logs");
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
 		if (strcmp(format, formats[i].name) == 0)
 			return formats[i].write(ctl, seconds);

@@ -13,5 +13,7 @@ int trace_past(const struct ctl *ctl, long seconds, json_t **ret);
 
 /* That, in the trace-event format that Perfetto and chrome://tracing open. */
 int trace_chrome(const struct ctl *ctl, long seconds);
+/* That, or event logs, one or two to compare, as a timeline in one file for a browser. */
+int trace_html(const struct ctl *ctl, long seconds);
 
 #endif

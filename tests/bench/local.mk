@@ -23,7 +23,8 @@ demo_files = \
 	tests/bench/demo/processes.py \
 	tests/bench/demo/progress.py \
 	tests/bench/demo/report.py \
-	tests/bench/demo/run.py
+	tests/bench/demo/run.py \
+	tests/bench/demo/trace_events.py
 EXTRA_DIST += $(demo_files)
 EXTRA_DIST += tests/bench/gunicorn/run.py tests/bench/gunicorn/settings.py tests/bench/gunicorn/shop.py
 demo_tests = \

@@ -54,6 +54,14 @@ def test_the_whole_demo(tmp_path):
     assert counts["full collections at once, rtgcd"] <= 1 + runs["rtgcd"]["over_limit"]
     assert [one["rtgcd"]["rtgcd"]["counts_agree"] for one in written["rounds"]] == [True]
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (tmp_path / "timeline.html").read_text()
+    assert drawn.startswith("<!DOCTYPE html>")
+    drawn = json.loads(drawn.split('id="record">')[1].split("</script>")[0])
+    causes = [{event["cause"] for event in run["events"] if event.get("event") == "end"} for run in drawn["runs"]]
+    assert [run["name"] for run in drawn["runs"]] == ["default.events", "rtgcd.events"]
+    assert causes[0] == {"uncoordinated"} and "window" in causes[1]
+    for name in ("timeline.png", "timeline.html", "default.events", "rtgcd.events"):
+        assert str(tmp_path / name) in done.stdout
     assert (tmp_path / "mine.txt").read_text() == "not the demo's"
 
 

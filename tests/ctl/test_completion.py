@@ -167,8 +167,9 @@ def test_each_verb_takes_the_options_it_is_offered():
     (["status", ""], []),
     (["explain", "a", ""], []),
     (["explain", "--", "--json"], []),
-    (["trace", "--fo"], ["--format=events", "--format=chrome"]),
-    (["trace", "--format", ""], ["events", "chrome"]),
+    (["trace", "--fo"], ["--format=events", "--format=chrome", "--format=html"]),
+    (["trace", "--format", ""], ["events", "chrome", "html"]),
+    (["trace", ""], [""]),  # files
     (["--json=s"], ["--json=short"]),
     (["--json", ""], ["pretty", "short", "off"]),
     (["trace", "--seconds", ""], []),

@@ -13,7 +13,7 @@ GENERATED_FOLDERS = {
 }
 GENERATED_FILES = {
     "configure", "config.status", "config.h", "config.h.in", "aclocal.m4", "libtool",
-    "Makefile", "Makefile.in", "interface.h",
+    "Makefile", "Makefile.in", "interface.h", "web_files.h", "trace_page.h",
 }
 
 

@@ -196,6 +196,13 @@ class Cluster:
         self.daemon = self.spawn("rtgcd", self.daemon_argv)
         wait_until(self.status, "rtgcd's answer to GetStatus", START_TIMEOUT, self.daemon)
 
+    def record_daemon(self):
+        """Its event log, from now until its end. Returns where it is."""
+        path = self.logs / "rtgcd.events"
+        self.spawn("trace", ["/bin/sh", "-c", 'exec "$@" >"$0"', path, self.options.build / "rtgcctl",
+                             "--control", self.control, "trace"])
+        return path
+
     def restart_daemon(self):
         """Once it is dead; without waiting for it."""
         self.daemon = self.spawn("rtgcd", self.daemon_argv)

@@ -28,6 +28,7 @@ class Measured:
     pauses: list  # full collections and long young ones, as the processes recorded them
     names: dict  # of the processes, by pid
     full_at_once: int  # full collections
+    events: pathlib.Path = None  # the daemon's own log; None without it
 
 
 def look(cluster):
@@ -85,6 +86,7 @@ def measure(run, options, directory, progress):
     directory = pathlib.Path(directory)
     series = directory / "requests.csv"
     with Cluster(run, options, directory, progress) as cluster:
+        events = cluster.record_daemon() if cluster.daemon else None
         before = look(cluster)
         with RssSampler(list(cluster.replicas.values())) as rss:
             load, warm = wait_for_load(cluster, cluster.start_load(series=series), options,
@@ -110,4 +112,4 @@ def measure(run, options, directory, progress):
     return Measured(
         run, figures, load, after and compare(before, warm, after, full), read_series(series),
         check_pauses.stops(recorded, begin_ns, end_ns), names,
-        check_pauses.most_at_once(check_pauses.full(recorded, begin_ns, end_ns)))
+        check_pauses.most_at_once(check_pauses.full(recorded, begin_ns, end_ns)), events)

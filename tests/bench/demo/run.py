@@ -2,7 +2,8 @@
 """Measures the service of the demo with the collector as it comes, switched off, with the
 gc.freeze() recipe, and under rtgcd.
 
-make demo              one round; the table, demo.json and timeline.png in demo-results/
+make demo              one round; in demo-results/ the table, demo.json, the timeline before and after as a
+                       picture and as a page to look into, and the event logs it was made from
 make bench BENCH=demo  three interleaved rounds, medians, held against the goals
 """
 
@@ -13,8 +14,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import bench  # noqa: E402
 import report  # noqa: E402
+import trace_events  # noqa: E402
 from cluster import RUNS, Options  # noqa: E402
 from measure import measure  # noqa: E402
+
+
+PICTURES = ("timeline.png", "timeline.html", "default.events", "rtgcd.events")
 
 
 def arguments():
@@ -31,7 +36,7 @@ def arguments():
 
 
 def main():
-    args = bench.prepare(arguments(), "timeline.png")
+    args = bench.prepare(arguments(), *PICTURES)
     options = Options(args.build, args.replicas, args.cached, args.products, args.rate,
                       args.warmup, args.seconds, args.seed)
     machine = report.machine(options)
@@ -44,8 +49,13 @@ def main():
     if "default" in rounds and "rtgcd" in rounds:
         import plot  # imports matplotlib, which takes a second
 
-        plot.timeline(rounds["default"][0], rounds["rtgcd"][0], args.results / "timeline.png")
-        pictures.append("timeline.png")
+        before, after = rounds["default"][0], rounds["rtgcd"][0]
+        png, html, *logs = (args.results / name for name in PICTURES)
+        plot.timeline(before, after, png)
+        trace_events.of_records(before, logs[0])
+        trace_events.of_the_daemon(after.events, after, logs[1])
+        trace_events.draw(args.build, logs, html)
+        pictures += PICTURES
     remarks = "\n".join([*report.start_up(rounds), report.noise(rounds)])
     return bench.finish(
         args, bench.text(report.table(runs), bench.verdict(found), remarks),
