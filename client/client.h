@@ -145,6 +145,12 @@ void session_tell(struct rtgc *r, uint32_t due);
 /* The window is over for this heap, whatever the page still says. */
 void session_done(struct rtgc *r, uint64_t window);
 
+/*
+ * collect.c, under the lock: tells of a collection without a window that was begun before there was a
+ * connection, or the heap would get a window for it. (Of those in windows HELLO tells.)
+ */
+void collect_tell(struct rtgc *r);
+
 /* figures.c */
 /* Writes the figures, here and in the shared page. Any thread. */
 void figures_write(struct rtgc *r, const struct wire_report *report);

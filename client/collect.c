@@ -82,6 +82,20 @@ int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 	return ret;
 }
 
+void collect_tell(struct rtgc *r)
+{
+	struct wire_frame frame = {.type = WIRE_BEGIN};
+
+	if (!r->running.active || r->running.window != 0)
+		return;
+	frame.begin = (struct wire_begin){
+		.at = r->running.begin,
+		.kind = (uint8_t)r->running.kind,
+		.cause = (uint8_t)r->running.cause,
+	};
+	link_send(&r->link, &frame);
+}
+
 static void count(struct rtgc *r, enum rtgc_cause cause, nsec_t pause)
 {
 	switch (cause) {

@@ -114,6 +114,7 @@ enum rtgc_verdict rtgc_publish(struct rtgc *r, const struct rtgc_figures *figure
 				 .live = figures->live,
 				 .rss_bytes = figures->rss_bytes,
 				 .budget = guard_reported_budget(&r->guard, directive),
+				 .step = figures->step,
 			 });
 	ceiling = guard_ceiling(&r->guard, directive, alone);
 	full = ceiling && figures->used >= ceiling;

@@ -183,6 +183,7 @@ struct rtgc_figures {
 	uint64_t live;	    /* what a major collection walks: its pause follows from it */
 	uint64_t rss_bytes; /* 0: not known */
 	uint64_t budget; /* by the runtime's own rule, which may move it; 0: as before */
+	uint64_t step; /* published whenever about so many are allocated; 0: not known */
 };
 
 /*

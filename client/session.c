@@ -295,6 +295,7 @@ static void take_welcome(struct rtgc *r, const struct wire_welcome *w, const int
 		atomic_fetch_or(&r->due, DUE_PAGE);
 		client_kick(r);
 	}
+	collect_tell(r);
 	/* Older figures than its acquaintance a daemon would not believe. */
 	send_report(r, now);
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/ask.h"
 #include "daemon/config_show.h"
+#include "daemon/control_pauses.h"
 #include "daemon/control_show.h"
 #include "daemon/hot.h"
 #include "daemon/interface.h"
@@ -414,6 +415,7 @@ static const struct varlink_method methods[] = {
 	{"ListServices", list_services},
 	{"ListHeaps", list_heaps},
 	{"ListWindows", list_windows},
+	{"ListPauses", control_list_pauses},
 	{"Explain", explain},
 	{"Reload", reload},
 	{"GetConfig", get_config},

@@ -34,18 +34,18 @@ json_t *show_amount(uint64_t value)
 	return json_integer((json_int_t)(value > INT64_MAX ? INT64_MAX : value));
 }
 
-static json_t *span(nsec_t value)
+json_t *show_span(nsec_t value)
 {
 	return show_amount(value / NSEC_PER_USEC);
 }
 
-static json_t *instant(nsec_t at, nsec_t now)
+json_t *show_instant(nsec_t at, nsec_t now)
 {
 	if (at == NSEC_NEVER)
 		return json_null();
 	if (at < now)
 		return json_integer(-(json_int_t)((now - at) / NSEC_PER_USEC));
-	return span(at - now);
+	return show_span(at - now);
 }
 
 /* ---- the daemon ------------------------------------------------------------------------------- */
@@ -86,17 +86,17 @@ json_t *show_status(const struct control *control, const struct core_status *s,
 		"{s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
 		" s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o, s:s}",
 		"version", PACKAGE_VERSION, "pid", (int)getpid(), "epoch",
-		show_amount(control->epoch), "uptime_us", span(now - control->started),
-		"mode", gates.open ? "open" : "normal", "heaps", show_amount(s->heaps),
-		"services", show_amount(s->services), "windows_open",
-		show_amount(s->windows_open), "windows_granted",
+		show_amount(control->epoch), "uptime_us",
+		show_span(now - control->started), "mode", gates.open ? "open" : "normal",
+		"heaps", show_amount(s->heaps), "services", show_amount(s->services),
+		"windows_open", show_amount(s->windows_open), "windows_granted",
 		show_amount(s->windows_granted), "paused_now", show_amount(s->paused_now),
 		"paused_max", show_amount(s->paused_max), "max_concurrent",
 		show_amount(s->max_concurrent), "forced", show_amount(s->forced),
 		"uncoordinated", show_amount(s->uncoordinated), "overruns",
 		show_amount(s->overruns), "over_limit", show_amount(s->over_limit),
 		"decisions", show_amount(s->decisions), "decision_p99_us",
-		span(histogram_quantile(control->latency, 990)), "reload_ok",
+		show_span(histogram_quantile(control->latency, 990)), "reload_ok",
 		control->reload_ok, "schedulable", s->admission.schedulable,
 		"needs_concurrent", show_amount(s->admission.needs_concurrent), "advice",
 		advice);
@@ -138,7 +138,7 @@ json_t *show_service(const struct core_service *s)
 		show_amount(s->paused_max), "windows", show_amount(s->windows), "forced",
 		show_amount(s->forced), "over_limit", show_amount(s->over_limit),
 		"would_wait", show_amount(s->would_wait), "dropped_out",
-		show_amount(s->dropped_out), "wait_p99_us", span(s->wait_p99),
+		show_amount(s->dropped_out), "wait_p99_us", show_span(s->wait_p99),
 		"utilization_permille", show_amount(s->utilization_permille),
 		"load_permille", show_amount(a->load_permille), "schedulable",
 		a->schedulable, "needs_concurrent", show_amount(a->needs_concurrent),
@@ -150,7 +150,7 @@ json_t *show_service(const struct core_service *s)
 
 static json_t *show_predicted(const struct core_heap *h, enum wire_kind kind)
 {
-	return h->predicted[kind] ? span(h->predicted[kind]) : json_null();
+	return h->predicted[kind] ? show_span(h->predicted[kind]) : json_null();
 }
 
 static json_t *show_kinds(const struct core_heap *h)
@@ -183,8 +183,8 @@ json_t *show_heap(const struct core_heap *h, nsec_t now)
 		h->budget_bytes ? show_amount(h->budget_bytes) : json_null(), "live",
 		show_amount(h->live), "alloc_rate_per_s",
 		show_amount(h->alloc_rate_per_s), "rss_bytes", show_amount(h->rss_bytes),
-		"exhaustion_us", instant(h->exhaustion, now), "latest_start_us",
-		instant(h->latest_start, now), "predicted_pause_us", show_kinds(h),
+		"exhaustion_us", show_instant(h->exhaustion, now), "latest_start_us",
+		show_instant(h->latest_start, now), "predicted_pause_us", show_kinds(h),
 		"collections", show_collections(h));
 
 	object = joined(
@@ -198,9 +198,9 @@ json_t *show_heap(const struct core_heap *h, nsec_t now)
 			"overruns", show_amount(h->overruns), "violations",
 			show_amount(h->violations), "absurd", show_amount(h->absurd),
 			"strikes", show_amount(h->strikes), "last_pause_us",
-			span(h->last_pause), "pause_p50_us", span(h->pause_p50),
-			"pause_p99_us", span(h->pause_p99), "pause_max_us",
-			span(h->pause_max), "yield_last", show_amount(h->yield_last),
+			show_span(h->last_pause), "pause_p50_us", show_span(h->pause_p50),
+			"pause_p99_us", show_span(h->pause_p99), "pause_max_us",
+			show_span(h->pause_max), "yield_last", show_amount(h->yield_last),
 			"yield_per_s", show_amount(h->yield_per_s), "reason",
 			reason_key(h->reason)));
 	return joined(object,
@@ -228,10 +228,10 @@ json_t *show_window(const struct core_window *w, nsec_t now)
 		"id", show_amount(w->id), "heap", show_amount(w->heap), "heap_name",
 		w->heap_name, "service", w->service, "kind", kind_name(w->kind), "state",
 		window_state_name(w), "must", w->must, "over_limit", w->over_limit,
-		"slot", w->slot, "opens_in_us", instant(w->opens, now), "closes_in_us",
-		instant(w->closes, now), "predicted_pause_us", span(w->predicted),
-		"since_us", span(nsec_sub(now, w->announced)), "reason",
-		reason_key(w->reason));
+		"slot", w->slot, "opens_in_us", show_instant(w->opens, now),
+		"closes_in_us", show_instant(w->closes, now), "predicted_pause_us",
+		show_span(w->predicted), "since_us",
+		show_span(nsec_sub(now, w->announced)), "reason", reason_key(w->reason));
 }
 
 json_t *show_decision(const struct supervisor *core, const struct core_decision *d,
@@ -244,17 +244,17 @@ json_t *show_decision(const struct supervisor *core, const struct core_decision 
 
 	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
 			 " s:o, s:s?}",
-			 "ago_us", span(nsec_sub(now, d->at)), "reason",
+			 "ago_us", show_span(nsec_sub(now, d->at)), "reason",
 			 reason_key(d->reason), "text", reason_sentence(d->reason),
 			 "window", d->window ? show_amount(d->window) : json_null(),
 			 "used", show_amount(d->used), "budget", show_amount(d->budget),
 			 "rate_per_s", show_amount(d->rate_per_s), "exhaustion_us",
-			 instant(d->exhaustion, d->at), "latest_start_us",
-			 instant(d->latest_start, d->at), "contention_start_us",
-			 instant(d->contention_start, d->at), "predicted_pause_us",
-			 span(d->predicted), "slots_taken", show_amount(d->slots_taken),
-			 "slots", show_amount(d->slots), "holder",
-			 held ? holder.name : NULL);
+			 show_instant(d->exhaustion, d->at), "latest_start_us",
+			 show_instant(d->latest_start, d->at), "contention_start_us",
+			 show_instant(d->contention_start, d->at), "predicted_pause_us",
+			 show_span(d->predicted), "slots_taken",
+			 show_amount(d->slots_taken), "slots", show_amount(d->slots),
+			 "holder", held ? holder.name : NULL);
 }
 
 /* ---- configuration ----------------------------------------------------------------------------- */

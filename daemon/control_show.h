@@ -9,10 +9,13 @@
 #include "daemon/config_show.h"
 #include "daemon/control.h"
 
-/* Varlink's integers end at 2^63-1: what is more is shown as that. */
 /* The item is stolen. *list becomes NULL when one of them is, as it is when memory has run out. */
 void show_append(json_t **list, json_t *item);
+/* Varlink's integers end at 2^63-1: what is more is shown as that. */
 json_t *show_amount(uint64_t value);
+/* In microseconds. An instant is told from now; NSEC_NEVER: null. */
+json_t *show_span(nsec_t value);
+json_t *show_instant(nsec_t at, nsec_t now);
 
 json_t *show_status(const struct control *control, const struct core_status *s,
 		    nsec_t now);

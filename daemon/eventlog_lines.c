@@ -32,6 +32,7 @@ static const struct eventlog_field report_fields[] = {
 	EVENT(AMOUNT, "live", report.live),
 	EVENT(AMOUNT, "rss_bytes", report.rss_bytes),
 	EVENT(AMOUNT, "budget", report.budget),
+	LATER(AMOUNT, "step", report.step),
 	{0},
 };
 static const struct eventlog_field idle_fields[] = {

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 
 #include "daemon/clock.h"
+#include "daemon/history.h"
 #include "daemon/hot_private.h"
 #include "daemon/keep.h"
 #include "daemon/session.h"
 
 /* How long after a window a server that was drained for it may still be kept drained. */
 #define LEASE_MARGIN (250 * NSEC_PER_MSEC)
+#define LATE	     NSEC_PER_MSEC
 
 static void carry_out(struct hot *hot, const struct action *a);
 
@@ -16,6 +18,12 @@ void hot_keep_heap(struct hot *hot, struct session *s)
 {
 	if (hot->keep)
 		keep_heap(hot->keep, s);
+}
+
+void hot_note_window(struct hot *hot, struct session *s)
+{
+	history_window(hot->history, hot->core, session_heap(s), loop_now(hot->loop),
+		       &s->past);
 }
 
 /* ---- telling the core ------------------------------------------------------------------- */
@@ -37,6 +45,13 @@ int hot_handle(struct hot *hot, const struct event *event)
 {
 	int r = supervisor_handle(hot->core, event, loop_now(hot->loop));
 
+	if (r == 0 && (event->type == EVENT_BEGIN || event->type == EVENT_END)) {
+		struct session *s = sessions_find(hot->sessions, event->heap);
+
+		if (s)
+			history_event(hot->history, hot->core, event, loop_now(hot->loop),
+				      &s->past);
+	}
 	if (hot->recorder && r >= 0)
 		hot->recorder->event(hot->recorder_userdata, event);
 	return r;
@@ -93,6 +108,8 @@ static void over(struct hot *hot, struct session *s)
 
 	if (s->left && hot->keep)
 		keep_forget(hot->keep, s);
+	if (s->left)
+		history_left(hot->history, loop_now(hot->loop), &s->past);
 	hot->hooks.answer(hot->hooks.userdata, session_heap(s), NULL);
 	s->lost = s->left = s->look = false;
 	hot_tell(hot, &event);
@@ -124,16 +141,21 @@ static void carry_out(struct hot *hot, const struct action *a)
 		break;
 	case ACTION_ANNOUNCE:
 		session_announce(s, &a->announce);
+		hot_note_window(hot, s);
 		break;
 	case ACTION_OPEN:
 		hot_keep_heap(hot, s); /* before anybody can pause in it */
 		session_open(s, &a->window);
+		hot_note_window(hot, s);
 		hot->hooks.renew(hot->hooks.userdata, a->window.window,
 				 nsec_add(s->closes, LEASE_MARGIN));
 		break;
 	case ACTION_REVOKE:
 	case ACTION_CLOSE:
 		session_close(s, &a->revoke, a->type == ACTION_REVOKE);
+		history_window_over(hot->history, a->revoke.window,
+				    (enum reason)a->revoke.reason, loop_now(hot->loop),
+				    &s->past);
 		hot_keep_heap(hot, s);
 		break;
 	case ACTION_DRAIN:
@@ -169,6 +191,9 @@ static void tick(void *userdata, nsec_t now)
 {
 	struct hot *hot = userdata;
 
+	/* One that comes late hears first what was said in time: "I have begun". */
+	if (nsec_sub(now, supervisor_deadline(hot->core)) > LATE)
+		sessions_hear(hot->sessions);
 	supervisor_tick(hot->core, now);
 	hot_empty_queue(hot);
 	hot_settle(hot);
@@ -190,6 +215,8 @@ int hot_new(struct loop *loop, struct supervisor *core, struct quota *quota,
 	list_init(&hot->todo);
 	r = loop_timer_init(loop, &hot->timer, tick, hot);
 	if (r == 0)
+		r = history_new(&hot->history);
+	if (r == 0)
 		r = sessions_new(loop, hot, quota, epoch, &hot->sessions);
 	if (r < 0) {
 		hot_free(hot);
@@ -205,6 +232,7 @@ struct hot *hot_free(struct hot *hot)
 		return NULL;
 	sessions_free(hot->sessions);
 	loop_timer_deinit(&hot->timer);
+	history_free(hot->history);
 	free(hot);
 	return NULL;
 }
@@ -232,8 +260,15 @@ int hot_restore(struct hot *hot, struct session *s, const struct core_memory *me
 
 	if (r < 0)
 		session_unrestore(s);
+	else
+		hot_note_window(hot, s);
 	hot_settle(hot);
 	return r;
+}
+
+const struct history *hot_history(const struct hot *hot)
+{
+	return hot->history;
 }
 
 const struct histogram *hot_latency(const struct hot *hot)

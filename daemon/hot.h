@@ -13,6 +13,7 @@
 struct hot;
 struct session;
 struct core_memory;
+struct history;
 struct keep;
 struct quota;
 struct sessions;
@@ -53,6 +54,9 @@ void hot_keep(struct hot *hot, struct keep *keep);
 int hot_restore(struct hot *hot, struct session *s, const struct core_memory *memory);
 /* From the arrival of what led to a decision until everybody concerned was told. */
 const struct histogram *hot_latency(const struct hot *hot);
+
+/* The last pauses and windows. */
+const struct history *hot_history(const struct hot *hot);
 
 /* A decoded frame of this session. */
 void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *frame);

@@ -91,6 +91,7 @@ static void hello(struct hot *hot, struct session *s, const struct wire_frame *f
 		return;
 	}
 	hot_keep_heap(hot, s);
+	hot_note_window(hot, s);
 	/* WELCOME goes before whatever the core has to say to the heap. */
 	session_welcome(s);
 	hot_empty_queue(hot);

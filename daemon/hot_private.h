@@ -16,6 +16,7 @@ struct hot {
 	struct hot_hooks hooks;
 	const struct hot_recorder *recorder; /* NULL: nobody listens */
 	void *recorder_userdata;
+	struct history *history;
 	struct keep *keep; /* NULL: nothing is kept over a restart */
 	struct loop_timer timer;
 	struct histogram latency;
@@ -33,6 +34,8 @@ void hot_empty_queue(struct hot *hot);
 int hot_tell(struct hot *hot, const struct event *event);
 /* What the heap holds or what was learned of it may have changed. */
 void hot_keep_heap(struct hot *hot, struct session *s);
+/* Into the history. */
+void hot_note_window(struct hot *hot, struct session *s);
 /* Reads the heap's page (hot_frame.c). */
 void hot_look(struct hot *hot, struct session *s);
 

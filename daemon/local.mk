@@ -6,6 +6,7 @@ libreplay_la_SOURCES = \
 	daemon/config_gates.c daemon/config_gates.h \
 	daemon/config_keys.c daemon/config_keys.h \
 	daemon/config_limits.c daemon/config_limits.h \
+	daemon/config_show.c daemon/config_show.h \
 	daemon/eventlog.c daemon/eventlog.h \
 	daemon/eventlog_fields.c daemon/eventlog_fields.h \
 	daemon/eventlog_lines.c daemon/eventlog_lines.h \
@@ -23,13 +24,14 @@ libdaemon_la_SOURCES = \
 	daemon/clock.c daemon/clock.h \
 	daemon/config.c daemon/config.h \
 	daemon/config_files.c daemon/config_files.h \
-	daemon/config_show.c daemon/config_show.h \
 	daemon/control.c daemon/control.h \
+	daemon/control_pauses.c daemon/control_pauses.h \
 	daemon/control_show.c daemon/control_show.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \
 	daemon/guard.c daemon/guard.h \
 	daemon/haproxy.c daemon/haproxy.h \
+	daemon/history.c daemon/history.h \
 	daemon/hot.c daemon/hot.h \
 	daemon/hot_frame.c daemon/hot_private.h \
 	daemon/http.c daemon/http.h \

@@ -333,19 +333,23 @@ struct loop *loop_free(struct loop *l)
 int loop_run(struct loop *l, loop_fn turn, void *userdata)
 {
 	unsigned failures = 0;
+	bool busy = true;
 
 	while (!l->stopping) {
 		bool armed;
 
 		l->now = 0;
 		armed = arm(l);
-		l->waiting_since = clock_now();
+		/* (Who is woken without anything to do, by a signal's end, waits on.) */
+		if (busy)
+			l->waiting_since = clock_now();
 		/* Without the timer there is nothing to wake it. */
 		if (event_base_loop(l->base,
 				    EVLOOP_ONCE | (armed ? 0 : EVLOOP_NONBLOCK)) >= 0)
 			failures = 0;
 		else if (++failures == FAILURES_MOST)
 			return -EIO;
+		busy = l->now != 0;
 		if (turn)
 			turn(userdata);
 		if (l->now)

@@ -20,6 +20,7 @@
 #include "client/wire/list.h"
 #include "client/wire/wire.h"
 #include "daemon/core/quota.h"
+#include "daemon/history.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/page.h"
@@ -82,6 +83,7 @@ struct session {
 	int page_fd;		   /* of the heap page, until WELCOME has gone */
 	struct heap_page *page;	   /* NULL: everything goes over the socket */
 	struct wire_report report; /* the last one read from the page */
+	struct history_marks past; /* of the hot path */
 	struct session_queue *queue;
 };
 
@@ -110,6 +112,8 @@ int sessions_new(struct loop *loop, struct hot *hot, struct quota *quota, uint64
 struct sessions *sessions_free(struct sessions *all);
 /* A connection was accepted. */
 void sessions_add(struct sessions *all, int fd);
+/* Takes what lies in the sockets now, of so many as can be without keeping others waiting for long. */
+void sessions_hear(struct sessions *all);
 /* To be called at the end of each turn: frees what is gone. */
 void sessions_sweep(struct sessions *all);
 struct session *sessions_find(const struct sessions *all, uint64_t heap);

@@ -9,10 +9,11 @@
 #include "daemon/session_private.h"
 
 #define SOCKETS_A_TURN 16
+#define TURNS_TO_HEAR  8
 
-static void serve(void *userdata, unsigned loop_events)
+/* Returns how many there were; there may be more. */
+static int serve_some(struct sessions *all)
 {
-	struct sessions *all = userdata;
 	struct epoll_event events[SOCKETS_A_TURN];
 	int n = epoll_wait(all->epoll, events, SOCKETS_A_TURN, 0);
 
@@ -25,6 +26,19 @@ static void serve(void *userdata, unsigned loop_events)
 		w->fn(w->session, events[i].events);
 		hot_settle(all->hot);
 	}
+	return n;
+}
+
+static void serve(void *userdata, unsigned loop_events)
+{
+	serve_some(userdata);
+}
+
+void sessions_hear(struct sessions *all)
+{
+	for (int i = 0; i < TURNS_TO_HEAR; i++)
+		if (serve_some(all) < SOCKETS_A_TURN)
+			break;
 }
 
 static void beat(void *userdata, nsec_t now)

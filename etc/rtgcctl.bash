@@ -40,6 +40,7 @@ _rtgcctl()
 			mapfile -t COMPREPLY < <(compgen -f -- "${typed#"$cut"}")
 			return
 		fi
+		[[ $candidate != *[.=] ]] || compopt -o nospace
 		printf -v candidate %q "${candidate#"$cut"}"
 		COMPREPLY+=("$candidate")
 	done < <("${COMP_WORDS[0]}" complete "${words[@]:1}" 2>/dev/null)

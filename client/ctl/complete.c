@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * rtgcctl complete WORD…: what the last WORD, as far as it is typed, could become behind
- * the others: one candidate a line, then a tab and what it means. A line without a
- * candidate says that files are wanted. For the shells' completions, so in no help text.
+ * the others: one candidate a line, then a tab and what it means. One that ends with "." or
+ * "=" goes on without a space. A line without a candidate says that files are wanted. For
+ * the shells' completions, so in no help text.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ static void offer_heaps(const struct line *line)
 	json_decref(reply);
 }
 
-static void offer_services(const struct line *line, const char *before)
+static void offer_services(const struct line *line, const char *before, const char *after)
 {
 	json_t *reply = ask(line, "ListServices", "services"), *service;
 	size_t i;
@@ -97,13 +98,61 @@ static void offer_services(const struct line *line, const char *before)
 	json_array_foreach(json_object_get(reply, "services"), i, service)
 	{
 		const char *name = field_text(service, "name");
-		char *word = ctl_format("%s%s", before, name);
+		char *word = ctl_format("%s%s%s", before, name, after);
 
 		if (is_plain(name))
 			offer(line, word, field_text(service, "policy"));
 		free(word);
 	}
 	json_decref(reply);
+}
+
+/* ---- --set ------------------------------------------------------------------------------ */
+
+#define OF_SERVICE "Service."
+
+struct keys {
+	const struct line *line;
+	const char *before;
+	char *service; /* "Service.NAME." as it was typed; NULL: not so far yet */
+};
+
+static void offer_key(void *userdata, bool of_service, const char *key,
+		      const char *initial)
+{
+	const struct keys *keys = userdata;
+	const char *section = of_service ? keys->service : "Daemon.";
+	char *word, *meaning;
+
+	if (section == NULL)
+		return;
+	word = ctl_format("%s%s%s=", keys->before, section, key);
+	meaning = ctl_format("else %s", initial[0] != '\0' ? initial : "empty");
+	offer(keys->line, word, meaning);
+	free(meaning);
+	free(word);
+}
+
+/* Of a service any name will do: the log may be another machine's. */
+static void offer_keys(const struct line *line, const char *before)
+{
+	const char *typed = line->typed + strlen(before), *dot = strrchr(typed, '.');
+	char *services = ctl_format("%s" OF_SERVICE, before);
+	struct keys keys = {.line = line, .before = before};
+
+	if (strchr(typed, '=') != NULL) {
+		free(services);
+		return;
+	}
+	if (begins(typed, OF_SERVICE) && dot > typed + strlen(OF_SERVICE))
+		keys.service = ctl_format("%.*s", (int)(dot + 1 - typed), typed);
+	complete_each_key(offer_key, &keys);
+	if (keys.service == NULL && begins(typed, OF_SERVICE))
+		offer_services(line, services, ".");
+	else if (keys.service == NULL)
+		offer(line, services, "of one service");
+	free(keys.service);
+	free(services);
 }
 
 /* ---- what may come next ----------------------------------------------------------------- */
@@ -115,7 +164,9 @@ static void offer_values(const struct line *line, const struct ctl_option *optio
 	char *choices, *rest, *choice;
 
 	if (option == &ctl_options[OPTION_SERVICE])
-		offer_services(line, before);
+		offer_services(line, before, "");
+	if (option == &ctl_options[OPTION_SET])
+		offer_keys(line, before);
 	if (option == &ctl_options[OPTION_CONTROL] ||
 	    option == &ctl_options[OPTION_OUTPUT])
 		offer_files();
@@ -192,7 +243,7 @@ static void offer_words(const struct line *line)
 		if (strcmp(line->verb->synopsis, "HEAP") == 0)
 			offer_heaps(line);
 		else if (strcmp(line->verb->synopsis, "SERVICE") == 0)
-			offer_services(line, "");
+			offer_services(line, "", "");
 		else
 			offer_files();
 	}

@@ -27,18 +27,35 @@ enum ctl_json {
 
 struct screen {
 	unsigned columns; /* 0: not a terminal, lines may be as long as they like */
+	unsigned rows;	  /* 0: as many as it takes */
 	bool colour;
 };
 
 struct ctl_verb;
 
+enum ctl_option_code {
+	OPTION_JSON,
+	OPTION_J,
+	OPTION_COLOR,
+	OPTION_SERVICE,
+	OPTION_STATE,
+	OPTION_LINES,
+	OPTION_FORMAT,
+	OPTION_SECONDS,
+	OPTION_HEAPS,
+	OPTION_OUTPUT,
+	OPTION_SET,
+	OPTION_CONTROL,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTIONS,
+};
+
 struct ctl {
-	char *control;		      /* path of the control socket; owned */
-	const char *service;	      /* --service; NULL: all */
-	const char *format, *seconds; /* of trace; NULL: not given */
-	const char *output;	      /* of metrics; NULL: stdout */
-	bool heaps;		      /* of metrics */
-	const char **set;	      /* of simulate: KEY=VALUE; owned */
+	char *control;		    /* path of the control socket; owned */
+	const char *value[OPTIONS]; /* NULL: not given; "" of those without a value */
+	const char *service;	    /* --service; NULL: all */
+	const char **set;	    /* of simulate: KEY=VALUE; owned */
 	size_t n_set;
 	enum ctl_json json;
 	struct screen screen;
@@ -49,7 +66,9 @@ struct ctl {
 #define CTL_TAKES_SERVICE 1u
 #define CTL_TAKES_TRACE	  2u /* --format, --seconds */
 #define CTL_TAKES_SET	  4u
-#define CTL_TAKES_METRICS 8u /* --heaps, --output */
+#define CTL_TAKES_STATE	  8u
+#define CTL_TAKES_LINES	  16u
+#define CTL_TAKES_METRICS 32u /* --heaps, --output */
 
 struct ctl_verb {
 	const char *name;
@@ -67,21 +86,6 @@ struct ctl_option {
 	const char *help;
 };
 
-enum ctl_option_code {
-	OPTION_JSON,
-	OPTION_J,
-	OPTION_SERVICE,
-	OPTION_FORMAT,
-	OPTION_SECONDS,
-	OPTION_HEAPS,
-	OPTION_OUTPUT,
-	OPTION_SET,
-	OPTION_CONTROL,
-	OPTION_HELP,
-	OPTION_VERSION,
-	OPTIONS,
-};
-
 /* getopt's codes for them begin behind those of the letters. */
 #define OPTION_BASE 256
 
@@ -91,6 +95,9 @@ extern const struct ctl_option ctl_options[];
 
 const struct ctl_verb *ctl_find_verb(const char *name); /* NULL: there is none */
 bool ctl_option_has_choices(const struct ctl_option *option);
+/* A whole number between those, or CTL_USAGE and *ret untouched. NULL, not given: CTL_OK and untouched. */
+int ctl_number(const struct ctl *ctl, enum ctl_option_code option, long least, long most,
+	       long *ret);
 void ctl_print_help(void);
 
 /* $RTGC_CONTROL, or where the daemon's control socket usually is. */

@@ -22,6 +22,7 @@ rtgcctl_SOURCES = \
 	client/ctl/simulate_figures.c \
 	client/ctl/simulate_heap.c \
 	client/ctl/simulate_history.c \
+	client/ctl/simulate_keys.c \
 	client/ctl/simulate_log.c \
 	client/ctl/simulate_run.c \
 	client/ctl/status.c \

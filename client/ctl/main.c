@@ -11,19 +11,24 @@
 
 #include "client/ctl/complete.h"
 
-/* What getopt wants of the table of options: the long ones. */
-static struct option *getopt_options(void)
+/* What getopt wants of the table of options: the long ones, and the letters. */
+static struct option *getopt_options(char letters[2 * OPTIONS + 2])
 {
 	struct option *options = ctl_alloc((OPTIONS + 1) * sizeof(*options));
 
 	for (int i = 0, n = 0; i < OPTIONS; i++) {
-		if (ctl_options[i].name[1] == '\0')
+		if (ctl_options[i].name[1] == '\0') {
+			*letters++ = ctl_options[i].name[0];
+			if (ctl_options[i].value != NULL)
+				*letters++ = ':';
 			continue;
+		}
 		options[n].name = ctl_options[i].name;
 		options[n].has_arg =
 			ctl_options[i].value != NULL ? required_argument : no_argument;
 		options[n++].val = OPTION_BASE + i;
 	}
+	strcpy(letters, "h"); /* --help */
 	return options;
 }
 
@@ -75,19 +80,31 @@ static void screen_init(struct screen *screen)
 	const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
 	struct winsize size;
 
-	screen->columns = 0;
-	screen->colour = false;
+	*screen = (struct screen){.columns = 0};
 	if (!isatty(STDOUT_FILENO))
 		return;
 	screen->columns = 80;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
 		screen->columns = size.ws_col;
+		screen->rows = size.ws_row;
+	}
 	screen->colour = (no_colour == NULL || no_colour[0] == '\0') && term != NULL &&
 			 strcmp(term, "dumb") != 0;
 }
 
+static int parse_colour(const char *when, struct screen *screen)
+{
+	if (strcmp(when, "always") == 0 || strcmp(when, "never") == 0)
+		screen->colour = when[0] == 'a';
+	else if (strcmp(when, "auto") != 0)
+		return ctl_complain(CTL_USAGE, "--color=%s: use auto, always or never",
+				    when);
+	return CTL_OK;
+}
+
 static int take_option(struct ctl *ctl, enum ctl_option_code option, bool *ret_done)
 {
+	ctl->value[option] = optarg != NULL ? optarg : "";
 	switch (option) {
 	case OPTION_HELP:
 		ctl_print_help();
@@ -109,45 +126,45 @@ static int take_option(struct ctl *ctl, enum ctl_option_code option, bool *ret_d
 	case OPTION_SERVICE:
 		ctl->service = optarg;
 		break;
-	case OPTION_FORMAT:
-		ctl->format = optarg;
-		break;
-	case OPTION_SECONDS:
-		ctl->seconds = optarg;
-		break;
-	case OPTION_HEAPS:
-		ctl->heaps = true;
-		break;
-	case OPTION_OUTPUT:
-		ctl->output = optarg;
-		break;
 	case OPTION_SET:
 		ctl->set[ctl->n_set++] = optarg;
 		break;
-	case OPTIONS:
+	case OPTION_COLOR:
+		return parse_colour(optarg, &ctl->screen);
+	default: /* the verb looks at its own */
 		break;
 	}
 	return CTL_OK;
+}
+
+/* What getopt calls so. */
+static enum ctl_option_code option_of(int code)
+{
+	int i = 0;
+
+	if (code >= OPTION_BASE)
+		return (enum ctl_option_code)(code - OPTION_BASE);
+	while (code != 'h' && i < OPTIONS &&
+	       (ctl_options[i].name[0] != code || ctl_options[i].name[1] != '\0'))
+		i++;
+	return code == 'h' ? OPTION_HELP : (enum ctl_option_code)i;
 }
 
 /* Returns CTL_OK to go on, or the exit status; *ret_done: that is all that was asked for.
  */
 static int parse_options(struct ctl *ctl, int argc, char **argv, bool *ret_done)
 {
-	struct option *options = getopt_options();
+	char letters[2 * OPTIONS + 2];
+	struct option *options = getopt_options(letters);
 	int option, status = CTL_OK;
 
 	*ret_done = false;
 	while (status == CTL_OK && !*ret_done &&
-	       (option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+	       (option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (option == '?') /* getopt has said what is wrong */
 			status = CTL_USAGE;
-		else if (option == 'j' || option == 'h')
-			status = take_option(ctl, option == 'j' ? OPTION_J : OPTION_HELP,
-					     ret_done);
 		else
-			status = take_option(ctl, (unsigned)option - OPTION_BASE,
-					     ret_done);
+			status = take_option(ctl, option_of(option), ret_done);
 	}
 	free(options);
 	return status;
@@ -165,17 +182,12 @@ static int run_verb(struct ctl *ctl, int argc, char **argv)
 	if (argc - 1 != verb->n_args)
 		return ctl_complain(CTL_USAGE, "use: rtgcctl %s%s%s", verb->name,
 				    verb->n_args > 0 ? " " : "", verb->synopsis);
-	if (ctl->service != NULL && !(verb->takes & CTL_TAKES_SERVICE))
-		return ctl_complain(CTL_USAGE, "%s takes no --service", verb->name);
-	if ((ctl->format != NULL || ctl->seconds != NULL) &&
-	    !(verb->takes & CTL_TAKES_TRACE))
-		return ctl_complain(CTL_USAGE, "%s takes no --format or --seconds",
-				    verb->name);
-	if ((ctl->heaps || ctl->output) && !(verb->takes & CTL_TAKES_METRICS))
-		return ctl_complain(CTL_USAGE, "%s takes no --heaps or --output",
-				    verb->name);
-	if (ctl->n_set > 0 && !(verb->takes & CTL_TAKES_SET))
-		return ctl_complain(CTL_USAGE, "%s takes no --set", verb->name);
+	for (int i = 0; i < OPTIONS; i++)
+		if (ctl->value[i] != NULL && ctl_options[i].takes != 0 &&
+		    !(verb->takes & ctl_options[i].takes))
+			return ctl_complain(CTL_USAGE, "%s takes no %s%s", verb->name,
+					    ctl_options[i].name[1] != '\0' ? "--" : "-",
+					    ctl_options[i].name);
 	ctl->verb = verb;
 	ctl->args = argv + 1;
 	if (ctl->control == NULL)

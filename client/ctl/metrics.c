@@ -56,8 +56,8 @@ static int put_file(const char *path, const json_t *reply)
 
 static int put(const struct ctl *ctl, const json_t *reply)
 {
-	if (ctl->output)
-		return put_file(ctl->output, reply);
+	if (ctl->value[OPTION_OUTPUT])
+		return put_file(ctl->value[OPTION_OUTPUT], reply);
 	if (!ctl_print_json(ctl, reply))
 		put_text(stdout, reply);
 	return CTL_OK;
@@ -65,7 +65,7 @@ static int put(const struct ctl *ctl, const json_t *reply)
 
 int verb_metrics(struct ctl *ctl)
 {
-	bool heaps = ctl->heaps || ctl->service;
+	bool heaps = ctl->value[OPTION_HEAPS] || ctl->service;
 	json_t *parameters =
 		json_pack("{s:b, s:s*}", "heaps", heaps, "service", ctl->service);
 	json_t *reply = NULL;

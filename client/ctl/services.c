@@ -155,6 +155,7 @@ int verb_services(struct ctl *ctl)
 		.hurts = hurts,
 		.put_row = put_row,
 		.put_more = put_advice,
+		.named = "name",
 		.nothing = "no services that you may see: no heap has joined rtgcd",
 	};
 

@@ -20,6 +20,8 @@ struct listing {
 	/* What stands below the table; NULL: nothing. */
 	void (*put_more)(const struct screen *screen, const json_t **rows, size_t n);
 	const char *nothing; /* said where there is no row */
+	const char *
+		named; /* the key that --service is held against here; NULL: the daemon does it */
 };
 
 /* put: NULL where there is nothing to say. */

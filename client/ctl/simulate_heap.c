@@ -68,6 +68,7 @@ bool sim_heap_report(struct sim_heap *heap, nsec_t now, struct event *ret)
 			       (grown > 0 ? grown * heap->h->live_share : 0)),
 		.rss_bytes = r->report.rss_bytes,
 		.budget = r->report.budget,
+		.step = r->report.step,
 	};
 	if (ret->report.budget || heap->h->join.hello.budget)
 		ret->report.budget = nsec_max(ret->report.budget, heap->outgrown);

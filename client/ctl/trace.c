@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* rtgcctl trace: writes what happens as it happens, one JSON object a line (rtgcd-events(5)). */
-#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,21 +12,6 @@
 #include "client/ctl/text.h"
 
 #define SECONDS_MOST (366 * 24 * 3600)
-
-static int parse_seconds(const char *text, int *ret)
-{
-	char *end;
-	long seconds;
-
-	errno = 0;
-	seconds = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || errno != 0 || seconds < 1 ||
-	    seconds > SECONDS_MOST)
-		return ctl_complain(CTL_USAGE,
-				    "--seconds %s: not a whole number from 1 on", text);
-	*ret = (int)seconds;
-	return CTL_OK;
-}
 
 /* Readable when the user has had enough. */
 static int watch_signals(void)
@@ -82,17 +66,17 @@ static int follow(struct call *call, int stop, int64_t until)
 
 int verb_trace(struct ctl *ctl)
 {
-	const char *format = ctl->format != NULL ? ctl->format : "events";
-	int seconds = 0, stop, status;
+	const char *format =
+		ctl->value[OPTION_FORMAT] != NULL ? ctl->value[OPTION_FORMAT] : "events";
+	int stop, status;
+	long seconds = 0;
 	struct call *call;
 
 	if (strcmp(format, "events") != 0)
 		return ctl_complain(CTL_USAGE, "--format=%s: use events", format);
-	if (ctl->seconds != NULL) {
-		status = parse_seconds(ctl->seconds, &seconds);
-		if (status != CTL_OK)
-			return status;
-	}
+	status = ctl_number(ctl, OPTION_SECONDS, 1, SECONDS_MOST, &seconds);
+	if (status != CTL_OK)
+		return status;
 	stop = watch_signals();
 	status = call_open(ctl, &call);
 	if (status == CTL_OK) {

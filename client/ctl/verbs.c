@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs and options: the one table that parsing, --help and completion go by. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/ctl/ctl.h"
@@ -8,11 +10,12 @@
 const struct ctl_verb ctl_verbs[] = {
 	{"status", "", "the daemon: is it well, has anything gone wrong", 0, 0,
 	 verb_status},
-	{"services", "", "services: slots, use, waits", 0, 0, verb_services},
+	{"services", "", "services: slots, use, waits", 0,
+	 CTL_TAKES_SERVICE | CTL_TAKES_LINES, verb_services},
 	{"heaps", "", "heaps: how full, when they must collect, pauses", 0,
-	 CTL_TAKES_SERVICE, verb_heaps},
-	{"windows", "", "windows announced, open and in use", 0, CTL_TAKES_SERVICE,
-	 verb_windows},
+	 CTL_TAKES_SERVICE | CTL_TAKES_STATE | CTL_TAKES_LINES, verb_heaps},
+	{"windows", "", "windows announced, open and in use", 0,
+	 CTL_TAKES_SERVICE | CTL_TAKES_STATE | CTL_TAKES_LINES, verb_windows},
 	{"explain", "HEAP", "why a heap (name or id) was granted, held back, forced", 1,
 	 0, verb_explain},
 	{"heap-summary", "HEAP", "what is in a heap, by type", 1, 0, verb_heap_summary},
@@ -37,8 +40,14 @@ const struct ctl_option ctl_options[] = {
 	[OPTION_JSON] = {"json", "pretty|short|off", 0,
 			 "print the daemon's reply as JSON"},
 	[OPTION_J] = {"j", NULL, 0, "--json=pretty on a terminal, else --json=short"},
+	[OPTION_COLOR] = {"color", "auto|always|never", 0,
+			  "auto: on a terminal, unless NO_COLOR is set"},
 	[OPTION_SERVICE] = {"service", "NAME", CTL_TAKES_SERVICE,
-			    "only that service's heaps or windows"},
+			    "only that service, and what belongs to it"},
+	[OPTION_STATE] = {"state", "STATE", CTL_TAKES_STATE,
+			  "only those in that state, as the table shows it"},
+	[OPTION_LINES] = {"lines", "N", CTL_TAKES_LINES,
+			  "at most N, those that hurt most; 0: all"},
 	[OPTION_FORMAT] = {"format", "events", CTL_TAKES_TRACE,
 			   "trace: lines of rtgcd-events(5)"},
 	[OPTION_SECONDS] = {"seconds", "N", CTL_TAKES_TRACE, "trace: only for so long"},
@@ -67,6 +76,25 @@ bool ctl_option_has_choices(const struct ctl_option *option)
 {
 	return option->value != NULL && option->value[0] >= 'a' &&
 	       option->value[0] <= 'z';
+}
+
+int ctl_number(const struct ctl *ctl, enum ctl_option_code option, long least, long most,
+	       long *ret)
+{
+	const char *text = ctl->value[option];
+	char *end;
+	long n;
+
+	if (text == NULL)
+		return CTL_OK;
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || n < least || n > most)
+		return ctl_complain(CTL_USAGE, "%s%s %s: not a whole number from %ld on",
+				    ctl_options[option].name[1] != '\0' ? "--" : "-",
+				    ctl_options[option].name, text, least);
+	*ret = n;
+	return CTL_OK;
 }
 
 static void print_option(const struct ctl_option *option)

@@ -99,6 +99,7 @@ enum rtgc_verdict figures_publish(struct rtgc *r)
 		.live = heap.live,
 		.rss_bytes = figures.rss,
 		.budget = heap.byte_budget ? 0 : heap.rule,
+		.step = heap.byte_budget ? 0 : gcstate_step(),
 	};
 	verdict = rtgc_publish(r, &now);
 	figures_budget(r);

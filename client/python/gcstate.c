@@ -57,6 +57,15 @@ void gcstate_reset_count(void)
 	gc->generations[OLDEST].count = 0;
 }
 
+uint64_t gcstate_step(void)
+{
+	int young = gc->generations[0].threshold, middle = gc->generations[1].threshold;
+
+	if (!gc->enabled || young <= 0 || middle < 0)
+		return 0;
+	return ((uint64_t)young + 1) * ((uint64_t)middle + 2);
+}
+
 int gcstate_count(int generation)
 {
 	return gc->generations[generation].count;

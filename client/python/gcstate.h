@@ -35,6 +35,8 @@ bool gcstate_collecting(void); /* a collection is running, in whichever thread *
 void gcstate_end_collecting(void);
 int gcstate_threshold(void); /* of the oldest generation */
 void gcstate_set_threshold(int threshold);
+/* How many objects are made at most between two collections of the middle generation; 0: not known. */
+uint64_t gcstate_step(void);
 /* Forgets how many collections of the middle generation there were since the last full
  * one. */
 void gcstate_reset_count(void);

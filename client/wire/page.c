@@ -197,6 +197,7 @@ void page_telemetry_write(struct page_telemetry *line, const struct wire_report 
 	set(&line->live, report->live);
 	set(&line->rss_bytes, report->rss_bytes);
 	set(&line->budget, report->budget);
+	set(&line->step, report->step);
 	write_end(&line->seq, odd);
 }
 
@@ -211,6 +212,7 @@ bool page_telemetry_read(const struct page_telemetry *line, struct wire_report *
 			.live = get(&line->live),
 			.rss_bytes = get(&line->rss_bytes),
 			.budget = get(&line->budget),
+			.step = get(&line->step),
 		};
 
 		if (!read_consistent(&line->seq, seq))

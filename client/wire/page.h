@@ -73,8 +73,8 @@ struct page_slot { /* a heap's line of the window page; writer: the daemon */
 struct page_telemetry { /* line 1 of the heap page; writer: the client */
 	_Atomic uint32_t seq;
 	uint32_t reserved;
-	_Atomic uint64_t at, used, allocated, live, rss_bytes, budget; /* wire_report */
-	_Atomic uint64_t spare;
+	_Atomic uint64_t at, used, allocated, live, rss_bytes, budget,
+		step; /* wire_report */
 };
 
 struct page_app { /* line 2 of the heap page; writer: the application's thread */

@@ -15,8 +15,8 @@
  *                         32 u64 prev_epoch, 40 u64 prev_window, 48 u64 prev_closes,
  *                         56 name64 service (not empty), 120 name64 heap (not empty),
  *                         184 name32 runtime
- *      2 REPORT       56  8 u64 at, 16 u64 used, 24 u64 allocated, 32 u64 live,
- *                         40 u64 rss_bytes, 48 u64 budget
+ *      2 REPORT       64  8 u64 at, 16 u64 used, 24 u64 allocated, 32 u64 live,
+ *                         40 u64 rss_bytes, 48 u64 budget, 56 u64 step
  *      3 DEADLINE     16  8 u64 at
  *      4 IDLE         16  8 u64 until
  *      5 BUSY          8  -
@@ -120,6 +120,7 @@ static const struct field hello[] = {
 static const struct field report[] = {
 	FREE(8, report.at),    FREE(16, report.used),	   FREE(24, report.allocated),
 	FREE(32, report.live), FREE(40, report.rss_bytes), FREE(48, report.budget),
+	FREE(56, report.step),
 };
 static const struct field deadline[] = {FREE(8, deadline.at)};
 static const struct field idle[] = {FREE(8, idle.until)};
@@ -193,7 +194,7 @@ static const struct field ask[] = {
 
 static const struct layout layouts[] = {
 	[WIRE_HELLO] = LAYOUT("HELLO", 216, hello),
-	[WIRE_REPORT] = LAYOUT("REPORT", 56, report),
+	[WIRE_REPORT] = LAYOUT("REPORT", 64, report),
 	[WIRE_DEADLINE] = LAYOUT("DEADLINE", 16, deadline),
 	[WIRE_IDLE] = LAYOUT("IDLE", 16, idle),
 	[WIRE_BUSY] = {"BUSY", 8, 0, NULL},

@@ -125,6 +125,8 @@ struct wire_report {
 	uint64_t live;	    /* what a major walks (the size driver), in units */
 	uint64_t rss_bytes; /* 0 = not known */
 	uint64_t budget;    /* in units; 0 = none. A runtime's own rule may move it */
+	uint64_t
+		step; /* taken anew whenever so many units are allocated; 0 = not known */
 };
 
 struct wire_deadline {

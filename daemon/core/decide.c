@@ -135,15 +135,17 @@ static void place(struct supervisor *s, struct heap *h, nsec_t now)
 			   h->span, h->work, 1, role);
 }
 
+static nsec_t deferred_at(const struct heap *h)
+{
+	return h->wanting_since == NSEC_NEVER
+		       ? NSEC_NEVER
+		       : nsec_add(h->wanting_since, h->service->config.max_defer);
+}
+
 /* From here on it is let through even over the limit. */
 static nsec_t must_at(const struct heap *h)
 {
-	nsec_t deferred =
-		h->wanting_since == NSEC_NEVER
-			? NSEC_NEVER
-			: nsec_add(h->wanting_since, h->service->config.max_defer);
-
-	return nsec_min(h->last_call, deferred);
+	return nsec_min(h->last_call, deferred_at(h));
 }
 
 static void arm(struct supervisor *s, struct heap *h, nsec_t now)
@@ -400,6 +402,19 @@ static bool has_slot(const struct supervisor *s, const struct heap *h)
 	       s->taken < s->max_concurrent;
 }
 
+/* It would break the limit, and its last one freed nothing: it has more room to wait for a slot. */
+static bool gives_way(const struct heap *h, nsec_t now)
+{
+	return deferred_at(h) > now && !h->service->held &&
+	       h->service->config.policy != POLICY_TOGETHER && yield_gives_way(h);
+}
+
+static void give_way(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	decline(s, h, now);
+	h->yield.at_once = true;
+}
+
 static void let_through(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	bool over_limit = !has_slot(s, h);
@@ -422,7 +437,11 @@ void decide_timer(struct supervisor *s, struct heap *h, nsec_t now)
 		h->look_until = 0;
 		h->looked_at = now;
 	}
-	if (heap_is_waiting(h) && must_at(h) <= now)
-		let_through(s, h, now);
+	if (heap_is_waiting(h) && must_at(h) <= now) {
+		if (gives_way(h, now))
+			give_way(s, h, now);
+		else
+			let_through(s, h, now);
+	}
 	decide_heap(s, h, now);
 }

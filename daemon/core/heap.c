@@ -8,10 +8,6 @@
 #include "client/wire/names.h"
 #include "daemon/core/service.h"
 
-/* Rates from shorter spans than this are noise: allocation is reported in lumps. */
-#define RATE_SPAN_MIN (20 * NSEC_PER_MSEC)
-#define RATE_MEMORY_S 1.0
-
 /*
  * How long before exhaustion a collection must have begun: a tenth of the time one budget lasts,
  * because that is how far rates wander between two reports. Half of it may be spent waiting for
@@ -164,33 +160,12 @@ uint64_t heap_budget(const struct heap *h)
 
 double heap_rate(const struct heap *h)
 {
-	/* The greater of both: a burst counts at once and is forgotten with the next calm
-	 * sample. */
-	return (double)(h->rate.fast > h->rate.slow ? h->rate.fast : h->rate.slow);
+	return rate_upper(&h->rate);
 }
 
 uint64_t heap_whole(double units)
 {
 	return units < 1e18 ? (uint64_t)units : UINT64_C(1) << 60;
-}
-
-static void sample_rate(struct rate *rate, uint64_t allocated, nsec_t at)
-{
-	double span, sample, weight;
-
-	if (rate->at == 0 || allocated < rate->allocated) {
-		*rate = (struct rate){.at = at, .allocated = allocated};
-		return;
-	}
-	if (at < rate->at + RATE_SPAN_MIN)
-		return;
-	span = (double)(at - rate->at) / (double)NSEC_PER_SEC;
-	sample = (double)(allocated - rate->allocated) / span;
-	weight = rate->slow == 0 ? 1 : span / (span + RATE_MEMORY_S);
-	rate->slow += (float)((sample - (double)rate->slow) * weight);
-	rate->fast = (float)sample;
-	rate->at = at;
-	rate->allocated = allocated;
 }
 
 static bool is_amount(uint64_t amount)
@@ -210,7 +185,8 @@ void heap_report(struct heap *h, const struct wire_report *report, nsec_t now)
 	r.at = nsec_min(r.at, now); /* nobody reports from the future */
 	if (r.at < h->report.at)
 		return;
-	sample_rate(&h->rate, r.allocated, r.at);
+	rate_sample(&h->rate, r.allocated, r.at);
+	rate_silence(&h->rate, r.step, nsec_sub(now, r.at));
 	h->report = r;
 	budget_report(h);
 }

@@ -13,6 +13,7 @@
 #include "daemon/core/demand.h"
 #include "daemon/core/memory.h"
 #include "daemon/core/predict.h"
+#include "daemon/core/rate.h"
 #include "daemon/core/recent.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/timers.h"

@@ -28,6 +28,12 @@
 /* A client that has not begun by then does not mean to, however long its pause would be. */
 #define BEGIN_MOST (30 * NSEC_PER_SEC)
 
+/*
+ * The client sees that its window is over later than `now`, which is as old as the turn of the loop in which
+ * that was decided: what it began until it saw it is a pause, and is counted as one.
+ */
+#define TURN_MOST NSEC_PER_SEC
+
 /* Back-off after windows that came to nothing. */
 #define RETRY_FIRST	    (20 * NSEC_PER_MSEC)
 #define RETRY_DOUBLINGS_MAX 6
@@ -111,7 +117,7 @@ void lease_finish(struct supervisor *s, struct heap *h, enum action_type type,
 		.state = LEASE_NONE,
 		.id = l->id,
 		.closes = l->state == LEASE_OPEN && reason != REASON_DECLINED
-				  ? nsec_min(l->closes, now)
+				  ? nsec_min(l->closes, nsec_add(now, TURN_MOST))
 				  : 0,
 	};
 }

@@ -20,6 +20,7 @@ libcore_la_SOURCES = \
 	daemon/core/memory.c daemon/core/memory.h \
 	daemon/core/predict.c daemon/core/predict.h \
 	daemon/core/quota.c daemon/core/quota.h \
+	daemon/core/rate.c daemon/core/rate.h \
 	daemon/core/reason.c daemon/core/reason.h \
 	daemon/core/recent.c daemon/core/recent.h \
 	daemon/core/rivals.c daemon/core/rivals.h \

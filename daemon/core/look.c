@@ -122,6 +122,26 @@ bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t no
 	return true;
 }
 
+bool supervisor_who(const struct supervisor *s, uint64_t heap, nsec_t now,
+		    struct core_who *ret)
+{
+	const struct heap *h = supervisor_find_heap(s, heap);
+
+	if (!h)
+		return false;
+	*ret = (struct core_who){
+		.heap = h->id,
+		.pid = h->pid,
+		.uid = h->service->uid,
+		.unit = h->unit,
+		.used = heap_used_at(h, now),
+		.budget = heap_budget(h),
+	};
+	name_copy(ret->name, sizeof(ret->name), heap_name(h));
+	memcpy(ret->service, h->service->config.name, sizeof(ret->service));
+	return true;
+}
+
 static void show_window(const struct heap *h, struct core_window *ret)
 {
 	const struct lease *l = &h->lease;
@@ -156,6 +176,17 @@ bool supervisor_window_after(const struct supervisor *s, uint64_t after,
 	while (h && h->lease.state == LEASE_NONE)
 		h = heap_above(s, h->id);
 	if (!h)
+		return false;
+	show_window(h, ret);
+	return true;
+}
+
+bool supervisor_window_of(const struct supervisor *s, uint64_t heap,
+			  struct core_window *ret)
+{
+	const struct heap *h = supervisor_find_heap(s, heap);
+
+	if (!h || h->lease.state == LEASE_NONE)
 		return false;
 	show_window(h, ret);
 	return true;

@@ -9,6 +9,7 @@
 
 #include "daemon/core/accuracy.h"
 #include "daemon/core/predict.h"
+#include "daemon/core/rate.h"
 #include "daemon/core/recent.h"
 #include "daemon/core/supervisor.h"
 #include "daemon/core/yield.h"
@@ -25,11 +26,7 @@ struct core_learned { /* of a heap */
 	struct accuracy accuracy;
 	float met;
 	struct yield yield;
-	struct rate {		  /* of allocation, in units a second */
-		float slow, fast; /* smoothed; over the last sample */
-		nsec_t at;	  /* of the last sample; 0: none yet */
-		uint64_t allocated;
-	} rate;
+	struct rate rate;
 };
 
 struct core_held { /* its window, if its process may pause in it */

@@ -28,6 +28,18 @@ static int decline(struct supervisor *s, struct heap *h, uint64_t window, nsec_t
 	return 0;
 }
 
+/* All that share its slots, one after the other. */
+static nsec_t turn_of(const struct supervisor *s, const struct heap *h)
+{
+	const struct service *service = h->service;
+	uint64_t in_service = (service->n_heaps - 1) / service->config.max_concurrent;
+	uint64_t on_host = (s->n_heaps - 1) / s->max_concurrent;
+
+	if (service->config.policy == POLICY_TOGETHER)
+		return 0;
+	return nsec_max(in_service, on_host) * h->span;
+}
+
 static int apply(struct supervisor *s, struct heap *h, const struct event *event,
 		 nsec_t now)
 {
@@ -35,8 +47,7 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 	switch (event->type) {
 	case EVENT_REPORT:
 		heap_report(h, &event->report, now);
-		yield_review(h, now);
-
+		yield_review(h, turn_of(s, h), now);
 		h->looked_at = now;
 		h->look_until = 0;
 		return 0;

@@ -291,6 +291,15 @@ struct core_heap {
 	enum reason reason;		       /* of the last decision */
 };
 
+struct core_who { /* the least that tells one heap from others */
+	uint64_t heap;
+	char name[WIRE_NAME_MAX], service[WIRE_NAME_MAX];
+	int32_t pid;
+	uint32_t uid;
+	uint8_t unit;
+	uint64_t used, budget;
+};
+
 struct core_window {
 	uint64_t id, heap;
 	char heap_name[WIRE_NAME_MAX], service[WIRE_NAME_MAX];
@@ -333,12 +342,18 @@ void supervisor_gates(const struct supervisor *s, struct core_gates *ret);
 /* The heap with the smallest id above after; false: there is none. */
 bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t now,
 			   struct core_heap *ret);
+/* false: there is no such heap. */
+bool supervisor_who(const struct supervisor *s, uint64_t heap, nsec_t now,
+		    struct core_who *ret);
 /*
  * The window of the heap with the smallest id above after: each heap has one at most.
  * (Ids of windows are no key: clients come back with those of a former daemon.)
  */
 bool supervisor_window_after(const struct supervisor *s, uint64_t after,
 			     struct core_window *ret);
+/* The window of that heap; false: it has none. */
+bool supervisor_window_of(const struct supervisor *s, uint64_t heap,
+			  struct core_window *ret);
 /*
  * Of the heap with the smallest id above after. What the core has learned (rates, pauses) is not
  * in it, nor are windows that have not begun: another core decides anew.

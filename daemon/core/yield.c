@@ -25,6 +25,14 @@ static uint64_t barely_above(uint64_t used)
 	return used < UINT64_MAX / 2 ? used + used / 9 + 1 : used;
 }
 
+/* And until the others have had theirs: what one has noticed may hold for all at the same time. */
+static uint64_t above_for(const struct heap *h, nsec_t turn, nsec_t now)
+{
+	return heap_used_at(h, now) < UINT64_MAX / 2
+		       ? barely_above(heap_used_at(h, nsec_add(now, turn)))
+		       : UINT64_MAX / 2;
+}
+
 static bool is_heeded(const struct heap *h)
 {
 	return h->service->config.min_yield_permille > 0 &&
@@ -132,7 +140,7 @@ static bool rate_has_changed(const struct heap *h)
 	       rate * RATE_CHANGE < (double)y->base_rate;
 }
 
-void yield_review(struct heap *h, nsec_t now)
+void yield_review(struct heap *h, nsec_t turn, nsec_t now)
 {
 	struct yield *y = &h->yield;
 
@@ -140,16 +148,22 @@ void yield_review(struct heap *h, nsec_t now)
 		y->empty = y->freezes = 0;
 		y->useless = false;
 	}
-	if (yield_is_raised(h) && (doublings(h) == 0 || has_grown(h) || !is_heeded(h))) {
-		y->raised = nsec_min(y->raised, barely_above(heap_used_at(h, now)));
+	if (!y->at_once && yield_is_raised(h) &&
+	    (doublings(h) == 0 || has_grown(h) || !is_heeded(h))) {
+		y->raised = nsec_min(y->raised, above_for(h, turn, now));
 		y->at_once = true;
 	}
 }
 
+bool yield_gives_way(const struct heap *h)
+{
+	return can_raise(h) && is_heeded(h) &&
+	       times(yield_rule(h), doublings(h)) > heap_budget(h);
+}
+
 bool yield_declines(const struct heap *h)
 {
-	return can_raise(h) && is_heeded(h) && !has_grown(h) &&
-	       times(yield_rule(h), doublings(h)) > heap_budget(h);
+	return yield_gives_way(h) && !has_grown(h);
 }
 
 void yield_raise(struct heap *h)

@@ -53,10 +53,15 @@ bool yield_rule_is_wide(const struct heap *h);
 /* The budget in force where there is no other but that. */
 uint64_t yield_budget(const struct heap *h);
 bool yield_is_raised(const struct heap *h);
-/* Figures have come in: are the conclusions still right? (Never on old ones: it lowers budgets.) */
-void yield_review(struct heap *h, nsec_t now);
+/*
+ * Figures have come in: are the conclusions still right? (Never on old ones: it lowers budgets.)
+ * turn: how long it may take until the others have had theirs.
+ */
+void yield_review(struct heap *h, nsec_t turn, nsec_t now);
 /* h is due: is it to be declined, and its budget raised instead? */
 bool yield_declines(const struct heap *h);
+/* Its last call has come and all slots are taken: has it more room, the last one having freed nothing? */
+bool yield_gives_way(const struct heap *h);
 void yield_raise(struct heap *h);
 /* So much must be used before a window in slack is worth it. */
 uint64_t yield_slack_from(const struct heap *h);

@@ -70,6 +70,7 @@ static void do_publish(char *const *words, int n)
 		.live = number(words, n, 3),
 		.rss_bytes = number(words, n, 4),
 		.budget = number(words, n, 5),
+		.step = number(words, n, 6),
 	};
 
 	answer_verdict(rtgc_publish(heap, &figures));

@@ -123,8 +123,8 @@ class Agent:
 
     # The calls, by name.
 
-    def publish(self, used, allocated=0, live=0, rss=0, budget=0):
-        return self.call("publish", used, allocated, live, rss, budget)
+    def publish(self, used, allocated=0, live=0, rss=0, budget=0, step=0):
+        return self.call("publish", used, allocated, live, rss, budget, step)
 
     def check(self, until=NEVER):
         return self.call("check", until)

@@ -28,7 +28,7 @@ FRAMES = {
     1: ("HELLO", "<4xHHIBBBxQQQQ64s64s32s",
         "version_min version_max caps unit kinds prev_kind budget prev_epoch prev_window prev_closes "
         "service heap runtime"),
-    2: ("REPORT", "<QQQQQQ", "at used allocated live rss_bytes budget"),
+    2: ("REPORT", "<QQQQQQQ", "at used allocated live rss_bytes budget step"),
     3: ("DEADLINE", "<Q", "at"),
     4: ("IDLE", "<Q", "until"),
     5: ("BUSY", "<", ""),
@@ -101,14 +101,14 @@ class Client:
     # ---- frames ----------------------------------------------------------------------
 
     def receive(self, *names):
-        """The next frame, or the next of those names; the others are let pass."""
+        """The next frame that is no HEARTBEAT (those come when it is time), or the next of those names."""
         end = time.monotonic() + PATIENCE
         while True:
             data = self.socket.recv(512)
             if not data:
                 return None
             frame = decode(data)
-            if not names or frame["frame"] in names:
+            if frame["frame"] in names or not names and frame["frame"] != "HEARTBEAT":
                 return frame
             assert time.monotonic() < end, f"no {names}"
 
@@ -187,8 +187,8 @@ class Client:
 
     def telemetry(self):
         """What the client has written into its page."""
-        names = "at used allocated live rss_bytes budget".split()
-        return dict(zip(names, struct.unpack_from("<QQQQQQ", self.heap, LINE + 8)))
+        names = "at used allocated live rss_bytes budget step".split()
+        return dict(zip(names, struct.unpack_from("<QQQQQQQ", self.heap, LINE + 8)))
 
     def app(self):
         mark, deadline, until = struct.unpack_from("<I4xQQ", self.heap, 2 * LINE)

@@ -147,6 +147,26 @@ def test_closed_in_the_middle_of_a_collection(peer, pages):
         assert agent.status()["in_window"] == 1
 
 
+@MODES
+def test_connected_in_the_middle_of_a_collection(peer, pages):
+    """One without a window: told before the figures by which it would be given one."""
+    with a.Agent(peer.path, flags(pages)) as agent:
+        client = peer.accept()
+        assert client.receive()["frame"] == "HELLO"
+        agent.publish(used=900, allocated=900)
+        before = p.now()
+        assert agent.begin(cause=a.FORCED) == 0
+        client.welcome(pages=pages, epoch=8)
+        agent.wait("connected")
+        begin = client.receive()
+        assert (begin["frame"], begin["window"], begin["cause"]) == ("BEGIN", 0, a.FORCED)
+        assert before <= begin["at"] <= p.now()
+        assert client.receive()["frame"] == "REPORT"
+        assert agent.end(1, 2, 3) == 0
+        end = client.receive()
+        assert (end["frame"], end["window"], end["cause"]) == ("END", 0, a.FORCED)
+
+
 def test_closed_unnoticed(peer):
     """Told into a connection that is closed: no signal, and alone as soon as it is looked."""
     with a.Agent(peer.path) as agent:
@@ -217,8 +237,7 @@ def test_socket_only_asks_and_is_answered(peer):
     with a.Agent(peer.path, a.SOCKET_ONLY) as agent:
         client = connected(peer, agent, False, every=10_000_000, stale=60_000_000_000)
         for _ in range(5):
-            beat = client.receive()
-            assert beat["frame"] == "HEARTBEAT"
+            beat = client.receive("HEARTBEAT")
             client.send("HEARTBEAT", at=beat["at"])
         assert agent.check() == "run"
 

@@ -40,10 +40,10 @@ def test_reports_once_a_watermark(peer, pages, thread):
 def test_telemetry_goes_into_the_page(peer):
     with a.Agent(peer.path, budget=1000) as agent:
         client = connected(peer, agent)
-        agent.publish(10, 20, 30, 40)
+        agent.publish(10, 20, 30, 40, step=50)
         found = client.telemetry()
         assert 0 < found.pop("at") <= p.now()
-        assert found == dict(used=10, allocated=20, live=30, rss_bytes=40, budget=1000)
+        assert found == dict(used=10, allocated=20, live=30, rss_bytes=40, budget=1000, step=50)
         agent.begin()
         agent.end(5, 6, 7)
         found = client.telemetry()

@@ -48,7 +48,7 @@ class Heap:
         """Figures of now. grown: allocated since the last report."""
         self.allocated += grown
         self.reported = now()
-        self.send(2, struct.pack("<QQQQQQ", self.reported, used, self.allocated, live, 64 << 20,
+        self.send(2, struct.pack("<QQQQQQQ", self.reported, used, self.allocated, live, 64 << 20, 0,
                                  0))
 
     def grow(self, used, rate, live=1000):

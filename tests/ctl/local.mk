@@ -24,7 +24,8 @@ ctl_tests = \
 	tests/ctl/test_hostile.py \
 	tests/ctl/test_installed.py \
 	tests/ctl/test_readme.py \
-	tests/ctl/test_simulate.py
+	tests/ctl/test_simulate.py \
+	tests/ctl/test_tables.py
 TESTS += tests/ctl/test_text tests/ctl/test_whatif $(ctl_tests)
 EXTRA_DIST += tests/ctl/answering.py tests/ctl/joined.py tests/ctl/lockstep.events tests/ctl/lockstep.py \
 	tests/ctl/screen.py $(ctl_tests)

@@ -148,7 +148,7 @@ def test_verbs_and_options_are_those_of_the_help():
 
 def test_each_verb_takes_the_options_it_is_offered():
     """The table of the completion is the one that the program goes by."""
-    values = {"service": "x", "output": "/nonexistent/x", "control": "/nonexistent", "seconds": "1", "set": "Daemon.MaxConcurrent=1"}
+    values = {"service": "x", "output": "/nonexistent/x", "control": "/nonexistent", "seconds": "1", "state": "idle", "lines": "1", "set": "Daemon.MaxConcurrent=1"}
     for verb in verbs():
         offered = {word.partition("=")[0] for word in complete(verb, "-")} - {"--help", "--version", "-j"}
         for option in set(options()) - {"help", "version"}:
@@ -173,6 +173,13 @@ def test_each_verb_takes_the_options_it_is_offered():
     (["trace", "--seconds", ""], []),
     (["simulate", ""], [""]),  # files
     (["--control", ""], [""]),
+    (["simulate", "--set", "Daemon.GateP"], ["Daemon.GatePressure=", "Daemon.GatePressureFile="]),
+    (["simulate", "--set=Daemon.MaxConc"], ["--set=Daemon.MaxConcurrent="]),
+    (["simulate", "--set", "S"], ["Service."]),
+    (["simulate", "log", "--set", "Service.a.b.Max"], ["Service.a.b.MaxConcurrent=", "Service.a.b.MaxDefer="]),
+    (["simulate", "--set", "Daemon.MaxConcurrent=1"], []),
+    (["simulate", "--set", "Daemon.x."], []),
+    (["status", "--set", "Daemon.Hello"], ["Daemon.HelloTimeout="]),
     ([], None),
 ])
 def test_words(words, expected):
@@ -190,6 +197,17 @@ def test_heaps_by_name_or_by_id(daemon):
     assert complete("--control", daemon.control, "heap-summary", "fi") == ["first-1"]
     assert complete("--control=" + daemon.control, "windows", "--service=l") == ["--service=ledger"]
     assert complete("hold", "l", control=daemon.control) == complete("release", "l", control=daemon.control) == ["ledger"]
+
+
+def test_the_keys_are_those_of_the_configuration(daemon):
+    """All that the daemon shows, and nothing else."""
+    shown = {(s["section"], s["key"]) for s in daemon._all("GetConfig", "settings")}
+    found = complete("simulate", "--set", "Daemon.") + complete("simulate", "--set", "Service.x.")
+    assert found and len(found) == len(set(found))
+    expected = {f"Daemon.{key}=" for section, key in shown if section == "Daemon"}
+    assert set(found) == expected | {f"Service.x.{key}=" for section, key in shown if section != "Daemon"}
+    assert complete("simulate", "--set", "Service.", control=daemon.control) == [
+        "Service.checkout.", "Service.ledger.", "Service.other."]
 
 
 def test_without_a_daemon(tmp_path):
@@ -216,6 +234,11 @@ def shell(request):
     ("rtgcctl trace --f", "rtgcctl trace --format=events "),
     ("rtgcctl heaps --service=che", "rtgcctl heaps --service=checkout "),
     ("rtgcctl simulate a", r"rtgcctl simulate a\ log.events "),
+    ("rtgcctl simulate --set Dae", "rtgcctl simulate --set Daemon."),
+    ("rtgcctl simulate --set Daemon.Mem", "rtgcctl simulate --set Daemon.MemoryBudget="),
+    ("rtgcctl simulate --set=Daemon.Mem", "rtgcctl simulate --set=Daemon.MemoryBudget="),
+    ("rtgcctl simulate --set Service.che", "rtgcctl simulate --set Service.checkout."),
+    ("rtgcctl simulate x --set Service.checkout.Po", "rtgcctl simulate x --set Service.checkout.Policy="),
     ("rtgcctl status --ser", "rtgcctl status --ser"),
     ("rtgcctl explain nobo", "rtgcctl explain nobo"),
 ])
@@ -223,6 +246,8 @@ def test_a_key(shell, keys, line):
     found = shell.line(keys + TAB)
     # Whether a colon has to be quoted the shells see differently.
     assert found.replace("\\:", ":").rstrip() == line.rstrip()
+    if line.endswith((".", "=")):  # there is more to come
+        assert found == line
 
 
 def test_bash_shows_them_all(bash):

@@ -30,7 +30,7 @@ LAYOUT = {
     HELLO: ("HELLO", "<IHHIBBBxQQQQ64s64s32s",
             "magic version_min version_max caps unit kinds prev_kind budget prev_epoch prev_window "
             "prev_closes service heap runtime"),
-    REPORT: ("REPORT", "<QQQQQQ", "at used allocated live rss_bytes budget"),
+    REPORT: ("REPORT", "<QQQQQQQ", "at used allocated live rss_bytes budget step"),
     DEADLINE: ("DEADLINE", "<Q", "at"),
     IDLE: ("IDLE", "<Q", "until"),
     BUSY: ("BUSY", "<", ""),

@@ -9,6 +9,7 @@ daemon_tests = \
 	tests/daemon/test_drain.py \
 	tests/daemon/test_frames.py \
 	tests/daemon/test_gates.py \
+	tests/daemon/test_history.py \
 	tests/daemon/test_http.py \
 	tests/daemon/test_metrics.py \
 	tests/daemon/test_mutations.py \

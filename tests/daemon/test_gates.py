@@ -89,8 +89,8 @@ def test_a_late_loop_opens_them():
         # The slot was that of one whose window is over by now, and is another one's; nobody waits for it.
         for c in clients[1:]:
             window(c)
-        s = status(d)
-        assert s["mode"] == "open" and s["ungated"] >= 1 and s["over_limit"] >= 1
+        s = status(d)  # (They may be closed again by now.)
+        assert s["gates_opened"] >= 1 and s["ungated"] >= 1 and s["over_limit"] >= 1
         reasons = [x["reason"] for name in "bc" for x in d.call("Explain", heap=name)["decisions"]]
         assert "gates-open" in reasons
         d.wait(lambda d: status(d)["mode"] == "normal", "it is calm again")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The life of a window over the wire and over the pages."""
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -288,6 +289,33 @@ def test_heartbeat_goes_on(paged):
     assert page.header()["heartbeat"] == stopped  # nobody else beats it
     d.kill(signal.SIGCONT)
     d.wait(lambda d: page.header()["heartbeat"] > stopped, "it goes on again")
+
+
+def test_a_beginning_in_time_is_heard():
+    """Behind what many others say, by a daemon that comes to it late: before the slot is given away."""
+    with harness.Daemon(config=ONE + "[Daemon]\nGateLag=1h\n") as d, contextlib.ExitStack() as stack:
+        one, two, *others = [stack.enter_context(Client(d, heap=f"h{i}", budget=BUDGET)) for i in range(42)]
+        for _ in range(5):  # its windows get shorter
+            due(one)
+            one.collect(window(one).window)
+        due(one)
+        w = window(one)
+        assert w.closes - w.opens < 8 * 10**9
+        due(two)  # it can wait for ten seconds
+        two.nothing_pending()
+        d.kill(signal.SIGSTOP)
+        for other in others:
+            other.report(used=1)
+        begun = one.begin(w.window)
+        assert begun < w.closes
+        while now() <= w.closes + 50_000_000:
+            pass
+        d.kill(signal.SIGCONT)
+        two.nothing_pending()
+        status = d.call("GetStatus")
+        assert (status["paused_now"], status["windows_open"], status["over_limit"]) == (1, 1, 0)
+        one.end(w.window, begun)
+        window(two)
 
 
 def test_directives_are_stores(paged):

@@ -203,6 +203,12 @@ class WindowListed(Call):
         w.c.expect(WINDOW, skip=(DIRECTIVE, ANNOUNCE))
 
 
+class PausesListed(WindowListed):
+    """What was is kept, so that there are ever more: one of them."""
+    method = "ListPauses"
+    parameters = {"limit": 1}
+
+
 class Trace(Path):
     """A recording, and a heap that comes and goes while it runs."""
 
@@ -265,7 +271,7 @@ class Hangup(Path):
 REQUESTS = [
     Hello, WithPages, SharedBudget, Together, Rival, NewService, Many, Window, WindowBySocket, Marks, Malformed,
     call("GetStatus"), call("ListHeaps"), call("ListHeaps", {"limit": 1}, more=True), call("ListServices"),
-    WindowListed, call("Explain", {"heap": "h1"}), call("GetConfig"), call("Reload"), Wrong, Trace, Summary, Hangup,
+    WindowListed, PausesListed, call("Explain", {"heap": "h1"}), call("GetConfig"), call("Reload"), Wrong, Trace, Summary, Hangup,
     call("org.varlink.service.GetInfo"),
     call("org.varlink.service.GetInterfaceDescription", {"interface": harness.INTERFACE}),
 ]

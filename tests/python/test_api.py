@@ -296,6 +296,26 @@ say(before=before, seen=seen, status=status, elapsed_us=(time.monotonic() - begi
     assert len(status["candidates"]) == 3
 
 
+@pytest.mark.parametrize("thresholds, step", [((700, 10), 701 * 12), ((50, 3), 51 * 5), ((50, 0), 51 * 2)])
+def test_how_often_figures_are_published(daemon, thresholds, step):
+    """No more than that is allocated while they are not, which the daemon is told."""
+    with Program(f"""
+gc.set_threshold(*{thresholds})
+rtgc.supervise(service="web")
+while not rtgc.status()["supervised"]:
+    time.sleep(0.001)
+grow(10_000, keep := [])
+say(supervised=True)
+sys.stdin.readline()
+""", environment(daemon.env()), launcher=()) as p, harness.Varlink(daemon.control) as trace:
+        p.next()
+        trace.send({"method": f"{harness.INTERFACE}.Trace", "parameters": {"format": "events"}, "more": True})
+        lines = []
+        while not any(line.get("event") == "report" for line in lines):
+            lines += trace.receive()["parameters"]["events"]
+        assert [line["step"] for line in lines if line.get("event") == "report"] == [step]
+
+
 def test_what_others_change_is_counted(daemon):
     said = run("""
 import select

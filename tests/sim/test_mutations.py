@@ -19,7 +19,7 @@ SEEDS = "400"
 # what must be reported: (file of the core, what stands there, what stands there instead)
 MUTATIONS = {
     "I-1 nobody waits longer than MaxDefer": (
-        "decide.c", "return nsec_min(h->last_call, deferred);", "return NSEC_NEVER;"),
+        "decide.c", "return nsec_min(h->last_call, deferred_at(h));", "return NSEC_NEVER;"),
     "I-2 no more windows than slots": (
         "grant.c", "while (s->taken < s->max_concurrent &&", "while ("),
     "I-2 rivals never together": (

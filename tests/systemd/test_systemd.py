@@ -99,9 +99,6 @@ def test_start_and_stop(box):
     assert "Active: active (running)" in status and 'Status: "0 heaps in 0 services"' in status
     assert box.show("rtgcd.service", "NRestarts") == "0"
     assert box.show("rtgcd.service", "Type") == "notify"
-    # (What it gets of these is the container's affair: it has no more than this machine gave it.)
-    assert box.show("rtgcd.service", "OOMScoreAdjust") == "-900"
-    assert box.show("rtgcd.service", "LimitNOFILE") == "65536"
     assert [box.show(s, "Backlog") for s in SOCKETS] == ["4096"] * 2
     assert [box.show(s, "ActiveState") for s in SOCKETS] == ["active"] * 2
     uid = box.run("stat", "-c", "%U %a", "/run/rtgcd/runtime.sock", "/run/rtgcd/control.sock", "/run/rtgcd")
@@ -110,6 +107,50 @@ def test_start_and_stop(box):
     box.systemctl("stop", "rtgcd.service")
     assert box.show("rtgcd.service", "Result") == "success"
     box.run("test", "-S", "/run/rtgcd/runtime.sock")
+
+
+def may(box, capability):
+    """Whether PID 1 of the box has it: it has none that this machine's root has not."""
+    effective = re.search(r"^CapEff:\s*(\w+)", box.run("cat", "/proc/1/status").stdout, re.M).group(1)
+    return bool(int(effective, 16) >> capability & 1)
+
+
+def open_files(box, pid):
+    """(soft, hard)"""
+    return tuple(map(int, re.search(r"^Max open files\s+(\d+)\s+(\d+)", box.run("cat", f"/proc/{pid}/limits").stdout,
+                                    re.M).groups()))
+
+
+CAP_SYS_RESOURCE = 24
+
+
+def test_what_the_kernel_grants_it(box):
+    """OOMScoreAdjust= and LimitNOFILE=, as they are of the running daemon, and of its next run."""
+    allowed = may(box, CAP_SYS_RESOURCE)
+    most = 65536 if allowed else min(65536, open_files(box, 1)[1])
+    score = "-900" if allowed else box.run("cat", "/proc/1/oom_score_adj").stdout.strip()
+    box.systemctl("start", "rtgcd.service")
+    for again in (False, True):
+        if again:
+            before = main_pid(box)
+            box.systemctl("kill", "--kill-whom=main", "-s", "KILL", "rtgcd.service")
+            restarted(box, before)
+        assert box.show("rtgcd.service", "OOMScoreAdjust") == "-900"
+        assert box.show("rtgcd.service", "LimitNOFILE") == "65536"
+        assert open_files(box, main_pid(box)) == (most, most)
+        assert box.run("cat", f"/proc/{main_pid(box)}/oom_score_adj").stdout.strip() == score
+
+
+def test_more_descriptors_are_more_clients(box):
+    """MaxConnections=auto goes by what LimitNOFILE= has come to."""
+    box.write("/run/systemd/system/rtgcd.service.d/few.conf", "[Service]\nLimitNOFILE=300\nOOMScoreAdjust=700\n")
+    box.systemctl("daemon-reload")
+    box.systemctl("start", "rtgcd.service")
+    assert open_files(box, main_pid(box)) == (300, 300)
+    assert box.run("cat", f"/proc/{main_pid(box)}/oom_score_adj").stdout.strip() == "700"
+    with swarm(box, "svc", 140, 1_000_000, 0, 5_000):
+        box.wait(lambda: box.ctl("status")["refused"]["connections"] > 0, "it has no room for all of them")
+        assert 0 < box.ctl("status")["heaps"] < 140
 
 
 @pytest.mark.parametrize("caller", ["control", "runtime"])

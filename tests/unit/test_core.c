@@ -123,6 +123,39 @@ static void looks_before_it_decides(void **state)
 	assert_non_null(world_find(w, ACTION_OPEN, 1));
 }
 
+/* It publishes with every 50 objects, and has not since: there are no more than that. */
+static void silence_bounds_the_rate(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned step = 0; step <= 50; step += 50) {
+		struct event e = {.type = EVENT_REPORT, .heap = 1};
+
+		world_join(w, 1, "a", PAGE);
+		world_report(w, 1, 100);
+		world_until(w, w->now + SEC);
+		e.report = (struct wire_report){
+			.at = w->now, .used = 500, .allocated = 500, .step = step};
+		world_event(w, &e);
+		assert_int_equal(world_heap(w, 1).alloc_rate_per_s, 400);
+		/* Long after it should have been full. */
+		for (unsigned i = 0; i < 200; i++) {
+			world_until(w, w->now + 20 * MS);
+			if (world_find(w, ACTION_LOOK, 1))
+				world_event(w, &e);
+			world_forget(w);
+		}
+		if (step) {
+			assert_int_equal(world_status(w).windows_granted, 0);
+			assert_in_range(world_heap(w, 1).alloc_rate_per_s, 10, 50);
+			return;
+		}
+		assert_true(world_status(w).windows_granted > 0);
+		world_deinit(w);
+		world_init(w, NULL, 0, 1);
+	}
+}
+
 static void unanswered_look_falls_back_to_extrapolation(void **state)
 {
 	struct world *w = *state;
@@ -258,6 +291,74 @@ static void memory_goes_before_the_limit(void **state)
 	assert_true(world_explains(w, open->heap, REASON_OVER_LIMIT));
 	assert_true(world_explains(w, open->heap, REASON_SLOT_BUSY));
 	assert_true(world_heap(w, open->heap).used < 1000);
+}
+
+/* By CPython's rule: a quarter of what lives. */
+static void report_by_rule(struct world *w, uint64_t heap, uint64_t used, uint64_t live)
+{
+	world_event(w, &(struct event){.type = EVENT_REPORT,
+				       .heap = heap,
+				       .report = {.at = w->now,
+						  .used = used,
+						  .allocated = w->allocated[heap] + used,
+						  .live = live,
+						  .budget = live / 4}});
+}
+
+/* Fills from `used` on, 500 in 50 ms, until it has its window. */
+static uint64_t window_by_rule(struct world *w, uint64_t heap, uint64_t used,
+			       uint64_t live)
+{
+	world_forget(w);
+	for (unsigned i = 0; i < 100 && !world_find(w, ACTION_OPEN, heap); i++) {
+		world_until(w, w->now + 50 * MS);
+		report_by_rule(w, heap, used += 500, live);
+	}
+	assert_non_null(world_find(w, ACTION_OPEN, heap));
+	return world_find(w, ACTION_OPEN, heap)->window.window;
+}
+
+static void who_found_nothing_does_not_break_the_limit(void **state)
+{
+	struct world *w = *state;
+	uint64_t window, holder;
+
+	for (uint64_t heap = 1; heap <= 2; heap++) {
+		struct event join = {.type = EVENT_JOIN, .heap = heap};
+
+		join.join.hello = (struct wire_hello){.version_min = 1,
+						      .version_max = 1,
+						      .unit = WIRE_OBJECTS,
+						      .kinds = 1 << WIRE_MAJOR,
+						      .service = "a",
+						      .heap = "h"};
+		world_event(w, &join);
+	}
+	window = window_by_rule(w, 1, 10000, 100000);
+	world_begin(w, 1, window, WIRE_IN_WINDOW);
+	world_event(w, &(struct event){.type = EVENT_END,
+				       .heap = 1,
+				       .end = {.window = window,
+					       .begin = w->now,
+					       .end = w->now,
+					       .live = 100000,
+					       .kind = WIRE_MAJOR}});
+	w->allocated[1] = 25000;
+	holder = window_by_rule(w, 2, 10000, 100000);
+	world_begin(w, 2, holder, WIRE_IN_WINDOW);
+	/* It has grown by half, and is due; its last call comes while the other one is at it. */
+	for (uint64_t used = 30000; used <= 40000; used += 500) {
+		report_by_rule(w, 1, used, 160000);
+		world_until(w, w->now + 50 * MS);
+	}
+	assert_int_equal(world_status(w).over_limit, 0);
+	assert_int_equal(world_heap(w, 1).state, HEAP_WANTING);
+	assert_int_equal(world_heap(w, 1).budget, 80000);
+	assert_true(world_explains(w, 1, REASON_LOW_YIELD));
+	world_forget(w);
+	world_end(w, 2, holder, WIRE_IN_WINDOW, 10 * MS);
+	assert_non_null(world_find(w, ACTION_OPEN, 1));
+	assert_int_equal(world_status(w).over_limit, 0);
 }
 
 static void max_defer_ends_the_wait(void **state)
@@ -437,6 +538,26 @@ static void late_frame_of_a_begin_in_time_is_believed(void **state)
 	e.begin.at = w->now;
 	assert_int_equal(world_event(w, &e), CORE_E_WINDOW);
 	assert_int_equal(world_heap(w, 1).violations, 1);
+}
+
+/* The daemon has found its window moot, which it has not seen yet: what it begins is a pause, and is counted. */
+static void begin_in_a_window_that_was_revoked_just_now(void **state)
+{
+	struct world *w = *state;
+	const struct action *open;
+	struct event e = {.type = EVENT_BEGIN, .heap = 1};
+
+	world_join(w, 1, "a", 0);
+	open = world_fill_until(w, 1, 100, ACTION_OPEN, 20 * SEC);
+	e.begin = (struct wire_begin){
+		.window = open->window.window, .at = w->now + 5 * MS, .kind = WIRE_MAJOR};
+	assert_int_equal(world_end(w, 1, 0, WIRE_FORCED, MS), 0);
+	assert_true(world_explains(w, 1, REASON_MOOT));
+	assert_int_equal(world_status(w).windows_open, 0);
+	world_until(w, w->now + 6 * MS);
+	assert_int_equal(world_event(w, &e), 0);
+	assert_int_equal(world_status(w).paused_now, 1);
+	assert_int_equal(world_heap(w, 1).violations, 0);
 }
 
 static void overrun_keeps_its_slot_for_a_while(void **state)
@@ -645,6 +766,7 @@ int main(void)
 		T(first_figures_are_asked_for),
 		T(nearly_full_heap_of_unknown_rate_gets_a_window),
 		T(looks_before_it_decides),
+		T(silence_bounds_the_rate),
 		T(unanswered_look_falls_back_to_extrapolation),
 		T(nothing_is_collected_before_it_is_worth_it),
 		T(one_at_a_time),
@@ -652,6 +774,7 @@ int main(void)
 		T(host_limit_binds_over_services),
 		T(admission_is_the_same_however_full_a_heap_is),
 		T(memory_goes_before_the_limit),
+		T(who_found_nothing_does_not_break_the_limit),
 		T(max_defer_ends_the_wait),
 		T(quiet_opens_at_once),
 		T(lead_runs_out),
@@ -659,6 +782,7 @@ int main(void)
 		T(every_drain_is_undone),
 		T(expired_window_is_offered_again),
 		T(late_frame_of_a_begin_in_time_is_believed),
+		T(begin_in_a_window_that_was_revoked_just_now),
 		T(overrun_keeps_its_slot_for_a_while),
 		T(stopped_holder_loses_its_slot),
 		T(forced_and_uncoordinated_are_counted),

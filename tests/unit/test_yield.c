@@ -238,7 +238,7 @@ static bool is_forgotten(struct heap *h, nsec_t span, uint64_t allocated)
 	h->yield.empty = 1;
 	h->report.at = BEGAN + span;
 	h->report.allocated = allocated;
-	yield_review(h, h->report.at);
+	yield_review(h, 0, h->report.at);
 	return h->yield.empty == 0;
 }
 
@@ -275,12 +275,12 @@ static void a_raised_budget_is_lowered(void **state)
 	one_empty(h);
 	h->report.used = 12000;
 	h->report.allocated = 10000; /* at the rate it had */
-	yield_review(h, NOW);
+	yield_review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), 2 * RULE);
 	assert_false(h->yield.at_once);
 	/* It has grown: what is used is the limit, with room to wait for a slot. */
 	h->report.live = 2 * LIVE;
-	yield_review(h, NOW);
+	yield_review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), 12000 + 12000 / 9 + 1);
 	assert_true(h->yield.at_once);
 
@@ -288,7 +288,7 @@ static void a_raised_budget_is_lowered(void **state)
 	h->yield.at_once = false;
 	yield_raise(h);
 	one->service.config.min_yield_permille = 0;
-	yield_review(h, NOW);
+	yield_review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), 12000 + 12000 / 9 + 1);
 	assert_true(h->yield.at_once);
 
@@ -297,14 +297,64 @@ static void a_raised_budget_is_lowered(void **state)
 	yield_raise(h);
 	h->yield.empty = 0;
 	h->report.used = 500; /* below the rule, which then holds */
-	yield_review(h, NOW);
+	yield_review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), RULE);
 	assert_true(h->yield.at_once);
 	/* Never up. */
+	h->yield.at_once = false;
 	h->report.used = 5 * RULE;
 	h->yield.raised = 2 * RULE;
-	yield_review(h, NOW);
+	yield_review(h, 0, NOW);
 	assert_int_equal(h->yield.raised, 2 * RULE);
+}
+
+/* Three heaps notice at the same time that they must be looked at: two of them wait. */
+static void a_lowered_budget_has_room_for_its_turn(void **state)
+{
+	struct one *one = *state;
+	struct heap *h = one->h;
+
+	one_empty(h);
+	h->yield.raised = 8 * RULE;
+	h->report.used = 12000;
+	h->report.live = 2 * LIVE;
+	h->rate.slow = 1000;
+	yield_review(h, 3 * SEC, NOW);
+	assert_int_equal(yield_budget(h), 15000 + 15000 / 9 + 1);
+	assert_true(h->yield.at_once);
+	/* It stays due with that, whatever is found meanwhile, until it has collected. */
+	h->report.live = 4 * LIVE;
+	yield_review(h, SEC, NOW + SEC);
+	assert_int_equal(yield_budget(h), 15000 + 15000 / 9 + 1);
+	h->yield.at_once = false;
+	yield_review(h, SEC, NOW);
+	assert_int_equal(yield_budget(h), 13000 + 13000 / 9 + 1);
+	h->yield.at_once = false;
+	yield_review(h, UINT64_MAX / 2, NOW);
+	assert_int_equal(yield_budget(h), 13000 + 13000 / 9 + 1);
+}
+
+/* Twice the rule for each that freed nothing, but never more than once. */
+static void gives_way_as_far_as_it_would_be_raised(void **state)
+{
+	struct one *one = *state;
+	struct heap *h = one->h;
+
+	assert_false(yield_gives_way(h));
+	h->yield.empty = 2;
+	assert_true(yield_gives_way(h));
+	h->report.live = 2 * LIVE; /* it has grown, and is not declined for that */
+	assert_true(yield_gives_way(h));
+	assert_false(yield_declines(h));
+	yield_raise(h);
+	assert_int_equal(yield_budget(h), 4 * RULE);
+	assert_false(yield_gives_way(h));
+	h->yield.raised = 0;
+	one->service.config.min_yield_permille = 0;
+	assert_false(yield_gives_way(h));
+	one->service.config.min_yield_permille = 10;
+	h->unit = WIRE_BYTES;
+	assert_false(yield_gives_way(h));
 }
 
 /* ---- In slack ---- */
@@ -466,6 +516,8 @@ int main(void)
 		Y(who_is_not_declined),
 		Y(another_rate_is_another_program),
 		Y(a_raised_budget_is_lowered),
+		Y(gives_way_as_far_as_it_would_be_raised),
+		Y(a_lowered_budget_has_room_for_its_turn),
 		Y(worth_a_window_in_slack),
 		Y(enough_is_used),
 		Y(what_is_empty),
