@@ -267,15 +267,10 @@ static int listen_both(struct daemon *d)
 
 static int listen_web(struct daemon *d)
 {
-	char *error = NULL;
-	int r = web_listen(d->web, d->config, &error);
+	int fd = d->fds.http;
 
-	if (error)
-		log_error("failed", "%s", error);
-	else
-		complain("HTTP", r);
-	free(error);
-	return r;
+	d->fds.http = -1; /* it is the listener's */
+	return web_start(d->web, d->config, fd);
 }
 
 static int watch_signals(struct daemon *d)
@@ -457,6 +452,8 @@ static void close_fds(const struct notify_fds *fds)
 		close(fds->runtime);
 	if (fds->control >= 0)
 		close(fds->control);
+	if (fds->http >= 0)
+		close(fds->http);
 	if (fds->state >= 0)
 		close(fds->state);
 }

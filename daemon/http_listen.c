@@ -158,13 +158,16 @@ int http_listen(struct http *h, const char *text)
 
 int http_adopt(struct http *h, int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL), r;
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
 		close(fd);
 		return -EBADF;
 	}
-	return start(h, fd, &h->adopted);
+	r = start(h, fd, &h->adopted);
+	if (r == 0)
+		log_info("http", "HTTP: listening on %s", h->adopted.address);
+	return r;
 }
 
 const char *http_address(const struct http *h)

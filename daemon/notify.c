@@ -102,13 +102,17 @@ void notify_status(struct notify *n, unsigned heaps, unsigned services)
 /* ---- what is handed over ---------------------------------------------------------------------------- */
 
 #define STATE_NAME "state"
+#define HTTP_NAME  "http"
 
-/* The types tell sockets apart: the names could only say the same, or be wrong. */
+/* The types tell most sockets apart: the names could only say the same, or be wrong. */
 static void take(int fd, const char *name, struct notify_fds *ret)
 {
 	int *place = NULL;
 
-	if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
+	if (name && strcmp(name, HTTP_NAME) == 0 &&
+	    sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0)
+		place = &ret->http;
+	else if (sd_is_socket(fd, AF_UNIX, SOCK_SEQPACKET, 1) > 0)
 		place = &ret->runtime;
 	else if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
 		place = &ret->control;
@@ -127,7 +131,7 @@ void notify_fds(struct notify_fds *ret)
 	char **names = NULL;
 	int n = sd_listen_fds_with_names(1, &names);
 
-	*ret = (struct notify_fds){.runtime = -1, .control = -1, .state = -1};
+	*ret = (struct notify_fds){.runtime = -1, .control = -1, .http = -1, .state = -1};
 	for (int i = 0; i < n; i++) {
 		take(SD_LISTEN_FDS_START + i, names[i], ret);
 		free(names[i]);

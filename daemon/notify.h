@@ -20,7 +20,8 @@ void notify_status(struct notify *n, unsigned heaps, unsigned services);
 /* What the manager has handed over; -1: not among it. */
 struct notify_fds {
 	int runtime, control; /* non-blocking, told apart by their types */
-	int state;	      /* what a former run had notify_keep() */
+	int http;  /* listens for HTTP: by its name, for it may be of any family */
+	int state; /* what a former run had notify_keep() */
 };
 
 void notify_fds(struct notify_fds *ret);

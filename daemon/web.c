@@ -9,6 +9,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/http.h"
+#include "daemon/log.h"
 #include "daemon/metrics_web.h"
 #include "daemon/web_page.h"
 
@@ -68,9 +69,20 @@ int web_listen(struct web *w, const struct config *config, char **ret_error)
 	return r;
 }
 
-int web_adopt(struct web *w, int fd)
+int web_start(struct web *w, const struct config *config, int fd)
 {
-	return http_adopt(w->http, fd);
+	char *error = NULL;
+	int r = fd >= 0 ? http_adopt(w->http, fd) : 0;
+
+	if (r == -EPERM)
+		log_error("failed", "HTTP: the socket that was handed over is open to "
+				    "others than this host");
+	else if (r == 0)
+		r = web_listen(w, config, &error);
+	if (r < 0 && r != -EPERM)
+		log_error("failed", "HTTP: %s", error ? error : strerror(-r));
+	free(error);
+	return r;
 }
 
 const char *web_address(const struct web *w)

@@ -14,8 +14,8 @@ int web_new(struct control *control, uint32_t group, struct web **ret);
 struct web *web_free(struct web *w);
 /* As the configuration says. *ret_error: malloced, where there is more to say than -errno. Nothing has changed then. */
 int web_listen(struct web *w, const struct config *config, char **ret_error);
-/* Takes a socket that listens already; it is closed if others than this host could reach it. */
-int web_adopt(struct web *w, int fd);
+/* The same at the start, and besides at a socket that listens already (-1: none). Says on the log why it fails. */
+int web_start(struct web *w, const struct config *config, int fd);
 /* Where it listens; NULL: nowhere. */
 const char *web_address(const struct web *w);
 /* To be called at the end of each turn of the loop. */

@@ -3,6 +3,11 @@
 EXTRA_DIST += etc/rtgcd.conf
 confdir = $(sysconfdir)/rtgcd
 
+# For Prometheus and Grafana.
+EXTRA_DIST += etc/rtgcd-alerts.yml etc/rtgcd-dashboard.json
+examplesdir = $(docdir)/examples
+examples_DATA = etc/rtgcd-alerts.yml etc/rtgcd-dashboard.json
+
 # Completions, where the shells look for them by the command's name.
 EXTRA_DIST += etc/rtgcctl.bash etc/_rtgcctl
 bashcompletiondir = $(datadir)/bash-completion/completions

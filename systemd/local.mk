@@ -2,13 +2,15 @@
 systemdsystemunit_DATA += \
 	systemd/rtgcd.service \
 	systemd/rtgcd.socket \
-	systemd/rtgcd-control.socket
+	systemd/rtgcd-control.socket \
+	systemd/rtgcd-http.socket
 EXTRA_DIST += \
 	systemd/rtgcd.catalog \
 	systemd/sysusers.conf \
 	systemd/rtgcd.service.in \
 	systemd/rtgcd.socket \
-	systemd/rtgcd-control.socket
+	systemd/rtgcd-control.socket \
+	systemd/rtgcd-http.socket
 CLEANFILES += systemd/rtgcd.service
 
 systemd/rtgcd.service: systemd/rtgcd.service.in Makefile

@@ -156,9 +156,10 @@ class Daemon:
               binds them (start() then waits until it answers)
     environ   more environment variables
     manager   True: the test keeps descriptors for it over a restart
+    handed    {name: a listening socket}: more of them to hand over
     """
 
-    def __init__(self, config="", args=(), activate=True, environ=None, manager=False):
+    def __init__(self, config="", args=(), activate=True, environ=None, manager=False, handed=None):
         self.dir = tempfile.mkdtemp(prefix="rtgcd-test-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.socket = os.path.join(self.dir, "runtime.sock")
@@ -168,6 +169,7 @@ class Daemon:
         self.args = list(args)
         self.environ = dict(environ or {})
         self.activate = activate
+        self.handed = dict(handed or {})
         self.killed = False
         self.proc = None
         self.write_config(config)
@@ -211,9 +213,11 @@ class Daemon:
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")}
         env.update(self.environ)
         command = self.command()
+        handed = {name: fcntl.fcntl(s, fcntl.F_DUPFD_CLOEXEC, 200) for name, s in self.handed.items()}
         passed = []
         if self.activate:
             fds = dict(zip(("runtime", "control"), self._bound))
+            fds.update(handed)
             if self.manager:
                 self.manager.drain()
                 fds.update(self.manager.kept)
@@ -227,6 +231,8 @@ class Daemon:
         with open(self.log_file, "ab") as log:
             self.proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                          env=env, pass_fds=passed)
+        for fd in handed.values():
+            os.close(fd)
         self.killed = False
         if self.activate:
             self.call("GetStatus")

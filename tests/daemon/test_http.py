@@ -4,6 +4,7 @@
 import os
 import socket
 import stat
+import subprocess
 
 import pytest
 from common import harness
@@ -170,6 +171,38 @@ def test_the_address_is_in_use_at_the_start(tmp_path):
         config = "[Daemon]\nListenHTTP=127.0.0.1:%d\n" % other.getsockname()[1]
         with pytest.raises(AssertionError, match="Address already in use"):
             harness.Daemon(config=config, activate=False)
+
+
+@pytest.mark.parametrize("family, where", [(socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_UNIX, None)])
+def test_a_socket_of_the_service_manager(tmp_path, family, where):
+    with socket.socket(family) as s:
+        s.bind(where or str(tmp_path / "http.sock"))
+        s.listen()
+        shown = s.getsockname() if family == socket.AF_UNIX else "%s:%d" % s.getsockname()
+        with harness.Daemon(handed={"http": s}) as d:
+            assert d.call("GetStatus")["http"] == shown
+            assert get(d, "/nothing")[0] == 404
+            d.restart()
+            assert get(d, "/nothing")[0] == 404
+            # What the configuration says comes on top.
+            before = address(d)
+            reload(d, LISTENING)
+            assert address(d) != before and get(d, "/nothing")[0] == 404
+            with connect(before) as again:
+                again.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                assert read_to_end(again).startswith(b"HTTP/1.1 404 ")
+
+
+def test_a_socket_that_is_open_to_others(tmp_path):
+    (tmp_path / "conf").write_text("")
+    with socket.create_server(("0.0.0.0", 0)) as s:
+        fd = s.fileno()
+        move = f'exec 3<&{fd} {fd}<&-; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http exec "$@"'
+        done = subprocess.run(
+            ["/bin/bash", "-c", move, "bash", harness.RTGCD, "--foreground", "--config", tmp_path / "conf",
+             "--socket", tmp_path / "runtime.sock", "--control", tmp_path / "control.sock"],
+            pass_fds=[fd], capture_output=True, text=True, timeout=harness.PATIENCE)
+    assert done.returncode == 1 and "the socket that was handed over is open to others than this host" in done.stderr
 
 
 # ---- hostile clients -------------------------------------------------------------------------------

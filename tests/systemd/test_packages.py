@@ -14,6 +14,7 @@ from box import Box, harness, missing
 SOURCE = pathlib.Path(harness.SRCDIR)
 NAMES = ["libruntime-dev", "libruntime0", "python3-rtgc", "rtgcd"]
 UNITS = ("rtgcd.service", "rtgcd.socket", "rtgcd-control.socket")
+HTTP = "rtgcd-http.socket"  # there, and not enabled
 TOOLS = ("dpkg-buildpackage", "dh", "dh_python3", "lintian")
 ABSENT = [tool for tool in TOOLS if not shutil.which(tool)]
 pytestmark = [
@@ -161,7 +162,8 @@ def test_install_use_and_purge(box):
     install(box)
     assert [box.show(u, "ActiveState") for u in UNITS] == ["active"] * 3
     assert [box.show(u, "UnitFileState") for u in UNITS] == ["enabled"] * 3
-    names = [f"/lib/systemd/system/{u}" for u in UNITS]
+    assert (box.show(HTTP, "ActiveState"), box.show(HTTP, "UnitFileState")) == ("inactive", "disabled")
+    names = [f"/lib/systemd/system/{u}" for u in (*UNITS, HTTP)]
     verified = box.run("systemd-analyze", "verify", "--man=yes", "--recursive-errors=yes", *names)
     assert verified.stdout + verified.stderr == ""
 
@@ -184,4 +186,4 @@ def test_install_use_and_purge(box):
     box.run("dpkg", "--force-unsafe-io", "--purge", *NAMES)
     box.run("/bin/sh", "-c", "rm /srv/example /srv/program.py")
     assert left_behind(box, before) == set()
-    assert [box.show(u, "LoadState") for u in UNITS] == ["not-found"] * 3
+    assert [box.show(u, "LoadState") for u in (*UNITS, HTTP)] == ["not-found"] * 4

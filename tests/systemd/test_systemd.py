@@ -74,7 +74,7 @@ def restarted(box, before):
 
 
 def test_units_are_right(box):
-    names = [f"{box.units}/{name}" for name in ("rtgcd.service", *SOCKETS)]
+    names = [f"{box.units}/{name}" for name in ("rtgcd.service", *SOCKETS, "rtgcd-http.socket")]
     done = box.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", *names)
     assert done.stdout + done.stderr == ""
 
@@ -107,6 +107,23 @@ def test_start_and_stop(box):
     box.systemctl("stop", "rtgcd.service")
     assert box.show("rtgcd.service", "Result") == "success"
     box.run("test", "-S", "/run/rtgcd/runtime.sock")
+
+
+def test_metrics_over_http(box):
+    """The service has no network: the socket is opened for it, by a unit that nobody starts unless it is wanted."""
+    assert box.show("rtgcd-http.socket", "ActiveState") == "inactive"
+    box.systemctl("start", "rtgcd.service")
+    assert box.ctl("status")["http"] is None
+    box.systemctl("stop", "rtgcd.service")
+    box.systemctl("start", "rtgcd-http.socket")
+    box.systemctl("start", "rtgcd.service")
+    where = box.ctl("status")["http"]
+    assert where == "127.0.0.1:9190"
+    ask = f"import urllib.request; print(urllib.request.urlopen('http://{where}/metrics').read().decode())"
+    try:
+        assert "\nrtgcd_heaps 0\n" in box.run("/usr/bin/python3", "-c", ask).stdout
+    finally:
+        box.systemctl("stop", "rtgcd.service", "rtgcd-http.socket")
 
 
 def may(box, capability):
