@@ -205,6 +205,8 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		setlocale(LC_CTYPE, "C.UTF-8");
+	/* What jansson had no memory for would be missing without a word. */
+	json_set_alloc_funcs(ctl_alloc, free);
 	screen_init(&ctl.screen);
 	ctl.set = ctl_alloc((size_t)argc * sizeof(*ctl.set));
 	if (argc > 1 && strcmp(argv[1], "complete") == 0) {

@@ -8,6 +8,7 @@ tests_fault_shim_la_LDFLAGS = -module -avoid-version -rpath /nowhere
 fault_tests = \
 	tests/fault/test_requests.py \
 	tests/fault/test_start.py \
+	tests/fault/test_ctl.py \
 	tests/fault/test_library.py
 TESTS += $(fault_tests)
 

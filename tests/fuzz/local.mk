@@ -66,6 +66,7 @@ fuzz: $(addprefix fuzz-,$(FUZZ_TARGETS)) fuzz-arguments
 # The Python module's functions; a third of the time each without rtgc's help, with it, and with a daemon.
 fuzz-arguments: all
 	@$(AM_TESTS_ENVIRONMENT) RTGC_ARGUMENTS_SECONDS=$$(($(FUZZ_SECONDS) / 3)) \
+		RTGC_ARGUMENTS_SEED=$(FUZZ_SEED) \
 		$(PYTHON) $(srcdir)/tests/run_pytest.py $(srcdir)/tests/fuzz/test_arguments.py
 fuzz-programs: $(fuzz_programs)
 $(addprefix fuzz-,$(FUZZ_TARGETS)): fuzz-%: tests/fuzz/clang/fuzz_%

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """All that the module rtgc offers is called with odd arguments (arguments.py), in a process of its own.
 
-RTGC_ARGUMENTS_SECONDS=n (make fuzz): goes on with other seeds for so long.
+RTGC_ARGUMENTS_SECONDS=n (make fuzz): goes on with other seeds for so long; RTGC_ARGUMENTS_SEED: which ones (0: others
+each time).
 """
 import os
 import random
@@ -19,14 +20,15 @@ from program import environment  # noqa: E402
 SCRIPT = os.path.join(harness.SRCDIR, "tests", "fuzz", "arguments.py")
 PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
 SECONDS = float(os.environ.get("RTGC_ARGUMENTS_SECONDS", "0"))
+SEED = int(os.environ.get("RTGC_ARGUMENTS_SEED", "0"))
 CALLS = 600
 
 
 def seeds():
     yield from range(1, 4)
-    until = time.monotonic() + SECONDS
+    others, until = random.Random(SEED or None), time.monotonic() + SECONDS
     while time.monotonic() < until:
-        yield random.randrange(4, 10**9)
+        yield others.randrange(4, 10**9)
 
 
 def call(seed, env, *mode):
