@@ -126,14 +126,14 @@ static void on_caller(void *userdata, int fd)
 static void on_turn(void *userdata)
 {
 	struct daemon *d = userdata;
-	struct core_status status;
+	unsigned heaps;
 
 	sessions_sweep(hot_sessions(d->hot));
 	web_turn(d->web);
-	supervisor_status(d->core, &status);
-	pressure_turn(d->pressure, status.heaps);
+	heaps = supervisor_heaps(d->core);
+	pressure_turn(d->pressure, heaps);
 	trace_flush(d->trace);
-	notify_status(d->notify, status.heaps, status.services);
+	notify_status(d->notify, heaps, supervisor_services(d->core));
 }
 
 static void on_stop(void *userdata)

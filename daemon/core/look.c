@@ -42,6 +42,16 @@ void supervisor_status(const struct supervisor *s, struct core_status *ret)
 	admit_answer(&admit, s->max_concurrent, &ret->admission);
 }
 
+unsigned supervisor_heaps(const struct supervisor *s)
+{
+	return (unsigned)s->n_heaps;
+}
+
+unsigned supervisor_services(const struct supervisor *s)
+{
+	return (unsigned)s->n_services;
+}
+
 void supervisor_gates(const struct supervisor *s, struct core_gates *ret)
 {
 	*ret = s->canary.gates;

@@ -340,6 +340,9 @@ struct core_decision {
 };
 
 void supervisor_status(const struct supervisor *s, struct core_status *ret);
+/* How many there are; supervisor_status() looks at each of them. */
+unsigned supervisor_heaps(const struct supervisor *s);
+unsigned supervisor_services(const struct supervisor *s);
 void supervisor_gates(const struct supervisor *s, struct core_gates *ret);
 /* The heap with the smallest id above after; false: there is none. */
 bool supervisor_heap_after(const struct supervisor *s, uint64_t after, nsec_t now,
