@@ -158,7 +158,7 @@ def test_many_pages(daemon):
 
 @pytest.mark.parametrize("args, status, words", [
     (["--format=x"], 2, "--format=x: use one of events|chrome"),
-    (["--service=x"], 2, "--service is for --format=chrome"),
+    (["--service=x"], 2, "--service is for what has happened"),
     (["--format=chrome"], 1, "does not answer at")])
 def test_errors(args, status, words):
     done = run("trace", *args, control="/nonexistent/control.sock")

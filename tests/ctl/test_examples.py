@@ -242,6 +242,7 @@ EXAMPLES = {
         "$ rtgcctl heaps": Transcript(heaps=["checkout-1", "checkout-2", "checkout-3"]),
         "checkout: MaxConcurrent=1 is": NotRun("a sentence of rtgcctl services: tests/daemon/test_advice.c"),
         "rtgcctl -j status": Shell(),
+        "printf": NotRun("a port that may be taken: tests/daemon/test_metrics.py asks the same at one that is free"),
         "{": README_TEST,
         "[Daemon]\nMaxConcurrent=2 ": Config(),
         "import rtgc\nfor batch": Python(before="batches, step = range(3), lambda batch: 0\n"),
@@ -278,6 +279,7 @@ EXAMPLES = {
         '{"at_ns"': Events(),
         "grep": Shell(before="echo '{\"heap\":3,\"cause\":\"forced\"}' >checkout.log\n"),
     },
+    "rtgcd-metrics.7": {"scrape_configs:": NotRun("tests/daemon/test_prometheus.py has a real Prometheus read one like it")},
     "rtgcd.8": {"[Service]": NotRun("a drop-in of systemd's, and HAProxy's group is needed for it")},
     "rtgcd.conf.5": {"[Daemon]": Config()},
 }

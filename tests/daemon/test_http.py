@@ -189,7 +189,7 @@ def test_a_socket_of_the_service_manager(tmp_path, family, where):
             reload(d, LISTENING)
             assert address(d) != before and get(d, "/nothing")[0] == 404
             with connect(before) as again:
-                again.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                again.sendall(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 assert read_to_end(again).startswith(b"HTTP/1.1 404 ")
 
 
