@@ -64,7 +64,11 @@ void advice_write(const struct core_admission *a, enum core_policy policy, unsig
 	struct words period = span(a->period);
 	struct work pause = work(a);
 
-	if (a->heaps == 0)
+	if (a->heaps == 0 && a->snapshots)
+		snprintf(ret, ADVICE_MAX,
+			 "%u heap%s snapshots, which need no slot: nothing to schedule",
+			 a->snapshots, a->snapshots == 1 ? " takes" : "s take");
+	else if (a->heaps == 0)
 		snprintf(ret, ADVICE_MAX, "no heap has a budget: nothing to schedule");
 	else if (a->period == NSEC_NEVER)
 		snprintf(ret, ADVICE_MAX, "nothing allocates: nothing to schedule");

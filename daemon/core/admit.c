@@ -18,8 +18,12 @@ void admit_add(struct admit *a, const struct heap *h)
 	double period =
 		rate > 0 ? (double)heap_budget(h) / rate * (double)NSEC_PER_SEC : 0;
 
-	if (h->next == WIRE_SNAPSHOT || !heap_budget(h) || !(h->kinds & 1 << kind))
+	if (!heap_budget(h) || !(h->kinds & 1 << kind))
 		return;
+	if (h->next == WIRE_SNAPSHOT) {
+		a->snapshots++;
+		return;
+	}
 	a->heaps++;
 	if (rate <= 0 || period > 1e18)
 		return; /* it stands still: it asks for nothing */
@@ -37,6 +41,7 @@ void admit_add(struct admit *a, const struct heap *h)
 void admit_add_round(struct admit *a, const struct admit *members)
 {
 	a->heaps += members->heaps;
+	a->snapshots += members->snapshots;
 	if (members->shortest == NSEC_NEVER)
 		return;
 	a->rounds++;
@@ -68,6 +73,7 @@ void admit_answer(const struct admit *a, unsigned slots, struct core_admission *
 
 	*ret = (struct core_admission){
 		.heaps = a->heaps,
+		.snapshots = a->snapshots,
 		.pause = a->pause,
 		.drain = a->drain,
 		.period = a->shortest,

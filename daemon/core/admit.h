@@ -22,7 +22,7 @@
 #include "daemon/core/supervisor.h"
 
 struct admit {
-	unsigned heaps;
+	unsigned heaps, snapshots;
 	unsigned singles, rounds; /* that ask for slots: heaps by themselves, rounds */
 	double load;		  /* Σ p/T: how many slots are in use on average */
 	nsec_t longest, shortest; /* span that a slot is taken, period */

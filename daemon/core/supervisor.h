@@ -207,7 +207,8 @@ bool supervisor_next_action(struct supervisor *s, struct action *ret);
 
 /* Do the collections fit into the slots, before one misses? */
 struct core_admission {
-	unsigned heaps; /* that collect at all */
+	unsigned heaps;	    /* that collect at all */
+	unsigned snapshots; /* those that need no slot for it */
 	bool schedulable;
 	unsigned needs_concurrent; /* slots that would do, at the rates and pauses seen */
 	nsec_t pause, drain;	   /* the longest; both take a slot */

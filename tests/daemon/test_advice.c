@@ -91,6 +91,12 @@ static void test_together(void **state)
 
 static void test_nothing(void **state)
 {
+	SAYS(POLICY_STAGGER, 1,
+	     "1 heap takes snapshots, which need no slot: nothing to schedule",
+	     .snapshots = 1, .period = NSEC_NEVER);
+	SAYS(POLICY_STAGGER, 1,
+	     "3 heaps take snapshots, which need no slot: nothing to schedule",
+	     .snapshots = 3, .period = NSEC_NEVER);
 	SAYS(POLICY_STAGGER, 1, "no heap has a budget: nothing to schedule",
 	     .schedulable = true, .needs_concurrent = 1, .period = NSEC_NEVER);
 	SAYS(POLICY_TOGETHER, 1, "nothing allocates: nothing to schedule", .heaps = 2,

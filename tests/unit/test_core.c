@@ -757,6 +757,27 @@ static void admission_is_the_same_however_full_a_heap_is(void **state)
 	assert_in_range(empty, full - MS, full + MS);
 }
 
+static void admission_knows_of_snapshots(void **state)
+{
+	struct world *w = *state;
+	struct event e = {.type = EVENT_JOIN};
+	struct core_service service;
+
+	for (e.heap = 1; e.heap <= 3; e.heap++) {
+		e.join.hello = (struct wire_hello){
+			.unit = WIRE_OBJECTS,
+			.kinds = 1 << WIRE_MAJOR | (e.heap > 1) << WIRE_SNAPSHOT,
+			.budget = 20000,
+			.service = "plain",
+			.heap = "h"};
+		world_event(w, &e);
+	}
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	assert_int_equal(service.admission.heaps, 1);
+	assert_int_equal(service.admission.snapshots, 2);
+	assert_int_equal(world_status(w).admission.snapshots, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -773,6 +794,7 @@ int main(void)
 		T(placement_moves_starts_up),
 		T(host_limit_binds_over_services),
 		T(admission_is_the_same_however_full_a_heap_is),
+		T(admission_knows_of_snapshots),
 		T(memory_goes_before_the_limit),
 		T(who_found_nothing_does_not_break_the_limit),
 		T(max_defer_ends_the_wait),
