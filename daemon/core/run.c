@@ -126,6 +126,7 @@ int run_end(struct supervisor *s, struct heap *h, const struct wire_end *end, ns
 			h->strikes = 0;
 		run_stop(s, h, now);
 		lease_finish(s, h, ACTION_CLOSE, REASON_ENDED, now);
+		h->wanting_since = NSEC_NEVER; /* whatever it was that ended */
 	} else if (h->lease.state != LEASE_IN_USE) {
 		/* (What is told after the fact does not end a collection under way.) */
 		run_stop(s, h, now);

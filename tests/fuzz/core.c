@@ -24,8 +24,8 @@ struct host {
 	struct core_config config;
 	struct core_service_config services[SIM_SERVICES_MAX]; /* in force */
 	struct fuzz_bytes in;
-	nsec_t expired
-		[CONNECTIONS]; /* when the last window closed, if it expired unused */
+	/* Until when a BEGIN in the last window is believed, 0: not at all. */
+	nsec_t expired[CONNECTIONS];
 };
 
 static void check(struct host *host)
@@ -43,9 +43,11 @@ static void check(struct host *host)
 static void over(struct host *host, struct sim_heap *h, const struct action *a)
 {
 	fuzz_check(h->window == a->revoke.window);
+	/* The client sees within a second that it is over. */
 	host->expired[h - host->sim.heap] =
-		a->revoke.reason == REASON_EXPIRED && h->open && !h->in_use ? h->closes
-									    : 0;
+		a->revoke.reason != REASON_DECLINED && h->open && !h->in_use
+			? nsec_min(h->closes, nsec_add(host->sim.now, NSEC_PER_SEC))
+			: 0;
 	h->last_window = h->window;
 	h->window = h->in_use = 0;
 	h->open = false;
