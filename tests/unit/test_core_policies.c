@@ -526,6 +526,65 @@ static void reload_changes_limits_at_once(void **state)
 	assert_int_equal(world_status(w).max_concurrent, 4);
 }
 
+static nsec_t admitted_pause(struct world *w, uint64_t used)
+{
+	struct core_service service;
+
+	w->now += SEC;
+	w->allocated[1] += used;
+	world_event(w, &(struct event){.type = EVENT_REPORT,
+				       .heap = 1,
+				       .report = {.at = w->now,
+						  .used = used,
+						  .allocated = w->allocated[1],
+						  .live = 20000 + used}});
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	return service.admission.pause;
+}
+
+/* Admission is about the collections that will be due, not about one that nobody wants just now. */
+static void admission_is_the_same_however_full_a_heap_is(void **state)
+{
+	struct world *w = *state;
+	struct event e = {.type = EVENT_JOIN, .heap = 1};
+	nsec_t empty, full;
+
+	e.join.hello = (struct wire_hello){
+		.unit = WIRE_OBJECTS, .kinds = 1 << WIRE_MAJOR, .budget = 20000};
+	strcpy(e.join.hello.service, "one");
+	strcpy(e.join.hello.heap, "h");
+	world_event(w, &e);
+	for (unsigned i = 0; i < 10; i++)
+		world_end(w, 1, 0, WIRE_UNCOORDINATED, 100 * MS);
+	admitted_pause(w, 1); /* (A rate takes two.) */
+	empty = admitted_pause(w, 100);
+	full = admitted_pause(w, 15000);
+	assert_true(world_heap(w, 1).predicted[WIRE_MAJOR] < full);
+	assert_in_range(full, 2 * 100 * MS, 3 * 100 * MS);
+	assert_in_range(empty, full - MS, full + MS);
+}
+
+static void admission_knows_of_snapshots(void **state)
+{
+	struct world *w = *state;
+	struct event e = {.type = EVENT_JOIN};
+	struct core_service service;
+
+	for (e.heap = 1; e.heap <= 3; e.heap++) {
+		e.join.hello = (struct wire_hello){
+			.unit = WIRE_OBJECTS,
+			.kinds = 1 << WIRE_MAJOR | (e.heap > 1) << WIRE_SNAPSHOT,
+			.budget = 20000,
+			.service = "plain",
+			.heap = "h"};
+		world_event(w, &e);
+	}
+	assert_true(supervisor_service(w->core, 0, w->now, &service));
+	assert_int_equal(service.admission.heaps, 1);
+	assert_int_equal(service.admission.snapshots, 2);
+	assert_int_equal(world_status(w).admission.snapshots, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -551,6 +610,8 @@ int main(void)
 		T(heaps_and_windows_are_paged_by_id),
 		T(services_of_two_users_are_two),
 		T(reload_changes_limits_at_once),
+		T(admission_is_the_same_however_full_a_heap_is),
+		T(admission_knows_of_snapshots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
