@@ -356,11 +356,13 @@ void decide_heap(struct supervisor *s, struct heap *h, nsec_t now)
 	place(s, h, now);
 	decide_due(s, h->service, now);
 	decide_due_snapshots(s, now);
-	if (!heap_is_waiting(h) && can_collect(h) && h->retry_at <= now) {
+	/* (One that cannot collect, because it is away or offers no kind, does not wait meanwhile.) */
+	if (!heap_is_waiting(h) && !h->running && h->lease.state == LEASE_NONE &&
+	    h->retry_at <= now)
 		h->wanting_since = NSEC_NEVER;
-		if (h->reason == REASON_NONE)
-			h->reason = REASON_NOT_DUE;
-	}
+	if (!heap_is_waiting(h) && can_collect(h) && h->retry_at <= now &&
+	    h->reason == REASON_NONE)
+		h->reason = REASON_NOT_DUE;
 	check_eligible(s, h->service);
 	direct_heap(s, h, now);
 	arm(s, h, now);
