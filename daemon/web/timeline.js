@@ -670,6 +670,7 @@ export class Timeline {
   }
 
   step(by) {
+    this.layout(); // a filter that was typed just now may not be drawn yet
     const tracks = this.rows.filter((row) => row.track).map((row) => row.track);
     if (!tracks.length) return;
     const at = tracks.indexOf(this.selected);
