@@ -270,6 +270,9 @@ static void reset(struct rtgc *r)
 	atomic_store(&r->done, 0);
 	atomic_store(&r->due, 0);
 	atomic_store(&r->writing, false);
+	atomic_store(&r->moves, 0);
+	atomic_store(&r->collecting, false);
+	late_forget(r);
 	client_point(r);
 	r->epoch = r->last_epoch = r->heap_id = 0;
 	r->hung = r->unsafe_pages = false;
@@ -340,6 +343,7 @@ struct rtgc *rtgc_close(struct rtgc *r)
 		return NULL;
 	stop_thread(r);
 	fork_forget(r);
+	late_do(r);
 	if (r->session == SESSION_UP)
 		link_send(&r->link, &bye);
 	close_fds(r);
@@ -353,8 +357,7 @@ struct rtgc *rtgc_close(struct rtgc *r)
 void client_abandon(struct rtgc *r)
 {
 	close_fds(r);
-	figures_keep(r);
-	pages_blank(&r->pages);
+	figures_over_pages(r, NULL, 0);
 	r->has_thread = false;
 	reset(r);
 }
@@ -376,6 +379,7 @@ void rtgc_status(struct rtgc *r, struct rtgc_status *ret)
 	struct wire_report report = {0};
 
 	pthread_mutex_lock(&r->lock);
+	late_do(r);
 	figures_read(r, &report);
 	*ret = (struct rtgc_status){
 		.supervised = !atomic_load(&r->alone),

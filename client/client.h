@@ -7,6 +7,7 @@
  *   figures.c  what the application tells: figures and marks
  *   window.c   what it may do: check, quiet, decline
  *   collect.c  what it did: begin, end, record
+ *   late.c     the same, told while the lock is taken
  *   answer.c   what it is asked
  *   fork.c     what is left of a heap in a forked child
  *   guard, reconnect, link, pages, options: parts that know nothing of struct rtgc
@@ -14,8 +15,8 @@
  * Two kinds of state. The first part is read and written by the application's threads
  * without a lock, atomics all of it. The rest belongs to the lock, which is only ever
  * held around calls that do not block: whoever waits for it, waits for a few non-blocking
- * system calls. Figures and marks are told with a try for the lock: when it is taken, the
- * dispatcher is asked to tell them instead.
+ * system calls. But a thread may be kept from running while it has it: so whoever runs the application only tries
+ * for the lock, and when it is taken, the dispatcher is asked to tell the figures, the marks, and what was done.
  */
 #ifndef RTGC_CLIENT_H
 #define RTGC_CLIENT_H
@@ -46,6 +47,7 @@ enum { /* rtgc.due: what the dispatcher is to tell the daemon */
 	DUE_MARK = 2,
 	DUE_DEADLINE = 4,
 	DUE_PAGE = 8, /* bring the shared heap page up to date */
+	DUE_QUIET = 16,
 };
 
 struct running { /* a collection that has begun and not ended */
@@ -62,6 +64,24 @@ struct seen { /* the window the daemon's frames spoke of last */
 	uint64_t id;
 	nsec_t opens, closes;
 	bool told; /* RTGC_EVENT_OPEN */
+};
+
+#define LATE_MOST 8
+
+struct late_op {
+	enum {
+		LATE_BEGIN,
+		LATE_END,
+		LATE_RECORD
+	} what;
+	struct running begun; /* LATE_BEGIN */
+	struct wire_end end;  /* the others */
+};
+
+struct late {
+	_Atomic bool busy; /* a try-lock of the rest */
+	unsigned n;
+	struct late_op op[LATE_MOST]; /* the first that was put down first */
 };
 
 struct answer {			  /* that is on its way */
@@ -90,9 +110,15 @@ struct rtgc {
 	_Atomic uint32_t changes; /* of what `quick` follows from, but the slot's */
 	struct page_app marks;
 	struct guard guard;
-	_Atomic uint32_t full; /* 1: at the ceiling */
-	_Atomic uint32_t due;  /* DUE_… */
-	_Atomic bool writing;  /* a try-lock of the telemetry line */
+	_Atomic uint32_t full;	    /* 1: at the ceiling */
+	_Atomic uint32_t due;	    /* DUE_… */
+	_Atomic uint32_t moves;	    /* odd while a page takes the place of another */
+	struct page_telemetry kept; /* figures of a page that was unmapped; .at 0: none */
+	struct page_telemetry between; /* of neither, or of both; the newer count */
+	_Atomic bool writing;	       /* a try-lock of the telemetry line */
+	_Atomic bool collecting;       /* from rtgc_begin() to rtgc_end() */
+	_Atomic uint32_t collecting_kind;
+	struct late late;
 
 	_Alignas(PAGE_LINE) pthread_mutex_t lock; /* of all that follows */
 	struct link link;
@@ -110,10 +136,10 @@ struct rtgc {
 	bool unsafe_pages; /* the next HELLO asks for none */
 	uint32_t events;   /* for notify() */
 	uint32_t told;	   /* the last of RTGC_EVENT_CONNECTED and _ALONE; 0: neither */
-	struct wire_report kept; /* figures of a page that was unmapped; .at 0: none */
 	struct running running;
 	struct seen seen;
 	uint64_t quieted; /* the window QUIET was sent for */
+	uint64_t opened;  /* the last window that was counted, by its frame or its use */
 	uint64_t windows_opened, windows_used, windows_missed;
 	uint64_t in_window, forced, uncoordinated, connects;
 	nsec_t last_pause, max_pause;
@@ -158,15 +184,33 @@ void session_done(struct rtgc *r, uint64_t window);
  */
 void collect_tell(struct rtgc *r);
 
+/* With the lock: what was put down. */
+void collect_late(struct rtgc *r, const struct late_op *op);
+
+/* late.c */
+/* Any thread, no lock. false: there is no room, or another one is at it: wait for the lock. */
+bool late_put(struct rtgc *r, const struct late_op *op);
+/* With the lock: does what was put down. */
+void late_do(struct rtgc *r);
+/* In a forked child. */
+void late_forget(struct rtgc *r);
+
+/* window.c; with the lock */
+void window_tell_quiet(struct rtgc *r);
+/* Counts it, once. With pages it may be used before its frame is read. */
+void window_opened(struct rtgc *r, uint64_t id);
+
 /* figures.c */
+/* Tells the daemon what is due (DUE_…), or has the dispatcher do it when it is at work just now. Any thread, no lock. */
+void figures_tell(struct rtgc *r, uint32_t due);
 /* What rtgc_publish() goes by has changed. Any thread, no lock. */
 void figures_changed(struct rtgc *r);
 /* Writes the figures into the page there is. Any thread. false: another one was at it. */
 bool figures_write(struct rtgc *r, const struct wire_report *report);
-/* false: there are none yet. With the lock. */
+/* false: there are none yet. Any thread. */
 bool figures_read(const struct rtgc *r, struct wire_report *ret);
-/* Before another page is mapped. With the lock. */
-void figures_keep(struct rtgc *r);
+/* pages_map(), or without descriptors pages_blank(), over which the figures are kept. With the lock. */
+int figures_over_pages(struct rtgc *r, const int *fds, uint64_t epoch);
 /* After the pages were mapped: brings them up to date. false: try again later. With the lock. */
 bool figures_sync(struct rtgc *r);
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What the application did: begin, end, record. */
 #include <errno.h>
+#include <sched.h>
 
 #include "client/client.h"
+
+#define LOCK_TRIES  2000 /* some tens of microseconds */
+#define WINDOW_LOCK (500 * NSEC_PER_USEC)
 
 static bool valid(enum rtgc_kind kind, enum rtgc_cause cause)
 {
@@ -40,45 +44,102 @@ static int look_again(struct rtgc *r, enum rtgc_kind kind, uint64_t id, nsec_t n
 	return result;
 }
 
-int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
-	       uint64_t window_id)
+/*
+ * true: the lock is had. A dispatcher that runs is through in some microseconds. One that was kept from
+ * running may not be waited for: what was done is put down.
+ */
+static bool lock_soon(struct rtgc *r)
+{
+	for (int i = 0; i < LOCK_TRIES; i++)
+		if (pthread_mutex_trylock(&r->lock) == 0)
+			return true;
+	return false;
+}
+
+/* For a window it is waited for a little, and then the window is given up for now. */
+static bool lock_for_window(struct rtgc *r)
+{
+	nsec_t until = nsec_add(rtgc_now(), WINDOW_LOCK);
+
+	while (!lock_soon(r)) {
+		if (rtgc_now() >= until)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+/* Under the lock. */
+static int begin(struct rtgc *r, const struct running *begun)
 {
 	struct wire_frame frame = {.type = WIRE_BEGIN};
 	struct page_window w = {.window.closes = NSEC_NEVER};
-	nsec_t now;
 	int ret = 0;
+
+	if (r->running.active)
+		ret = RTGC_E_RUNNING;
+	else if (begun->cause == RTGC_IN_WINDOW)
+		ret = look_again(r, begun->kind, begun->window, begun->begin, &w);
+	if (ret != 0)
+		return ret;
+	r->running = *begun;
+	r->running.closes = w.window.closes;
+	frame.begin = (struct wire_begin){
+		.window = begun->window,
+		.at = begun->begin,
+		.kind = (uint8_t)begun->kind,
+		.cause = (uint8_t)begun->cause,
+	};
+	if (r->session == SESSION_UP)
+		link_send(&r->link, &frame);
+	if (begun->window) {
+		window_opened(r, begun->window);
+		r->windows_used++;
+		session_done(r, begun->window);
+	}
+	return 0;
+}
+
+static int begin_soon(struct rtgc *r, struct running *begun)
+{
+	const struct late_op op = {.what = LATE_BEGIN, .begun = *begun};
+	int ret;
+
+	if (begun->cause == RTGC_IN_WINDOW) {
+		if (!lock_for_window(r))
+			return RTGC_E_CLOSED;
+	} else if (!lock_soon(r)) {
+		if (late_put(r, &op))
+			return 0;
+		pthread_mutex_lock(&r->lock);
+	}
+	late_do(r);
+	begun->begin = rtgc_now();
+	ret = begin(r, begun);
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
+int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
+	       uint64_t window_id)
+{
+	struct running begun = {
+		.active = true,
+		.kind = kind,
+		.cause = cause,
+		.window = window_id,
+		.begin = rtgc_now(),
+	};
+	int ret;
 
 	if (!valid(kind, cause) || (cause != RTGC_IN_WINDOW && window_id != 0))
 		return -EINVAL;
-	pthread_mutex_lock(&r->lock);
-	now = rtgc_now();
-	if (r->running.active)
-		ret = RTGC_E_RUNNING;
-	else if (cause == RTGC_IN_WINDOW)
-		ret = look_again(r, kind, window_id, now, &w);
-	if (ret == 0) {
-		r->running = (struct running){
-			.active = true,
-			.kind = kind,
-			.cause = cause,
-			.window = window_id,
-			.begin = now,
-			.closes = w.window.closes,
-		};
-		frame.begin = (struct wire_begin){
-			.window = window_id,
-			.at = now,
-			.kind = (uint8_t)kind,
-			.cause = (uint8_t)cause,
-		};
-		if (r->session == SESSION_UP)
-			link_send(&r->link, &frame);
-		if (window_id) {
-			r->windows_used++;
-			session_done(r, window_id);
-		}
-	}
-	pthread_mutex_unlock(&r->lock);
+	if (atomic_exchange(&r->collecting, true))
+		return RTGC_E_RUNNING;
+	atomic_store(&r->collecting_kind, kind);
+	ret = begin_soon(r, &begun);
+	if (ret != 0)
+		atomic_store(&r->collecting, false);
 	return ret;
 }
 
@@ -120,11 +181,11 @@ static void take_figures(struct rtgc *r, const struct wire_end *end)
 	struct wire_report report = {0};
 
 	guard_collected(&r->guard, (enum rtgc_kind)end->kind, end->used, directive);
-	ceiling = guard_ceiling(&r->guard, directive, atomic_load(&r->alone));
-	client_full(r, ceiling && end->used >= ceiling);
 	figures_changed(r);
 	if (figures_read(r, &report) && report.at > end->end)
 		return; /* recorded late: newer ones have been published */
+	ceiling = guard_ceiling(&r->guard, directive, atomic_load(&r->alone));
+	client_full(r, ceiling && end->used >= ceiling);
 	report.at = end->end;
 	report.used = end->used;
 	report.live = end->live;
@@ -144,11 +205,8 @@ static void forgo_window(struct rtgc *r)
 		session_done(r, w.window.window);
 }
 
-/* Under the lock. */
-static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result *result,
-		 bool tell)
+static void fill(struct rtgc *r, struct wire_end *end, const struct rtgc_result *result)
 {
-	struct wire_frame frame = {.type = WIRE_END};
 	struct wire_report report = {0};
 
 	if (result) {
@@ -162,10 +220,15 @@ static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result 
 		end->used = report.used;
 		end->live = report.live;
 	}
+}
+
+/* Under the lock. */
+static void over(struct rtgc *r, const struct wire_end *end, bool tell)
+{
+	struct wire_frame frame = {.type = WIRE_END, .end = *end};
+
 	count(r, (enum rtgc_cause)end->cause,
 	      end->stop ? end->stop : nsec_sub(end->end, end->begin));
-	take_figures(r, end);
-	frame.end = *end;
 	if (!tell)
 		return;
 	link_send(&r->link, &frame);
@@ -173,43 +236,85 @@ static void over(struct rtgc *r, struct wire_end *end, const struct rtgc_result 
 		forgo_window(r);
 }
 
+/* Under the lock. */
+static int end_running(struct rtgc *r, struct wire_end *end)
+{
+	if (!r->running.active)
+		return RTGC_E_NO_BEGIN;
+	end->window = r->running.window;
+	end->begin = r->running.begin;
+	end->cause = (uint8_t)r->running.cause;
+	over(r, end,
+	     r->session == SESSION_UP ||
+		     (r->session == SESSION_GREETING && r->running.adopted));
+	r->running.active = false;
+	return 0;
+}
+
+void collect_late(struct rtgc *r, const struct late_op *op)
+{
+	struct wire_end end = op->end;
+
+	/* (Nobody is told any more of what was wrong with it.) */
+	if (op->what == LATE_BEGIN)
+		begin(r, &op->begun);
+	else if (op->what == LATE_END)
+		end_running(r, &end);
+	else
+		over(r, &end, r->session == SESSION_UP);
+}
+
+/* LATE_END or LATE_RECORD, now if the lock can be had. The figures are what they are at once. */
+static int tell_soon(struct rtgc *r, struct late_op *op, const struct rtgc_result *result)
+{
+	int ret = 0;
+
+	fill(r, &op->end, result);
+	take_figures(r, &op->end);
+	if (!lock_soon(r)) {
+		if (late_put(r, op))
+			return 0;
+		pthread_mutex_lock(&r->lock);
+	}
+	late_do(r);
+	if (op->what == LATE_END)
+		ret = end_running(r, &op->end);
+	else
+		over(r, &op->end, r->session == SESSION_UP);
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
 int rtgc_end(struct rtgc *r, const struct rtgc_result *result)
 {
-	struct wire_end end = {.end = rtgc_now()};
-	int ret = RTGC_E_NO_BEGIN;
+	struct late_op op = {.what = LATE_END, .end.end = rtgc_now()};
+	int ret;
 
-	pthread_mutex_lock(&r->lock);
-	if (r->running.active) {
-		end.window = r->running.window;
-		end.begin = r->running.begin;
-		end.kind = (uint8_t)r->running.kind;
-		end.cause = (uint8_t)r->running.cause;
-		over(r, &end, result,
-		     r->session == SESSION_UP ||
-			     (r->session == SESSION_GREETING && r->running.adopted));
-		r->running.active = false;
-		ret = 0;
-	}
-	pthread_mutex_unlock(&r->lock);
+	if (!atomic_load(&r->collecting))
+		return RTGC_E_NO_BEGIN;
+	op.end.kind = (uint8_t)atomic_load(&r->collecting_kind);
+	ret = tell_soon(r, &op, result);
+	atomic_store(&r->collecting, false);
 	return ret;
 }
 
 int rtgc_record(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 		uint64_t begin_ns, uint64_t end_ns, const struct rtgc_result *result)
 {
-	struct wire_end end = {
-		.begin = begin_ns,
-		.end = end_ns,
-		.kind = (uint8_t)kind,
-		.cause = (uint8_t)cause,
+	struct late_op op = {
+		.what = LATE_RECORD,
+		.end =
+			{
+				.begin = begin_ns,
+				.end = end_ns,
+				.kind = (uint8_t)kind,
+				.cause = (uint8_t)cause,
+			},
 	};
 
 	if (!valid(kind, cause) || cause == RTGC_IN_WINDOW || begin_ns > end_ns)
 		return -EINVAL;
-	pthread_mutex_lock(&r->lock);
-	over(r, &end, result, r->session == SESSION_UP);
-	pthread_mutex_unlock(&r->lock);
-	return 0;
+	return tell_soon(r, &op, result);
 }
 
 int rtgc_offer(struct rtgc *r, uint32_t kinds)

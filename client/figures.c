@@ -41,13 +41,28 @@ void figures_changed(struct rtgc *r)
 	atomic_store(&r->quick.below, 0);
 }
 
+/* What is written to a page while another one takes its place may be in neither. */
 bool figures_write(struct rtgc *r, const struct wire_report *report)
 {
+	uint32_t moves;
+
 	if (!writing_begin(r))
 		return false;
+	moves = atomic_load(&r->moves);
 	page_telemetry_write(&r->pages.heap->telemetry, report);
+	atomic_thread_fence(memory_order_seq_cst);
+	if ((moves & 1) || atomic_load(&r->moves) != moves)
+		page_telemetry_write(&r->between, report);
 	writing_end(r);
 	return true;
+}
+
+static void take_newer(const struct page_telemetry *line, struct wire_report *report)
+{
+	struct wire_report other;
+
+	if (page_telemetry_read(line, &other) && other.at > report->at)
+		*report = other;
 }
 
 /* Those of a page that was unmapped, while there are none in the one that took its place. */
@@ -55,17 +70,30 @@ bool figures_read(const struct rtgc *r, struct wire_report *ret)
 {
 	struct wire_report report;
 
-	if (!page_telemetry_read(&r->pages.heap->telemetry, &report) || report.at == 0)
-		report = r->kept;
+	if (!page_telemetry_read(&r->pages.heap->telemetry, &report))
+		report.at = 0;
+	if (report.at == 0)
+		take_newer(&r->kept, &report);
+	take_newer(&r->between, &report);
 	if (report.at == 0)
 		return false;
 	*ret = report;
 	return true;
 }
 
-void figures_keep(struct rtgc *r)
+int figures_over_pages(struct rtgc *r, const int *fds, uint64_t epoch)
 {
-	figures_read(r, &r->kept);
+	struct wire_report report;
+	int ret;
+
+	atomic_fetch_add(&r->moves, 1);
+	figures_changed(r);
+	if (figures_read(r, &report))
+		page_telemetry_write(&r->kept, &report);
+	ret = fds ? pages_map(&r->pages, fds, epoch) : pages_blank(&r->pages);
+	atomic_fetch_add(&r->moves, 1);
+	figures_changed(r); /* the next ones are written with their instant */
+	return ret;
 }
 
 static void write_marks(struct rtgc *r)
@@ -104,8 +132,7 @@ bool figures_sync(struct rtgc *r)
 	return true;
 }
 
-/* Tells the daemon, or has the dispatcher do it when it is at work just now. */
-static void tell(struct rtgc *r, uint32_t due)
+void figures_tell(struct rtgc *r, uint32_t due)
 {
 	if (pthread_mutex_trylock(&r->lock) == 0) {
 		session_tell(r, due);
@@ -186,8 +213,11 @@ publish(struct rtgc *r, const struct rtgc_figures *figures)
 	ceiling = guard_ceiling(&r->guard, directive, alone);
 	full = ceiling && figures->used >= ceiling;
 	client_full(r, full);
+	/* By what has come meanwhile: a daemon that was found just now has read what there was before. */
+	slot = atomic_load(&r->slot);
+	alone = is_alone(r);
 	if (!alone && guard_crossed(&r->guard, figures->used, get(&slot->watermark)))
-		tell(r, DUE_REPORT);
+		figures_tell(r, DUE_REPORT);
 	/* (One that is just being written is odd now, or not the same next time.) */
 	if (written && !full && !(seq & 1))
 		quicken(r, slot, changes, ceiling, alone);
@@ -224,7 +254,7 @@ static void tell_if_wanted(struct rtgc *r, uint32_t due)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!is_alone(r) && atomic_load_explicit(&slot->want, memory_order_relaxed) &&
 	    (atomic_load_explicit(&r->caps, memory_order_relaxed) & WIRE_CAP_MARKS))
-		tell(r, due);
+		figures_tell(r, due);
 }
 
 static void set_mark(struct rtgc *r, enum page_mark mark, uint64_t until)

@@ -8,6 +8,7 @@ libclient_la_SOURCES = \
 	client/figures.c \
 	client/fork.c \
 	client/guard.c client/guard.h \
+	client/late.c \
 	client/link.c client/link.h \
 	client/options.c client/options.h \
 	client/pages.c client/pages.h \

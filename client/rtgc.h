@@ -17,8 +17,10 @@
  *             rtgc_outcome
  *   Threads   every call may be made from any thread, unless it says otherwise. Calls
  *             marked [wait-free] make no system call and take no lock, or one
- *             non-blocking system call where it says so. The others take a lock that is
- *             only ever held around non-blocking calls
+ *             non-blocking system call where it says so. rtgc_begin(), rtgc_end() and
+ *             rtgc_record() try for a lock for some microseconds, and if the library's
+ *             thread has it, what was done is told a little later. The others take a lock
+ *             that is only ever held around non-blocking calls
  *   Signals   no call raises SIGPIPE; EINTR is handled inside; no call may be made from
  *             a signal handler
  *   fork      the child's struct rtgc is inert (RTGC_ALONE, no socket of the parent's)
@@ -266,7 +268,9 @@ struct rtgc_result {
 /*
  * A collection begins. With RTGC_IN_WINDOW the window of that id is checked once more,
  * with the clock: open, long enough, same daemon; else RTGC_E_CLOSED or RTGC_E_UNFIT, and
- * the caller does not collect. window_id is 0 for the other causes, which always may.
+ * the caller does not collect. (RTGC_E_CLOSED also while the library's thread has begun
+ * something and is kept from running: the next safe point asks again.) window_id is 0 for
+ * the other causes, which always may.
  * RTGC_E_RUNNING: the last one has not ended. -EINVAL: no such kind or cause, or the
  * window is for another kind.
  */

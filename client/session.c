@@ -95,7 +95,7 @@ static void take_window(struct rtgc *r, const struct wire_window *window)
 	struct page_slot *slot = own_slot(r);
 
 	/* Ids ascend. With pages it may have been used before its frame was read. */
-	r->windows_opened++;
+	window_opened(r, window->window);
 	if (window->window <= atomic_load(&r->done))
 		return;
 	if (r->seen.id != window->window)
@@ -175,6 +175,8 @@ void session_tell(struct rtgc *r, uint32_t due)
 		send_mark(r);
 	if (due & DUE_DEADLINE)
 		send_deadline(r);
+	if (due & DUE_QUIET)
+		window_tell_quiet(r);
 }
 
 /* ---- Connecting and losing ---- */
@@ -205,8 +207,7 @@ static void lose(struct rtgc *r, nsec_t now)
 	atomic_store(&r->caps, 0);
 	atomic_store(&r->slot, &r->pages.window->slot[0]);
 	client_point(r);
-	figures_keep(r);
-	pages_blank(&r->pages);
+	figures_over_pages(r, NULL, 0);
 }
 
 void session_fail(struct rtgc *r, nsec_t now)
@@ -252,8 +253,7 @@ static bool take_pages(struct rtgc *r, const struct wire_welcome *w, const int *
 	if ((w->caps & WIRE_CAP_PAGE) && w->slot) {
 		if (fds[0] < 0 || fds[1] < 0)
 			return false;
-		figures_keep(r);
-		if (pages_map(&r->pages, fds, w->epoch) != 0)
+		if (figures_over_pages(r, fds, w->epoch) != 0)
 			return false;
 		atomic_store(&r->shared, true);
 		atomic_store(&r->slot, &r->pages.window->slot[w->slot - 1]);
@@ -275,6 +275,7 @@ static void take_welcome(struct rtgc *r, const struct wire_welcome *w, const int
 		return;
 	}
 	atomic_store(&r->done, 0); /* another run of the daemon counts anew */
+	r->opened = 0;
 	if (!take_pages(r, w, fds, now)) {
 		/* No descriptors left here, or not pages: it can be had without. */
 		r->unsafe_pages = true;
@@ -468,6 +469,7 @@ void session_run(struct rtgc *r, nsec_t now)
 {
 	uint32_t due = atomic_exchange(&r->due, 0);
 
+	late_do(r);
 	if (r->link.fd >= 0)
 		receive(r, now);
 	if (r->session == SESSION_DOWN && now >= r->retry_at)

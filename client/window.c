@@ -69,26 +69,38 @@ enum rtgc_verdict rtgc_check(struct rtgc *r, uint64_t until_ns, struct rtgc_wind
 								     : RTGC_RUN;
 }
 
-int rtgc_quiet(struct rtgc *r)
+void window_opened(struct rtgc *r, uint64_t id)
+{
+	if (id <= r->opened)
+		return;
+	r->opened = id;
+	r->windows_opened++;
+}
+
+void window_tell_quiet(struct rtgc *r)
 {
 	struct wire_frame frame = {.type = WIRE_QUIET};
 	struct page_window w;
-	int ret = RTGC_E_NO_WINDOW;
 
-	pthread_mutex_lock(&r->lock);
-	if (!atomic_load(&r->alone) && read_window(r, &w)) {
-		frame.quiet.window = w.window.window;
-		/* A process that is drained elsewhere would open its window too early. */
-		if (w.state == PAGE_ANNOUNCED && w.drain &&
-		    r->quieted != w.window.window &&
-		    (atomic_load(&r->caps) & WIRE_CAP_QUIET)) {
-			r->quieted = w.window.window;
-			link_send(&r->link, &frame);
-		}
-		ret = 0;
+	if (atomic_load(&r->alone) || !read_window(r, &w))
+		return;
+	frame.quiet.window = w.window.window;
+	/* A process that is drained elsewhere would open its window too early. */
+	if (w.state == PAGE_ANNOUNCED && w.drain && r->quieted != w.window.window &&
+	    (atomic_load(&r->caps) & WIRE_CAP_QUIET)) {
+		r->quieted = w.window.window;
+		link_send(&r->link, &frame);
 	}
-	pthread_mutex_unlock(&r->lock);
-	return ret;
+}
+
+int rtgc_quiet(struct rtgc *r)
+{
+	struct page_window w;
+
+	if (atomic_load(&r->alone) || !read_window(r, &w))
+		return RTGC_E_NO_WINDOW;
+	figures_tell(r, DUE_QUIET);
+	return 0;
 }
 
 int rtgc_decline(struct rtgc *r)
@@ -97,6 +109,9 @@ int rtgc_decline(struct rtgc *r)
 	struct page_window w;
 	int ret = RTGC_E_NO_WINDOW;
 
+	/* (Who has none does not wait for the lock to hear so.) */
+	if (atomic_load(&r->alone) || !read_window(r, &w))
+		return ret;
 	pthread_mutex_lock(&r->lock);
 	if (!atomic_load(&r->alone) && read_window(r, &w)) {
 		frame.decline.window = w.window.window;

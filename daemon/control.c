@@ -13,6 +13,7 @@
 #include "daemon/interface.h"
 #include "daemon/metrics_call.h"
 #include "daemon/parameters.h"
+#include "daemon/subscribe.h"
 #include "daemon/trace.h"
 
 #define INTERFACE "io.rtgcd.Supervisor"
@@ -31,20 +32,16 @@ static bool get_page(struct varlink_call *call, json_t *parameters, bool with_se
 {
 	static const char *const keys[] = {"after", "limit", "service", NULL};
 	static const char *const few[] = {"after", "limit", NULL};
-	json_t *service = json_object_get(parameters, "service");
 	int64_t after = 0, limit = PAGE_MOST;
 
+	ret->service = NULL;
 	if (!parameters_known(call, parameters, with_service ? keys : few) ||
 	    !parameters_int(call, parameters, "after", 0, INT64_MAX, &after) ||
-	    !parameters_int(call, parameters, "limit", 1, INT64_MAX, &limit))
+	    !parameters_int(call, parameters, "limit", 1, INT64_MAX, &limit) ||
+	    !parameters_string(call, parameters, "service", &ret->service))
 		return false;
-	if (service && !json_is_string(service) && !json_is_null(service)) {
-		varlink_invalid(call, "service");
-		return false;
-	}
 	ret->after = (uint64_t)after;
 	ret->limit = limit < PAGE_MOST ? limit : PAGE_MOST;
-	ret->service = json_string_value(service);
 	return true;
 }
 
@@ -403,6 +400,13 @@ static void trace(struct varlink_call *call, json_t *parameters, void *userdata)
 	trace_call(control->trace, call, parameters);
 }
 
+static void subscribe(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct control *control = userdata;
+
+	subscribe_call(control->subscribers, call, parameters);
+}
+
 static void metrics(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	struct control *control = userdata;
@@ -420,6 +424,7 @@ static const struct varlink_method methods[] = {
 	{"Reload", reload},
 	{"GetConfig", get_config},
 	{"Trace", trace},
+	{"Subscribe", subscribe},
 	{"HeapSummary", heap_summary},
 	{"Metrics", metrics},
 	{"Hold", hold},

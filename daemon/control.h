@@ -16,6 +16,7 @@ struct metrics;
 struct pressure;
 struct quota;
 struct sessions;
+struct subscribers;
 struct trace;
 struct web;
 
@@ -25,6 +26,7 @@ struct control {
 	struct supervisor *core;
 	struct hot *hot;
 	struct trace *trace;
+	struct subscribers *subscribers;
 	struct asks *asks;
 	const struct pressure *pressure;
 	struct quota *quota;

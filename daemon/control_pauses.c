@@ -22,7 +22,6 @@ static bool get_asked(struct varlink_call *call, json_t *parameters, struct aske
 {
 	static const char *const keys[] = {"service", "seconds", "changed_after",
 					   "after",   "limit",	 NULL};
-	json_t *service = json_object_get(parameters, "service");
 
 	*ret = (struct asked){.limit = PAGE_MOST};
 	if (!parameters_known(call, parameters, keys) ||
@@ -31,13 +30,9 @@ static bool get_asked(struct varlink_call *call, json_t *parameters, struct aske
 	    !parameters_int(call, parameters, "changed_after", 0, INT64_MAX,
 			    &ret->changed_after) ||
 	    !parameters_int(call, parameters, "after", 0, INT64_MAX, &ret->after) ||
-	    !parameters_int(call, parameters, "limit", 1, INT64_MAX, &ret->limit))
+	    !parameters_int(call, parameters, "limit", 1, INT64_MAX, &ret->limit) ||
+	    !parameters_string(call, parameters, "service", &ret->service))
 		return false;
-	if (service && !json_is_string(service) && !json_is_null(service)) {
-		varlink_invalid(call, "service");
-		return false;
-	}
-	ret->service = json_string_value(service);
 	if (ret->limit > PAGE_MOST)
 		ret->limit = PAGE_MOST;
 	return true;
@@ -186,7 +181,7 @@ void control_list_pauses(struct varlink_call *call, json_t *parameters, void *us
 		return;
 	list = json_array();
 	last = (uint64_t)asked.after;
-	for (r = history_after(history, last); r; r = history_after(history, r->id)) {
+	for (r = history_after(history, last); r; r = history_next(history, r)) {
 		if (!varlink_sees(call, r->who.uid) || !is_asked_for(&asked, r, now))
 			continue;
 		if (json_array_size(list) == (size_t)asked.limit) {

@@ -25,6 +25,8 @@
 #include "daemon/notify.h"
 #include "daemon/pressure.h"
 #include "daemon/session.h"
+#include "daemon/subscribe.h"
+#include "daemon/tell.h"
 #include "daemon/trace.h"
 #include "daemon/varlink.h"
 #include "daemon/web.h"
@@ -44,6 +46,7 @@ struct daemon {
 	struct varlink *varlink;
 	struct web *web;
 	struct asks *asks;
+	struct tell *tell;
 	struct trace *trace;
 	struct control control;
 	struct notify_fds fds;
@@ -132,7 +135,7 @@ static void on_turn(void *userdata)
 	web_turn(d->web);
 	heaps = supervisor_heaps(d->core);
 	pressure_turn(d->pressure, heaps);
-	trace_flush(d->trace);
+	tell_flush(d->tell);
 	notify_status(d->notify, heaps, supervisor_services(d->core));
 }
 
@@ -322,16 +325,10 @@ static int take_state(struct daemon *d, uint64_t *epoch)
 /* What a former run has left. */
 static void restore(struct daemon *d)
 {
-	unsigned heaps, windows;
-
 	if (!d->keep)
 		return;
-	keep_restore(d->keep, d->hot, &heaps, &windows);
+	keep_restore(d->keep, d->hot);
 	hot_keep(d->hot, d->keep);
-	if (heaps > 0)
-		log_info("restored",
-			 "restored: %u heaps, %u of them with a window in force", heaps,
-			 windows);
 }
 
 static int make_edges(struct daemon *d)
@@ -372,8 +369,13 @@ static int make_edges(struct daemon *d)
 	if (r == 0)
 		r = asks_new(d->loop, hot_sessions(d->hot), &d->asks);
 	if (r == 0)
-		r = trace_new(d->loop, d->core, d->hot, d->control.epoch, machine_cpus(),
+		r = tell_new(d->loop, d->core, d->hot, &d->tell);
+	if (r == 0)
+		r = trace_new(d->loop, d->core, d->tell, epoch, machine_cpus(),
 			      &d->trace);
+	if (r == 0)
+		r = subscribers_new(d->loop, d->core, d->tell, epoch,
+				    &d->control.subscribers);
 	if (r == 0)
 		r = varlink_new(d->loop, d->quota, &control_interface,
 				group ? group->gr_gid : UINT32_MAX, &d->control,
@@ -471,6 +473,8 @@ struct daemon *daemon_free(struct daemon *d)
 	web_free(d->web);
 	metrics_free(d->control.metrics);
 	trace_free(d->trace);
+	subscribers_free(d->control.subscribers);
+	tell_free(d->tell);
 	pressure_free(d->pressure);
 	if (d->hot)
 		hot_keep(d->hot, NULL); /* what is in force stays so for the next run */

@@ -148,7 +148,7 @@ static void lose_guard(struct drain *d)
 	list_for_each (link, &d->jobs) {
 		struct drain_job *job = list_entry(link, struct drain_job, link);
 
-		if (!job->answered)
+		if (!job->answered || !job->claimed)
 			fail_soon(d, job);
 	}
 	loop_timer_set(&d->restart, nsec_max(now, nsec_add(d->started, RESTART)));
@@ -220,10 +220,12 @@ static int spawn(int fd)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
 	/* To the same number: it is left open in the guard. */
-	posix_spawn_file_actions_adddup2(&actions, fd, fd);
+	r = posix_spawn_file_actions_adddup2(&actions, fd, fd);
 	/* A group of its own, so that Ctrl-C at a terminal reaches the daemon alone. */
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-	r = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+	if (r == 0)
+		r = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv,
+				environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return -r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The last pauses and windows of all heaps, in a ring: the oldest makes room for the newest, and
- * that is counted. A collection in a window is one record with its window, from the announcement
+ * The last pauses and windows of all heaps. Once there are HISTORY_RECORDS of them, a new one takes the
+ * room of the oldest of whichever user has most, and that is counted: nobody who pauses often makes
+ * others forgotten who have less. A collection in a window is one record with its window, from the announcement
  * on; a window that was not used, and a pause without one, are one record each.
  *
  * All its memory is taken at the start, of which the system gives what is in use: nothing here can fail.
@@ -33,7 +34,8 @@ struct history_record {	     /* instants: NSEC_NEVER: not yet, or there was none
 
 /* The records of a heap that are not over. Zeroed: there are none. */
 struct history_marks {
-	uint64_t window, pause;
+	uint64_t window, pause;		  /* ids */
+	uint16_t window_slot, pause_slot; /* where they are, if they still are */
 };
 
 int history_new(struct history **ret);
@@ -53,8 +55,10 @@ void history_left(struct history *h, nsec_t now, struct history_marks *marks);
 
 /* ---- looking ---- */
 
-/* The record with the smallest id above after; NULL: there is none. */
+/* The record with the smallest id above after, and the one behind r; NULL: there is none. */
 const struct history_record *history_after(const struct history *h, uint64_t after);
+const struct history_record *history_next(const struct history *h,
+					  const struct history_record *r);
 uint64_t history_changes(const struct history *h);
 /* Records that made room for others. */
 uint64_t history_dropped(const struct history *h);

@@ -43,7 +43,11 @@ void hot_empty_queue(struct hot *hot)
 
 int hot_handle(struct hot *hot, const struct event *event)
 {
-	int r = supervisor_handle(hot->core, event, loop_now(hot->loop));
+	int r;
+
+	if (hot->recorder && event->type == EVENT_LEAVE)
+		hot->recorder->leaving(hot->recorder_userdata, event->heap);
+	r = supervisor_handle(hot->core, event, loop_now(hot->loop));
 
 	if (r == 0 && (event->type == EVENT_BEGIN || event->type == EVENT_END)) {
 		struct session *s = sessions_find(hot->sessions, event->heap);

@@ -37,6 +37,8 @@ struct hot_hooks {
 struct hot_recorder {
 	void (*event)(void *userdata, const struct event *event);
 	void (*action)(void *userdata, const struct action *action);
+	/* It is about to: EVENT_LEAVE is told when nothing is known of it any more. */
+	void (*leaving)(void *userdata, uint64_t heap);
 };
 
 /* quota must outlive it. */

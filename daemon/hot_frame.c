@@ -216,7 +216,8 @@ static void refuse(struct hot *hot, struct session *s, const struct wire_frame *
 
 static void report(struct hot *hot, struct session *s, const struct wire_report *r)
 {
-	if (s->view.page)
+	/* (A page that was not looked at for a while is had back at the price of a fault.) */
+	if (s->view.page && s->caps & WIRE_CAP_MARKS)
 		read_marks(hot, s);
 	told_report(hot, s, r);
 }
@@ -294,6 +295,23 @@ static void greeted(struct hot *hot, struct session *s, const struct wire_frame 
 	}
 }
 
+/*
+ * What was published before the watermark that is now in force could be seen is told by nobody, when nothing is
+ * published after it: as by a program that is idle from then on. Once for a frame, so that it keeps to its pace.
+ */
+static void look_behind(struct hot *hot, struct session *s)
+{
+	struct wire_report report;
+
+	if (!s->view.page || !s->place.page || !(s->caps & WIRE_CAP_MARKS))
+		return;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (page_telemetry_read(&look_at_page(s)->telemetry, &report) &&
+	    report.used >= atomic_load_explicit(&page_slot(&s->place)->watermark,
+						memory_order_relaxed))
+		told_report(hot, s, &report);
+}
+
 void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *frame)
 {
 	if (s->state == SESSION_OPEN)
@@ -303,5 +321,8 @@ void hot_frame(struct hot *hot, struct session *s, const struct wire_frame *fram
 	else
 		session_error(s, WIRE_ERROR_UNEXPECTED, frame->type, frame->serial, false,
 			      "%s before HELLO", wire_type_name(frame->type));
+	if (s->state == SESSION_OPEN &&
+	    (frame->type == WIRE_REPORT || frame->type == WIRE_END))
+		look_behind(hot, s);
 	hot_settle(hot);
 }

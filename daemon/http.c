@@ -43,36 +43,55 @@ static const char *phrase_of(int status)
 
 /* ---- what is asked ----------------------------------------------------------------------------- */
 
-bool http_is_head(const struct http_request *r)
-{
-	return r->head;
-}
-
 const char *http_header(const struct http_request *r, const char *name)
 {
 	return evhttp_find_header(evhttp_request_get_input_headers(r->evreq), name);
 }
 
-const char *http_query(const struct http_request *r)
+/* What stands behind the ?, undecoded; "" where there is nothing. */
+static const char *query_of(const struct http_request *r)
 {
 	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(r->evreq));
 
 	return query ? query : "";
 }
 
-char *http_parameter(const struct http_request *r, const char *name)
+/* a=b&c=d: if this cannot be parsed, memory has run out. */
+static bool is_query(const char *text)
+{
+	bool is = *text != '\0';
+
+	while (is && *text) {
+		size_t n = strcspn(text, "&"), key = strcspn(text, "=&");
+
+		is = key > 0 && text[key] == '=';
+		text += n;
+		if (*text == '&' && *++text == '\0')
+			is = false;
+	}
+	return is;
+}
+
+int http_parameter(const struct http_request *r, const char *name, char **ret)
 {
 	struct evkeyvalq parameters = {0};
 	const char *found;
 	char *value = NULL;
 
-	if (evhttp_parse_query_str(http_query(r), &parameters) < 0)
-		return NULL;
+	if (evhttp_parse_query_str(query_of(r), &parameters) < 0) {
+		if (is_query(query_of(r)))
+			return -ENOMEM;
+		*ret = NULL;
+		return 0;
+	}
 	found = evhttp_find_header(&parameters, name);
 	if (found)
 		value = strdup(found);
 	evhttp_clear_headers(&parameters);
-	return value;
+	if (found && !value)
+		return -ENOMEM;
+	*ret = value;
+	return 0;
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */
@@ -212,64 +231,6 @@ void http_defer(struct http_request *r, void (*ended)(void *userdata), void *use
 {
 	r->ended = ended;
 	r->userdata = userdata;
-}
-
-/* ---- answers without an end ---------------------------------------------------------------------- */
-
-bool http_stream(struct http_request *r, const char *type, void (*ended)(void *userdata),
-		 void *userdata)
-{
-	if (r->head) {
-		http_reply(r, &(struct http_answer){.status = 200, .type = type});
-		return false;
-	}
-	if (add_headers(r, type, NULL) < 0) {
-		give_up(r);
-		return false;
-	}
-	r->streaming = true;
-	r->client->deadline = NSEC_NEVER;
-	bufferevent_set_timeouts(r->client->bev, NULL, NULL);
-	http_defer(r, ended, userdata);
-	evhttp_send_reply_start(r->evreq, 200, phrase_of(200));
-	return true;
-}
-
-/* Whether so much may wait to be read. */
-static bool has_room(struct http_request *r, size_t size)
-{
-	struct http_client *c = r->client;
-	struct quota *q = c->http->quota;
-	size_t waits = evbuffer_get_length(bufferevent_get_output(c->bev)) + size;
-
-	if (waits > quota_limits(q)->queue && waits > size) {
-		quota_count(q, QUOTA_E_SLOW);
-		return false;
-	}
-	return quota_resize(q, &c->bytes, waits) == 0;
-}
-
-bool http_push(struct http_request *r, const char *text, size_t size)
-{
-	struct evbuffer *buffer = evbuffer_new();
-	bool ok = buffer && has_room(r, size) && evbuffer_add(buffer, text, size) == 0;
-
-	if (ok)
-		evhttp_send_reply_chunk(r->evreq, buffer);
-	else
-		give_up(r);
-	if (buffer)
-		evbuffer_free(buffer);
-	if (!ok)
-		r->ended = NULL;
-	return ok;
-}
-
-void http_end(struct http_request *r)
-{
-	http_client_alive(r->client, true);
-	r->streaming = false;
-	evhttp_send_reply_end(take(r));
 }
 
 /* ---- requests ------------------------------------------------------------------------------------- */

@@ -46,13 +46,10 @@ void http_turn(struct http *h);
 
 /* ---- in a handler ---- */
 
-bool http_is_head(const struct http_request *r);
 /* A header of the request; NULL: it has none of that name. */
 const char *http_header(const struct http_request *r, const char *name);
-/* What stands behind the ?, undecoded; "" where there is nothing. */
-const char *http_query(const struct http_request *r);
-/* Of a parameter of the query, decoded, to be freed. NULL: it is not there. */
-char *http_parameter(const struct http_request *r, const char *name);
+/* A parameter of the query, decoded, to be freed; NULL: it is not there. -ENOMEM */
+int http_parameter(const struct http_request *r, const char *name, char **ret);
 
 struct http_answer {
 	int status;	   /* 200 */
@@ -78,18 +75,5 @@ void http_reply_text(struct http_request *r, int status, const char *type,
  * request is no more; never called before this has returned, nor after the answer.
  */
 void http_defer(struct http_request *r, void (*ended)(void *userdata), void *userdata);
-
-/*
- * An answer without an end, such as text/event-stream: added to by http_push() until the client hangs up
- * (ended) or http_end(). false: it was HEAD, which is answered, and the request is no more.
- */
-bool http_stream(struct http_request *r, const char *type, void (*ended)(void *userdata),
-		 void *userdata);
-/*
- * Copied. false: the client does not read (MaxQueue=), and is disconnected: the request is no more, and
- * ended() is not called.
- */
-bool http_push(struct http_request *r, const char *text, size_t size);
-void http_end(struct http_request *r);
 
 #endif

@@ -15,10 +15,17 @@
 #define INPUT_MOST 16384
 #define SEND_MOST  65536
 
+/* ---- connections ----------------------------------------------------------------------------- */
+
+/* Until evhttp has put its own there. */
+static void not_taken(struct bufferevent *bev, short what, void *userdata)
+{
+}
+
 struct bufferevent *http_client_new(struct event_base *base, void *userdata)
 {
 	struct http *h = userdata;
-	struct http_client *c = calloc(1, sizeof(*c));
+	struct http_client *c = http_memory_keep() ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!c)
 		return NULL;
@@ -27,8 +34,9 @@ struct bufferevent *http_client_new(struct event_base *base, void *userdata)
 		free(c);
 		return NULL;
 	}
-	bufferevent_incref(c->bev);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, INPUT_MOST);
+	bufferevent_setcb(c->bev, NULL, NULL, not_taken, NULL);
+	bufferevent_incref(c->bev);
 	c->http = h;
 	c->fresh = true;
 	c->peer = (struct peer){.uid = UNKNOWN, .gid = UNKNOWN, .pidfd = -1};
@@ -73,6 +81,11 @@ static bool is_gone(const struct http_client *c)
 	bufferevent_event_cb fn;
 
 	bufferevent_getcb(c->bev, NULL, NULL, &fn, NULL);
+	/* Memory ran out before evhttp had a place for it: it has forgotten it. */
+	if (fn == not_taken) {
+		bufferevent_free(c->bev);
+		return true;
+	}
 	return !fn;
 }
 
@@ -148,13 +161,6 @@ static void begin(struct http_client *c)
 
 /* ---- turns ----------------------------------------------------------------------------------- */
 
-/* Nobody has anything to say while it is answered for ever. */
-static bool floods(const struct http_client *c)
-{
-	return c->request.streaming &&
-	       evbuffer_get_length(bufferevent_get_input(c->bev)) >= INPUT_MOST;
-}
-
 static struct http_client *first_fresh(struct http *h)
 {
 	list_for_each (link, &h->clients) {
@@ -175,8 +181,7 @@ void http_turn(struct http *h)
 		return;
 	list_for_each_safe (link, next, &h->clients) {
 		c = list_entry(link, struct http_client, link);
-		if (is_gone(c) || c->closing || floods(c) ||
-		    c->deadline <= loop_now(h->loop))
+		if (is_gone(c) || c->closing || c->deadline <= loop_now(h->loop))
 			disconnect(c);
 	}
 	while ((c = first_fresh(h)))

@@ -18,24 +18,29 @@
 /* (The library hands no pointer of ours to the callback that is told of an error.) */
 static struct list all = {&all, &all};
 
-static void set_accepting(struct http *h, bool accepting)
+/* false: not all of them do what they are to. */
+static bool set_accepting(struct http *h, bool accepting)
 {
 	struct evhttp_bound_socket *sockets[] = {h->own.socket, h->adopted.socket};
+	bool all_do = true;
 
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(*sockets); i++) {
 		struct evconnlistener *l =
 			sockets[i] ? evhttp_bound_socket_get_listener(sockets[i]) : NULL;
 
-		if (l && accepting)
-			evconnlistener_enable(l);
-		else if (l)
-			evconnlistener_disable(l);
+		if (l && (accepting ? evconnlistener_enable(l)
+				    : evconnlistener_disable(l)) < 0)
+			all_do = false;
 	}
+	return all_do;
 }
 
 static void on_rested(void *userdata, nsec_t now)
 {
-	set_accepting(userdata, true);
+	struct http *h = userdata;
+
+	if (!set_accepting(h, true))
+		loop_timer_set(&h->rested, nsec_add(now, REST));
 }
 
 /* A listener left armed without descriptors would spin. */
@@ -196,6 +201,7 @@ int http_new(struct loop *loop, struct quota *quota, uint32_t group, struct http
 	list_init(&h->clients);
 	list_init(&h->link);
 	list_append(&all, &h->link);
+	http_memory_init();
 	h->evhttp = evhttp_new(loop_base(loop));
 	if (h->evhttp)
 		r = loop_timer_init(loop, &h->rested, on_rested, h);
@@ -226,6 +232,7 @@ struct http *http_free(struct http *h)
 		evhttp_free(h->evhttp);
 	}
 	http_client_free_all(h);
+	http_memory_deinit();
 	loop_timer_deinit(&h->rested);
 	loop_timer_deinit(&h->deadline);
 	list_unlink(&h->link);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the HTTP listener share: http_listen.c listens, http_client.c has the connections,
- * http.c takes requests and answers them.
+ * http.c takes requests and answers them, http_memory.c has a reserve of memory.
  */
 #ifndef RTGCD_HTTP_PRIVATE_H
 #define RTGCD_HTTP_PRIVATE_H
@@ -50,7 +50,7 @@ struct http {
 struct http_request {
 	struct http_client *client;
 	struct evhttp_request *evreq; /* NULL: there is none to be answered */
-	bool head, streaming;
+	bool head;
 	void (*ended)(void *userdata); /* NULL: nobody minds */
 	void *userdata;
 };
@@ -72,6 +72,12 @@ struct http_client {
 
 /* ---- http_listen.c ---- */
 void http_listen_deinit(struct http *h);
+
+/* ---- http_memory.c ---- */
+void http_memory_init(void);
+void http_memory_deinit(void);
+/* Fills up what is kept for when there is none; false: there is too little for another connection. */
+bool http_memory_keep(void);
 
 /* ---- http_client.c ---- */
 /* For evhttp: what a connection is made of. */

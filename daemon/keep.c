@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client/wire/names.h"
+#include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/session.h"
 
@@ -92,34 +94,47 @@ static bool sane(const struct core_memory *m)
 	       m->held.hold <= CORE_HOLDS_IN_USE;
 }
 
-static bool restore(struct keep *keep, struct hot *hot, uint32_t record, uint64_t birth,
-		    const struct core_memory *memory)
+/* -ESRCH: its process is no more, or nobody wrote this. */
+static int restore(struct keep *keep, struct hot *hot, uint32_t record, uint64_t birth,
+		   const struct core_memory *memory)
 {
 	struct session *s;
+	int r = sane(memory)
+			? session_restore(hot_sessions(hot), memory, birth, record, &s)
+			: -ESRCH;
 
-	if (!sane(memory) ||
-	    session_restore(hot_sessions(hot), memory, birth, record, &s) < 0)
-		return false;
-	return hot_restore(hot, s, memory) == 0;
+	return r < 0 ? r : hot_restore(hot, s, memory);
 }
 
-void keep_restore(struct keep *keep, struct hot *hot, unsigned *ret_heaps,
-		  unsigned *ret_windows)
+void keep_restore(struct keep *keep, struct hot *hot)
 {
+	unsigned heaps = 0, windows = 0, failed = 0;
+	int why = 0;
 	struct core_memory memory;
 	uint32_t record = 0;
 	uint64_t birth;
 
-	*ret_heaps = *ret_windows = 0;
 	hot_sessions(hot)->last_heap = keep->run.last_heap;
 	while (state_next(keep->state, record, &record, &birth, &memory)) {
+		int r = restore(keep, hot, record, birth, &memory);
 		uint32_t dropped = record;
 
-		if (restore(keep, hot, record, birth, &memory)) {
-			++*ret_heaps;
-			*ret_windows += memory.held.hold != CORE_HOLDS_NOTHING;
-		} else {
+		if (r < 0)
 			state_drop(keep->state, &dropped);
+		if (r == 0) {
+			heaps++;
+			windows += memory.held.hold != CORE_HOLDS_NOTHING;
+		} else if (r != -ESRCH) {
+			failed++;
+			why = r;
 		}
 	}
+	if (heaps > 0)
+		log_info("restored",
+			 "restored: %u heaps, %u of them with a window in force", heaps,
+			 windows);
+	if (failed > 0)
+		log_error("not-restored",
+			  "%u heaps of the former run were not taken up: %s", failed,
+			  strerror(-why));
 }

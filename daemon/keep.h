@@ -16,9 +16,8 @@ struct session;
 /* fd: as for state_new(). The epoch is later than any of a former run. */
 int keep_new(struct supervisor *core, int fd, uint64_t *epoch, struct keep **ret);
 struct keep *keep_free(struct keep *keep);
-/* The heaps of a former run, as lost ones; their number and that of their windows in force. */
-void keep_restore(struct keep *keep, struct hot *hot, unsigned *ret_heaps,
-		  unsigned *ret_windows);
+/* The heaps of a former run, as lost ones. The log says how many there were. */
+void keep_restore(struct keep *keep, struct hot *hot);
 /* What the heap holds or what was learned of it may have changed. */
 void keep_heap(struct keep *keep, struct session *s);
 /* It is gone. */

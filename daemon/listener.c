@@ -11,7 +11,7 @@
 #include "daemon/core/quota.h"
 #include "daemon/log.h"
 
-#define ACCEPTS_A_TURN 16
+#define ACCEPTS_A_TURN 2 /* a client takes a tenth of a millisecond, and heaps wait */
 #define REST	       (100 * NSEC_PER_MSEC)
 
 struct listener {

@@ -29,13 +29,13 @@ libdaemon_la_SOURCES = \
 	daemon/control_show.c daemon/control_show.h \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/drain.c daemon/drain.h \
-	daemon/guard.c daemon/guard.h \
+	daemon/guard.c daemon/guard.h daemon/guard_job.c daemon/guard_private.h \
 	daemon/haproxy.c daemon/haproxy.h \
 	daemon/history.c daemon/history.h \
 	daemon/hot.c daemon/hot.h \
 	daemon/hot_frame.c daemon/hot_private.h \
 	daemon/http.c daemon/http.h \
-	daemon/http_client.c daemon/http_private.h \
+	daemon/http_client.c daemon/http_memory.c daemon/http_private.h \
 	daemon/http_listen.c \
 	daemon/keep.c daemon/keep.h \
 	daemon/listener.c daemon/listener.h \
@@ -61,7 +61,9 @@ libdaemon_la_SOURCES = \
 	daemon/session_window.c \
 	daemon/sessions.c \
 	daemon/state.c daemon/state.h \
+	daemon/subscribe.c daemon/subscribe.h \
 	daemon/table.c daemon/table.h \
+	daemon/tell.c daemon/tell.h \
 	daemon/trace.c daemon/trace.h \
 	daemon/varlink.c daemon/varlink.h \
 	daemon/varlink_ask.c \

@@ -60,6 +60,7 @@ static const struct {
 	{"slow", "ca93f2f6ceaa424ea16485346fb4e377"},
 	{"refused", "69b6f9b93fd7435692c486f3e6d9ee23"},
 	{"limit", "4d0ae0ae7bb54bb4a3e5c0a4c0d7e4b1"},
+	{"not-restored", "5e0c7d0b9a6f4b64a2f3d6178c2e94b7"},
 	{"flood", "b8f1d6a3c1ba4f0c9d8ee4d2a7f5c360"},
 };
 

@@ -15,6 +15,7 @@
 
 #define LOOP_DISARMED SIZE_MAX
 #define LOOP_SIGNALS  8
+#define LONG_TURN     (200 * NSEC_PER_USEC)
 #define FAILURES_MOST 100 /* in a row, until waiting for events is given up */
 
 struct loop {
@@ -23,6 +24,8 @@ struct loop {
 	struct loop_io *timer_io;
 	nsec_t now, armed; /* now: 0 until it was read in this turn */
 	nsec_t waiting_since, lag;
+	loop_fn urgent;
+	void *urgent_userdata;
 	bool stopping;
 	/* Armed timers: a binary heap, the earliest first. */
 	struct loop_timer **heap;
@@ -165,18 +168,19 @@ static void run_timers(void *userdata, unsigned events)
 	}
 }
 
-/* false: it could not be armed. */
+/*
+ * false: it could not be armed. One that is to go off sooner stays as it is, and is armed anew when it has: deadlines
+ * come and go far more often than they are reached.
+ */
 static bool arm(struct loop *l)
 {
 	nsec_t at = l->n_armed > 0 ? nsec_max(l->heap[0]->at, 1) : NSEC_NEVER;
 	struct itimerspec spec = {0};
 
-	if (at == l->armed)
+	if (at >= l->armed)
 		return true;
-	if (at != NSEC_NEVER) {
-		spec.it_value.tv_sec = (time_t)(at / NSEC_PER_SEC);
-		spec.it_value.tv_nsec = (long)(at % NSEC_PER_SEC);
-	}
+	spec.it_value.tv_sec = (time_t)(at / NSEC_PER_SEC);
+	spec.it_value.tv_nsec = (long)(at % NSEC_PER_SEC);
 	if (timerfd_settime(l->timerfd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
 		return false;
 	l->armed = at;
@@ -185,9 +189,32 @@ static bool arm(struct loop *l)
 
 /* ---- descriptors ------------------------------------------------------------------------ */
 
+static void see_to_urgent(struct loop *l)
+{
+	nsec_t now;
+
+	if (!l->urgent || !l->now)
+		return;
+	now = clock_now();
+	if (nsec_sub(now, l->now) < LONG_TURN)
+		return;
+	note_lag(l, nsec_sub(now, l->now));
+	l->now = now;
+	if (l->n_armed > 0 && l->heap[0]->at <= now)
+		run_timers(l, 0);
+	l->urgent(l->urgent_userdata);
+}
+
+void loop_urgent(struct loop *l, loop_fn fn, void *userdata)
+{
+	l->urgent = fn;
+	l->urgent_userdata = userdata;
+}
+
 static void io_callback(evutil_socket_t fd, short what, void *userdata)
 {
 	struct loop_io *io = userdata;
+	struct loop *l = io->loop;
 	unsigned events = 0;
 
 	if (what & EV_READ)
@@ -195,6 +222,7 @@ static void io_callback(evutil_socket_t fd, short what, void *userdata)
 	if (what & EV_WRITE)
 		events |= LOOP_WRITE;
 	io->fn(io->userdata, events);
+	see_to_urgent(l); /* (io may be gone.) */
 }
 
 int loop_io_want(struct loop_io *io, unsigned events)

@@ -3,8 +3,8 @@
  * The event loop: descriptors, signals, and timers that all hang on one absolute timerfd
  * (the library's own timers are milliseconds late).
  *
- * One `now` a turn: loop_now() reads the clock once after each wake-up. Callbacks may free
- * any watch or timer, also their own. Threads: one.
+ * One `now` a turn: loop_now() reads the clock once after each wake-up, and after loop_urgent()'s function was
+ * called in the middle of a long one. Callbacks may free any watch or timer, also their own. Threads: one.
  */
 #ifndef RTGCD_LOOP_H
 #define RTGCD_LOOP_H
@@ -38,6 +38,11 @@ struct loop *loop_free(struct loop *l);
 int loop_run(struct loop *l, loop_fn turn, void *userdata);
 void loop_stop(struct loop *l);
 nsec_t loop_now(struct loop *l);
+/*
+ * When a turn lasts, because many descriptors have something to say, it is interrupted between two of them:
+ * for the timers that are due, and for this.
+ */
+void loop_urgent(struct loop *l, loop_fn fn, void *userdata);
 /* For what brings callbacks of its own (daemon/http.h). */
 struct event_base *loop_base(struct loop *l);
 /* How late it was at the most since this was asked last: for a timer, or because a turn took so long. */

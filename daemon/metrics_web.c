@@ -115,8 +115,12 @@ static void on_metrics(struct http_request *r, void *userdata)
 
 static void on_heaps(struct http_request *r, void *userdata)
 {
-	char *service = http_parameter(r, "service");
+	char *service;
 
+	if (http_parameter(r, "service", &service) < 0) {
+		http_reply_text(r, 503, PLAIN, "Out of memory.\n");
+		return;
+	}
 	if (service && !name_valid(service, WIRE_NAME_MAX, false))
 		http_reply_text(r, 400, PLAIN, "service is no name.\n");
 	else

@@ -38,3 +38,33 @@ bool parameters_int(struct varlink_call *call, json_t *parameters, const char *k
 	*ret = json_integer_value(value);
 	return true;
 }
+
+bool parameters_string(struct varlink_call *call, json_t *parameters, const char *key,
+		       const char **ret)
+{
+	json_t *value = json_object_get(parameters, key);
+
+	if (!value || json_is_null(value))
+		return true;
+	if (!json_is_string(value)) {
+		varlink_invalid(call, key);
+		return false;
+	}
+	*ret = json_string_value(value);
+	return true;
+}
+
+bool parameters_flag(struct varlink_call *call, json_t *parameters, const char *key,
+		     bool *ret)
+{
+	json_t *value = json_object_get(parameters, key);
+
+	if (!value || json_is_null(value))
+		return true;
+	if (!json_is_boolean(value)) {
+		varlink_invalid(call, key);
+		return false;
+	}
+	*ret = json_is_true(value);
+	return true;
+}

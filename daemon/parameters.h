@@ -11,5 +11,10 @@ bool parameters_known(struct varlink_call *call, json_t *parameters,
 /* An absent or null integer leaves *ret alone. */
 bool parameters_int(struct varlink_call *call, json_t *parameters, const char *key,
 		    int64_t least, int64_t most, int64_t *ret);
+/* So does an absent or null string or flag. *ret lives as long as the parameters. */
+bool parameters_string(struct varlink_call *call, json_t *parameters, const char *key,
+		       const char **ret);
+bool parameters_flag(struct varlink_call *call, json_t *parameters, const char *key,
+		     bool *ret);
 
 #endif

@@ -86,6 +86,7 @@ uint64_t peer_birth(int32_t pid)
 int peer_find(uint32_t uid, int32_t pid, uint64_t birth, struct peer *ret)
 {
 	struct peer peer = {.uid = uid, .gid = UINT32_MAX, .pid = pid};
+	uint64_t found;
 
 	peer.pidfd = -1;
 	if (pid <= 0) { /* it cannot be seen from here, but it may live */
@@ -96,9 +97,10 @@ int peer_find(uint32_t uid, int32_t pid, uint64_t birth, struct peer *ret)
 	if (peer.pidfd < 0)
 		return -errno;
 	/* Only now: the pid stands for this process as long as it lives. */
-	if (peer_birth(pid) != birth || peer_dead(&peer)) {
+	found = peer_birth(pid);
+	if (found != birth || peer_dead(&peer)) {
 		peer_deinit(&peer);
-		return -ESRCH;
+		return found ? -ESRCH : -EIO; /* it cannot be seen just now */
 	}
 	*ret = peer;
 	return 0;

@@ -15,8 +15,9 @@
 #include "daemon/log.h"
 #include "daemon/session_private.h"
 
-#define RECEIVES_A_WAKEUP     16
-#define RECEIVES_OF_A_FLOOD   64  /* a wake-up; most of them are only passed over */
+#define RECEIVES_A_WAKEUP     4	 /* one by one; what there is beyond that in one go */
+#define BATCH		      16 /* messages taken by one call */
+#define BATCHES_OF_A_FLOOD    1 /* a wake-up, as others; most of it is only passed over */
 #define RECEIVES_BETWEEN_REST 512 /* more than a socket holds */
 #define PASSED_OVER_A_TURN    8	  /* cost as much as one that is handed on */
 #define REST		      (10 * NSEC_PER_MSEC)
@@ -33,6 +34,16 @@ enum latest_kind {
 struct latest {
 	unsigned said; /* bits of enum latest_kind */
 	struct wire_frame frame[LATEST_KINDS];
+};
+
+/* Room for credentials only: descriptors that were sent along are closed by the kernel. */
+#define CONTROL_SIZE CMSG_SPACE(sizeof(struct ucred))
+
+struct batch {
+	struct mmsghdr m[BATCH];
+	struct iovec iov[BATCH];
+	uint8_t buf[BATCH][WIRE_FRAME_MAX];
+	_Alignas(struct cmsghdr) char control[BATCH][CONTROL_SIZE];
 };
 
 struct taken {		       /* in one wake-up */
@@ -98,7 +109,7 @@ static void take(struct session *s, const struct wire_frame *frame, struct taken
 /* ---- one message ---------------------------------------------------------------------------- */
 
 /*
- * recvmsg() gives 0 both for an empty message and at the end. As long as the peer has not
+ * The kernel gives 0 both for an empty message and at the end. As long as the peer has not
  * shut down, it was a message. Afterwards the kernel tells them apart by the sender's
  * credentials, which only a message has.
  */
@@ -151,32 +162,77 @@ static void take_message(struct session *s, const struct msghdr *m, size_t n,
 		undecodable(s, buf, n, why);
 }
 
+static struct msghdr room_for(const struct session *s, struct iovec *iov, uint8_t *buf,
+			      char *control)
+{
+	*iov = (struct iovec){.iov_base = buf, .iov_len = WIRE_FRAME_MAX};
+	return (struct msghdr){
+		.msg_iov = iov,
+		.msg_iovlen = 1,
+		.msg_control = s->hung_up ? control : NULL,
+		.msg_controllen = s->hung_up ? CONTROL_SIZE : 0,
+	};
+}
+
+/* (A peer that has not read all it was told resets, once; what it had sent follows.) */
+static bool passes(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ECONNRESET;
+}
+
+static void lose(struct session *s, struct taken *t)
+{
+	hand_on_latest(s, t);
+	session_lost(s);
+}
+
+/* The n-th of what a call has brought. */
+static void take_nth(struct session *s, const struct msghdr *m, size_t size,
+		     struct taken *t)
+{
+	if (size == 0 && at_end(s, m))
+		lose(s, t);
+	else
+		take_message(s, m, size, t);
+}
+
 /* One message. false: nothing more to read for now, or for ever. */
 static bool receive(struct session *s, struct taken *t)
 {
 	uint8_t buf[WIRE_FRAME_MAX];
-	/* Room for credentials only: descriptors that were sent along are closed by the
-	 * kernel. */
-	char control[CMSG_SPACE(sizeof(struct ucred))];
-	struct iovec iov = {.iov_base = buf, .iov_len = sizeof buf};
-	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = s->hung_up ? control : NULL,
-		.msg_controllen = s->hung_up ? sizeof control : 0,
-	};
+	_Alignas(struct cmsghdr) char control[CONTROL_SIZE];
+	struct iovec iov;
+	struct msghdr m = room_for(s, &iov, buf, control);
 	ssize_t n = recvmsg(s->fd, &m, MSG_DONTWAIT);
 
-	/* (A peer that has not read all it was told resets, once; what it had sent follows.) */
-	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
+	if (n < 0 && passes(errno))
 		return errno != EAGAIN;
-	if (n < 0 || (n == 0 && at_end(s, &m))) {
-		hand_on_latest(s, t);
-		session_lost(s);
-	} else {
-		take_message(s, &m, (size_t)n, t);
-	}
+	if (n < 0)
+		lose(s, t);
+	else
+		take_nth(s, &m, (size_t)n, t);
 	return s->fd >= 0;
+}
+
+/*
+ * As many as there are, or a batch of them; of one that is full the last word counts, where there is room for that.
+ * Returns how many there were.
+ */
+static int receive_batch(struct session *s, struct taken *t, struct latest *latest)
+{
+	struct batch b;
+	int n;
+
+	for (unsigned i = 0; i < BATCH; i++)
+		b.m[i].msg_hdr = room_for(s, &b.iov[i], b.buf[i], b.control[i]);
+	n = recvmmsg(s->fd, b.m, BATCH, MSG_DONTWAIT, NULL);
+	if (n < 0 && !passes(errno))
+		lose(s, t);
+	if (n == BATCH)
+		t->latest = latest;
+	for (int i = 0; i < n && s->fd >= 0; i++)
+		take_nth(s, &b.m[i].msg_hdr, b.m[i].msg_len, t);
+	return n < 0 ? 0 : n;
 }
 
 /* ---- at its pace ---------------------------------------------------------------------------- */
@@ -229,29 +285,35 @@ static void receive_flood(struct session *s)
 {
 	struct latest latest = {0};
 	struct taken t = {.latest = &latest};
-	bool more = true;
+	int n = BATCH;
 
-	for (int i = 0; i < RECEIVES_OF_A_FLOOD && more && s->fd >= 0; i++) {
-		more = receive(s, &t);
-		s->between_rests--;
+	for (int i = 0; i < BATCHES_OF_A_FLOOD && n == BATCH && s->fd >= 0; i++) {
+		n = receive_batch(s, &t, &latest);
+		s->between_rests -= n;
 	}
 	hand_on_latest(s, &t);
 	if (s->state != SESSION_OPEN || s->flood != SESSION_FLOODS)
 		return;
-	if (!more)
+	if (n < BATCH)
 		s->flood = SESSION_CALM;
 	pay(s, &t);
-	if (more && s->flood == SESSION_FLOODS && s->between_rests <= 0)
+	if (n == BATCH && s->flood == SESSION_FLOODS && s->between_rests <= 0)
 		rest(s, 0);
 }
 
+/* Who has a full batch to say was not heard for a while: how things are now is what counts. */
 static void receive_some(struct session *s)
 {
+	struct latest latest;
 	struct taken t = {0};
+	bool more = true;
 
-	for (int i = 0; i < RECEIVES_A_WAKEUP && s->fd >= 0; i++)
-		if (!receive(s, &t))
-			break;
+	for (int i = 0; i < RECEIVES_A_WAKEUP && more && s->fd >= 0; i++)
+		more = receive(s, &t);
+	latest.said = 0;
+	for (int i = 0; i < BATCHES_OF_A_FLOOD && more && s->fd >= 0; i++)
+		more = receive_batch(s, &t, &latest) == BATCH;
+	hand_on_latest(s, &t);
 	if (t.handed_on > 0)
 		pay(s, &t);
 }

@@ -36,6 +36,11 @@ void sessions_hear(struct sessions *all)
 			break;
 }
 
+static void serve_between(void *userdata)
+{
+	serve_some(userdata);
+}
+
 static void beat(void *userdata, nsec_t now)
 {
 	struct sessions *all = userdata;
@@ -149,6 +154,7 @@ int sessions_new(struct loop *loop, struct hot *hot, struct quota *quota, uint64
 		sessions_free(all);
 		return r;
 	}
+	loop_urgent(loop, serve_between, all);
 	*ret = all;
 	return 0;
 }
@@ -177,6 +183,7 @@ struct sessions *sessions_free(struct sessions *all)
 	dismiss(&all->lost);
 	hot_settle(all->hot);
 	sessions_sweep(all);
+	loop_urgent(all->loop, NULL, NULL);
 	loop_io_free(all->io);
 	loop_timer_deinit(&all->heartbeat);
 	pages_free(all->pages);

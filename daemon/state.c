@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +14,9 @@
 #define MAGIC "rtgcd state 1"
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 
+/* What there is of each heap; of what was learned of pauses there is mostly one. */
+#define ALWAYS offsetof(struct core_memory, learned.known)
+
 /*
  * Each of two copies is whole; `valid` names the one that holds: 1 or 2, 0 neither. The other one
  * is written, then named.
@@ -20,12 +24,15 @@
 struct record {
 	_Atomic uint32_t valid;
 	uint64_t birth;
-	struct core_memory copy[2];
+	struct {
+		_Alignas(struct core_memory) char bytes[ALWAYS];
+	} copy[2];
 };
 
 struct header {
 	char magic[16], version[16];
-	uint64_t record_size; /* of another build it is mostly another one */
+	uint64_t record_size;  /* of another build it is mostly another one */
+	_Atomic uint32_t used; /* no record behind that many has ever been */
 	_Atomic uint32_t valid;
 	struct state_run copy[2];
 };
@@ -33,25 +40,34 @@ struct header {
 struct file {
 	struct header header;
 	struct record record[STATE_HEAPS_MOST];
+	/* Lies apart, by how many of them a heap has: of the last ones no page is ever touched. */
+	struct predict known[CORE_KNOWN][STATE_HEAPS_MOST][2];
 };
 
 struct state {
 	struct file *file;
 	int fd;
 	bool kept;
-	uint32_t used;	/* records up to this one have been used */
-	uint32_t *free; /* of these */
+	uint32_t *free; /* of those that have been used */
 	uint32_t n_free;
 };
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-static bool ours(int fd)
+/* -EINVAL: it is another build's. */
+static int check(int fd)
 {
 	struct stat st;
+	int seals;
 
-	return fstat(fd, &st) == 0 && st.st_size == (off_t)sizeof(struct file) &&
-	       fcntl(fd, F_GET_SEALS) == SEALS;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size != (off_t)sizeof(struct file))
+		return -EINVAL;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0)
+		return -errno;
+	return seals == SEALS ? 0 : -EINVAL;
 }
 
 static int make(int *ret_fd)
@@ -97,7 +113,8 @@ static bool readable(const struct header *header)
 {
 	return memcmp(header->magic, MAGIC, sizeof MAGIC) == 0 &&
 	       strncmp(header->version, PACKAGE_VERSION, sizeof header->version) == 0 &&
-	       header->record_size == sizeof(struct record);
+	       header->record_size == sizeof(struct record) &&
+	       atomic_load(&header->used) <= STATE_HEAPS_MOST;
 }
 
 static int start_anew(struct state *state)
@@ -119,24 +136,28 @@ static int start_anew(struct state *state)
 	return 0;
 }
 
-/* Records that a former run has left stay where they are; all others up to the last are free. */
+static uint32_t used(const struct state *state)
+{
+	return atomic_load(&state->file->header.used);
+}
+
+/* Records that a former run has left stay where they are. (To look at the others would be to have their memory.) */
 static void find_free(struct state *state)
 {
-	for (uint32_t i = 0; i < STATE_HEAPS_MOST; i++)
-		if (atomic_load(&state->file->record[i].valid))
-			state->used = i + 1;
-	for (uint32_t i = 0; i < state->used; i++)
+	for (uint32_t i = 0; i < used(state); i++)
 		if (!atomic_load(&state->file->record[i].valid))
 			state->free[state->n_free++] = i;
 }
 
 static int take_over(struct state *state, int fd)
 {
-	if (fd < 0)
-		return -ENOENT;
-	if (!ours(fd) || map(state, fd) < 0) {
+	int r = check(fd);
+
+	if (r == 0)
+		r = map(state, fd);
+	if (r < 0) {
 		close(fd);
-		return -EINVAL;
+		return r;
 	}
 	if (!readable(&state->file->header)) {
 		unmap(state);
@@ -150,7 +171,7 @@ static int take_over(struct state *state, int fd)
 int state_new(int fd, struct state **ret)
 {
 	struct state *state = calloc(1, sizeof *state);
-	int r = 0;
+	int r;
 
 	if (!state) {
 		if (fd >= 0)
@@ -159,12 +180,16 @@ int state_new(int fd, struct state **ret)
 	}
 	state->fd = -1;
 	state->free = calloc(STATE_HEAPS_MOST, sizeof *state->free);
-	if (!state->free)
+	if (!state->free) {
+		if (fd >= 0)
+			close(fd);
 		r = -ENOMEM;
-	if (r < 0 && fd >= 0)
-		close(fd);
-	if (r == 0 && take_over(state, fd) < 0)
-		r = start_anew(state);
+	} else {
+		/* What is there and cannot be read just now is not given up: the next start may. */
+		r = fd >= 0 ? take_over(state, fd) : -EINVAL;
+		if (r == -EINVAL)
+			r = start_anew(state);
+	}
 	if (r < 0) {
 		state_free(state);
 		return r;
@@ -220,8 +245,8 @@ static bool take_record(struct state *state, uint32_t *record)
 {
 	if (state->n_free > 0)
 		*record = state->free[--state->n_free] + 1;
-	else if (state->used < STATE_HEAPS_MOST)
-		*record = ++state->used;
+	else if (used(state) < STATE_HEAPS_MOST)
+		*record = atomic_fetch_add(&state->file->header.used, 1) + 1;
 	return *record;
 }
 
@@ -236,7 +261,9 @@ void state_put(struct state *state, uint32_t *record, uint64_t birth,
 	r = &state->file->record[*record - 1];
 	i = spare(&r->valid);
 	r->birth = birth;
-	r->copy[i] = *memory;
+	memcpy(r->copy[i].bytes, memory, ALWAYS);
+	for (uint32_t k = 0; k < memory->learned.n_known; k++)
+		state->file->known[k][*record - 1][i] = memory->learned.known[k];
 	atomic_store_explicit(&r->valid, i + 1, memory_order_release);
 }
 
@@ -252,7 +279,7 @@ void state_drop(struct state *state, uint32_t *record)
 bool state_next(const struct state *state, uint32_t after, uint32_t *ret_record,
 		uint64_t *ret_birth, struct core_memory *ret_memory)
 {
-	for (uint32_t i = after; i < state->used; i++) {
+	for (uint32_t i = after; i < used(state); i++) {
 		const struct record *r = &state->file->record[i];
 		uint32_t valid = atomic_load(&r->valid);
 
@@ -260,7 +287,12 @@ bool state_next(const struct state *state, uint32_t after, uint32_t *ret_record,
 			continue;
 		*ret_record = i + 1;
 		*ret_birth = r->birth;
-		*ret_memory = r->copy[valid - 1];
+		memcpy(ret_memory, r->copy[valid - 1].bytes, ALWAYS);
+		if (ret_memory->learned.n_known > CORE_KNOWN)
+			continue; /* what a former run has left is not trusted that far */
+		for (uint32_t k = 0; k < ret_memory->learned.n_known; k++)
+			ret_memory->learned.known[k] =
+				state->file->known[k][i][valid - 1];
 		return true;
 	}
 	return false;

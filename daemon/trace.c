@@ -5,217 +5,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/wire/list.h"
 #include "daemon/eventlog.h"
-#include "daemon/hot.h"
-#include "daemon/log.h"
+#include "daemon/tell.h"
 #include "daemon/varlink.h"
 
 #define HEAPS_A_PAGE 100
-#define LINES_MOST   256 /* in one reply */
 #define OVERFLOW     "io.rtgcd.Supervisor.TraceOverflow"
 
 struct trace {
 	struct loop *loop;
 	struct supervisor *core;
-	struct hot *hot;
+	struct tell *tell;
 	const struct core_config *config;
 	uint64_t epoch;
 	unsigned cpus;
-	struct list listeners;
-	/* The last reply that was made, and of what: most listeners are told the same. */
-	json_t *told;
-	char *text;
 };
 
-struct listener {
-	struct trace *trace;
-	struct list link;
-	struct varlink_call *call;
-	json_t *lines;	/* for the next reply */
-	bool lossy;	/* memory has run out for one of them */
-	bool whole;	/* lines: of all heaps, since it was last told something */
-	uint64_t known; /* heaps up to this id were shown; UINT64_MAX: all */
-};
-
-/* ---- Recording ------------------------------------------------------------------------- */
-
-static void listener_free(struct listener *l)
+static void ended(struct listener *l)
 {
-	struct trace *t = l->trace;
-
-	list_unlink(&l->link);
-	json_decref(l->lines);
 	free(l);
-	if (list_empty(&t->listeners))
-		hot_record(t->hot, NULL, NULL);
-}
-
-/* The connection is over. */
-static void ended(void *userdata)
-{
-	listener_free(userdata);
-}
-
-/* Lines are told in the order in which they came, so those in between are the same. */
-static bool same(const json_t *a, const json_t *b)
-{
-	size_t n = json_array_size(a);
-
-	return n > 0 && n == json_array_size(b) &&
-	       json_array_get(a, 0) == json_array_get(b, 0) &&
-	       json_array_get(a, n - 1) == json_array_get(b, n - 1);
-}
-
-static void forget_text(struct trace *t)
-{
-	json_decref(t->told);
-	free(t->text);
-	t->told = NULL;
-	t->text = NULL;
-}
-
-/* NULL: memory has run out. */
-static const char *text_of(struct trace *t, json_t *lines)
-{
-	if (!same(t->told, lines)) {
-		forget_text(t);
-		t->told = json_incref(lines);
-		t->text = varlink_push_text(json_pack("{s:O}", "events", lines));
-	}
-	return t->text;
-}
-
-/* May free the listener, by ended(). */
-static void send_lines(struct listener *l)
-{
-	struct trace *t = l->trace;
-	bool whole = l->whole;
-	json_t *lines = l->lines;
-
-	if (l->lossy) {
-		varlink_push(l->call, NULL, OVERFLOW);
-		return;
-	}
-	if (json_array_size(lines) == 0)
-		return;
-	if (!whole)
-		forget_text(t);
-	l->lines = json_array();
-	l->whole = l->known == UINT64_MAX;
-	varlink_push(l->call, text_of(t, lines), OVERFLOW);
-	if (!whole)
-		forget_text(t);
-	json_decref(lines);
-}
-
-static void add_line(struct listener *l, json_t *line)
-{
-	if (json_array_append(l->lines, line) < 0)
-		l->lossy = true;
-	if (l->lossy || json_array_size(l->lines) >= LINES_MOST)
-		send_lines(l);
-}
-
-/* Heaps that were not shown yet will be, as they are then. */
-static void record(struct trace *t, uint64_t heap, const struct eventlog_entry *entry)
-{
-	json_t *line = eventlog_write(entry);
-
-	list_for_each_safe (link, next, &t->listeners) {
-		struct listener *l = list_entry(link, struct listener, link);
-
-		if (heap <= l->known)
-			add_line(l, line);
-	}
-	json_decref(line);
-}
-
-static void on_event(void *userdata, const struct event *event)
-{
-	struct trace *t = userdata;
-	struct eventlog_entry entry = {
-		.type = EVENTLOG_EVENT, .at = loop_now(t->loop), .event = *event};
-
-	record(t, event->heap, &entry);
-}
-
-static void on_action(void *userdata, const struct action *action)
-{
-	struct trace *t = userdata;
-	struct eventlog_entry entry = {
-		.type = EVENTLOG_ACTION,
-		.at = loop_now(t->loop),
-		.action = {.action = *action, .wanted = NSEC_NEVER},
-	};
-	struct core_window w;
-
-	if (!eventlog_tells(action->type))
-		return;
-	if (action->type == ACTION_REVOKE || action->type == ACTION_CLOSE)
-		entry.action.reason = (enum reason)action->revoke.reason;
-	if (action->type == ACTION_OPEN &&
-	    supervisor_window_after(t->core, action->heap - 1, &w) &&
-	    w.id == action->window.window) {
-		entry.action.reason = w.reason;
-		entry.action.over_limit = w.over_limit;
-		entry.action.wanted = w.wanted;
-	}
-	record(t, action->heap, &entry);
-}
-
-void trace_config(struct trace *t, const struct core_config *config)
-{
-	struct eventlog_entry entry = {
-		.type = EVENTLOG_CONFIG, .at = loop_now(t->loop), .config = *config};
-
-	t->config = config;
-	if (!list_empty(&t->listeners))
-		record(t, 0, &entry);
-}
-
-void trace_flush(struct trace *t)
-{
-	list_for_each_safe (link, next, &t->listeners)
-		send_lines(list_entry(link, struct listener, link));
-	forget_text(t);
-}
-
-/* ---- Listening -------------------------------------------------------------------------- */
-
-static struct listener *find_listener(struct trace *t, const struct varlink_call *call)
-{
-	list_for_each (link, &t->listeners) {
-		struct listener *l = list_entry(link, struct listener, link);
-
-		if (l->call == call)
-			return l;
-	}
-	return NULL;
 }
 
 static struct listener *listen(struct trace *t, struct varlink_call *call)
 {
-	static const struct hot_recorder recorder = {
-		.event = on_event,
-		.action = on_action,
-	};
 	struct listener *l = calloc(1, sizeof *l);
 
 	if (!l)
 		return NULL;
-	l->trace = t;
-	l->call = call;
-	l->lines = json_array();
-	list_append(&t->listeners, &l->link);
-	varlink_stream(call, ended, l);
-	hot_record(t->hot, &recorder, t);
+	l->kinds = TELL_ALL;
+	l->overflow = OVERFLOW;
+	l->ended = ended;
+	tell_listen(t->tell, l, call);
 	return l;
 }
 
-static void show_header(struct listener *l)
+static void show_header(const struct trace *t, struct listener *l)
 {
-	const struct trace *t = l->trace;
 	struct eventlog_header header = {
 		.rtgcd = PACKAGE_VERSION,
 		.epoch = t->epoch,
@@ -224,31 +49,28 @@ static void show_header(struct listener *l)
 		.config = *t->config,
 	};
 
-	if (json_array_append_new(l->lines, eventlog_write_header(&header)) < 0)
-		l->lossy = true;
+	listener_add(l, eventlog_write_header(&header));
 }
 
-static void show_heap(struct listener *l, const struct core_snapshot *snapshot)
+static void show_heap(const struct trace *t, struct listener *l,
+		      const struct core_snapshot *snapshot)
 {
 	for (unsigned i = 0; i < snapshot->n; i++) {
 		const struct eventlog_entry entry = {
 			.type = EVENTLOG_EVENT,
-			.at = loop_now(l->trace->loop),
+			.at = loop_now(t->loop),
 			.snapshot = true,
 			.event = snapshot->events[i],
 		};
 
-		if (json_array_append_new(l->lines, eventlog_write(&entry)) < 0)
-			l->lossy = true;
+		listener_add(l, eventlog_write(&entry));
 	}
 }
 
 /* The next heaps that are not shown yet, behind what was recorded of those before. */
-static void show_page(struct listener *l)
+static void show_page(const struct trace *t, struct listener *l)
 {
-	struct trace *t = l->trace;
 	struct core_snapshot snapshot;
-	struct varlink_call *call = l->call;
 
 	for (unsigned n = 0; n < HEAPS_A_PAGE; n++) {
 		if (!supervisor_snapshot_after(t->core, l->known, loop_now(t->loop),
@@ -257,15 +79,15 @@ static void show_page(struct listener *l)
 			break;
 		}
 		l->known = snapshot.heap;
-		show_heap(l, &snapshot);
+		show_heap(t, l, &snapshot);
 	}
 	if (l->known != UINT64_MAX) {
 		json_t *again = json_object();
 
 		l->lossy = l->lossy || !again;
-		varlink_next_page(call, again);
+		varlink_next_page(l->call, again);
 	}
-	send_lines(l);
+	listener_send(l);
 }
 
 static bool acceptable(struct varlink_call *call, json_t *parameters)
@@ -295,25 +117,29 @@ static bool acceptable(struct varlink_call *call, json_t *parameters)
 
 void trace_call(struct trace *t, struct varlink_call *call, json_t *parameters)
 {
-	struct listener *l = find_listener(t, call);
+	struct listener *l = tell_listener(t->tell, call);
 
 	if (!l) {
 		if (!acceptable(call, parameters))
 			return;
-		/* What happened before is not for this one. */
-		trace_flush(t);
 		l = listen(t, call);
 		if (!l) {
 			varlink_reply(call, NULL);
 			return;
 		}
-		show_header(l);
+		show_header(t, l);
 	}
-	show_page(l);
+	show_page(t, l);
 }
 
-int trace_new(struct loop *loop, struct supervisor *core, struct hot *hot, uint64_t epoch,
-	      unsigned cpus, struct trace **ret)
+void trace_config(struct trace *t, const struct core_config *config)
+{
+	t->config = config;
+	tell_config(t->tell, config);
+}
+
+int trace_new(struct loop *loop, struct supervisor *core, struct tell *tell,
+	      uint64_t epoch, unsigned cpus, struct trace **ret)
 {
 	struct trace *t = calloc(1, sizeof *t);
 
@@ -321,21 +147,15 @@ int trace_new(struct loop *loop, struct supervisor *core, struct hot *hot, uint6
 		return -ENOMEM;
 	t->loop = loop;
 	t->core = core;
-	t->hot = hot;
+	t->tell = tell;
 	t->epoch = epoch;
 	t->cpus = cpus;
-	list_init(&t->listeners);
 	*ret = t;
 	return 0;
 }
 
 struct trace *trace_free(struct trace *t)
 {
-	if (!t)
-		return NULL;
-	list_for_each_safe (link, next, &t->listeners)
-		listener_free(list_entry(link, struct listener, link));
-	forget_text(t);
 	free(t);
 	return NULL;
 }

@@ -15,6 +15,7 @@
 #define REQUEST_MOST	65536
 #define RECEIVE_AT_ONCE 4096
 #define OUT_LOW		65536 /* below it, the next page is made */
+#define REQUESTS_A_TURN 4 /* and pages: the others of one caller wait, not the heaps */
 #define BYTES_A_TURN	16384 /* of answers: a large one counts as several */
 
 /* ---- connections --------------------------------------------------------------------------- */
@@ -121,6 +122,9 @@ static bool take_turn(struct varlink_call *c)
 		c->rests = true;
 		c->v->delayed++;
 		loop_timer_set(&c->timer, until);
+	} else if (++c->in_turn == REQUESTS_A_TURN) {
+		c->rests = true;
+		loop_timer_set(&c->timer, now);
 	}
 	return true;
 }
@@ -130,6 +134,7 @@ static void process(struct varlink_call *c)
 {
 	size_t done = 0;
 
+	c->in_turn = 0;
 	while (!c->broken && !c->closing) {
 		const char *end;
 

@@ -104,8 +104,10 @@ void varlink_stream(struct varlink_call *call, void (*ended)(void *userdata),
 char *varlink_push_text(json_t *parameters);
 /*
  * A caller that does not read and whose queue is full is told `error` in the place of what waits, and
- * disconnected: ended() was called then. So it is when memory has run out (text NULL).
+ * disconnected: ended() was called then, and false is returned. So it is when memory has run out (text NULL).
  */
-void varlink_push(struct varlink_call *call, const char *text, const char *error);
+bool varlink_push(struct varlink_call *call, const char *text, const char *error);
+/* Something of it waits to be read. */
+bool varlink_waits(const struct varlink_call *call);
 
 #endif

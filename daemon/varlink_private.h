@@ -38,7 +38,8 @@ struct varlink_call {
 	bool partly_sent;	       /* the first answer of `out` */
 	void (*ended)(void *userdata); /* NULL: nobody minds */
 	void *ended_userdata;
-	bool rests;		 /* it has asked more than its user may in a second */
+	bool rests; /* it has asked more than its user may in a second, or in a turn */
+	unsigned in_turn;	 /* answered in this one */
 	struct loop_timer timer; /* it has rested; it is to be closed */
 	struct quota_charge charge;
 	struct buffer in, out;

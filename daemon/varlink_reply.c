@@ -207,7 +207,12 @@ char *varlink_push_text(json_t *parameters)
 		json_pack("{s:o, s:b}", "parameters", parameters, "continues", 1));
 }
 
-void varlink_push(struct varlink_call *call, const char *text, const char *error)
+bool varlink_waits(const struct varlink_call *call)
+{
+	return call->out.n > 0;
+}
+
+bool varlink_push(struct varlink_call *call, const char *text, const char *error)
 {
 	bool waits = call->out.n > 0; /* for room in the socket */
 	int r = text ? append(call, text) : -ENOMEM;
@@ -224,8 +229,9 @@ void varlink_push(struct varlink_call *call, const char *text, const char *error
 		varlink_flush(call);
 	varlink_wait_for_io(call);
 	if (!call->closing && !call->broken)
-		return;
+		return true;
 	/* It frees itself, but not now. */
 	loop_timer_set(&call->timer, 0);
 	varlink_tell_ended(call);
+	return false;
 }

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "client/wire/names.h"
 #include "daemon/control.h"
 #include "daemon/http.h"
 
@@ -34,7 +35,7 @@ static void show_file(struct http_request *r, void *userdata)
 		      });
 }
 
-/* As the method would have it: what is a number is one. NULL: not UTF-8, or memory has run out. */
+/* As the method would have it: what is a number is one. NULL: memory has run out. */
 static json_t *value_of(const char *key, const char *text)
 {
 	static const char *const texts[] = {"heap", "service"};
@@ -49,26 +50,37 @@ static json_t *value_of(const char *key, const char *text)
 	return errno || end == text || *end ? json_string(text) : json_integer(number);
 }
 
-/* NULL: not UTF-8, or memory has run out. */
-static json_t *parameters_of(const struct http_request *r)
+/* -EINVAL: it is no text. */
+static int take_parameter(const struct http_request *r, const char *key,
+			  json_t *parameters)
+{
+	char *text;
+	int e = http_parameter(r, key, &text);
+
+	if (e < 0 || !text)
+		return e;
+	if (!text_valid(text))
+		e = -EINVAL;
+	else if (json_object_set_new(parameters, key, value_of(key, text)) < 0)
+		e = -ENOMEM;
+	free(text);
+	return e;
+}
+
+static int take_parameters(const struct http_request *r, json_t **ret)
 {
 	static const char *const keys[] = {"heap",	    "service", "seconds",
 					   "changed_after", "after",   "limit"};
 	json_t *parameters = json_object();
+	int e = parameters ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-		char *text = http_parameter(r, keys[i]);
-		int e = text ? json_object_set_new(parameters, keys[i],
-						   value_of(keys[i], text))
-			     : 0;
-
-		free(text);
-		if (e < 0) {
-			json_decref(parameters);
-			return NULL;
-		}
-	}
-	return parameters;
+	for (size_t i = 0; e == 0 && i < sizeof(keys) / sizeof(*keys); i++)
+		e = take_parameter(r, keys[i], parameters);
+	if (e < 0)
+		json_decref(parameters);
+	else
+		*ret = parameters;
+	return e;
 }
 
 static void free_text(const void *data, size_t size, void *owner)
@@ -78,14 +90,16 @@ static void free_text(const void *data, size_t size, void *owner)
 
 static void answer(struct http_request *r, struct control *control, const char *method)
 {
-	json_t *parameters = parameters_of(r);
-	char *text;
+	json_t *parameters = NULL;
+	char *text = NULL;
+	int e = take_parameters(r, &parameters);
 
-	if (!parameters) {
+	if (e == -EINVAL) {
 		http_reply_text(r, 400, JSON_TYPE, "{\"error\":\"not UTF-8\"}");
 		return;
 	}
-	text = varlink_ask(control->varlink, method, parameters);
+	if (e == 0)
+		text = varlink_ask(control->varlink, method, parameters);
 	if (!text) {
 		http_reply_text(r, 503, JSON_TYPE, "{\"error\":\"out of memory\"}");
 		return;

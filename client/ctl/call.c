@@ -364,17 +364,19 @@ int call_next(struct call *call, const char *method, int stop, int64_t until,
 	return read_reply(call, method, ret);
 }
 
-int call_list(struct call *call, const char *method, json_t *parameters, const char *key,
-	      json_t **ret)
+int call_pages(struct call *call, const char *method, json_t *parameters, const char *key,
+	       json_t **ret)
 {
-	json_t *all = json_array(), *page = NULL, *list, *next = NULL;
+	json_t *pages = json_array(), *page, *list, *next;
 	json_int_t after;
 	int status;
 
 	for (;;) {
+		page = NULL;
 		status = call_method(call, method, json_deep_copy(parameters), &page);
 		if (status != CTL_OK)
 			break;
+		json_array_append_new(pages, page);
 		list = json_object_get(page, key);
 		next = json_object_get(page, "next");
 		if (!json_is_array(list) ||
@@ -382,7 +384,6 @@ int call_list(struct call *call, const char *method, json_t *parameters, const c
 			status = complain_reply(call);
 			break;
 		}
-		json_array_extend(all, list);
 		if (!json_is_integer(next))
 			break;
 		/* A daemon that does not get on must not keep us here for ever. */
@@ -392,16 +393,30 @@ int call_list(struct call *call, const char *method, json_t *parameters, const c
 			break;
 		}
 		json_object_set(parameters, "after", next);
-		json_decref(page);
-		page = NULL;
 	}
-	json_decref(page);
 	json_decref(parameters);
 	if (status == CTL_OK)
-		*ret = json_pack("{s:o}", key, all);
+		*ret = pages;
 	else
-		json_decref(all);
+		json_decref(pages);
 	return status;
+}
+
+int call_list(struct call *call, const char *method, json_t *parameters, const char *key,
+	      json_t **ret)
+{
+	json_t *pages, *page, *all;
+	int status = call_pages(call, method, parameters, key, &pages);
+	size_t i;
+
+	if (status != CTL_OK)
+		return status;
+	all = json_array();
+	json_array_foreach(pages, i, page)
+		json_array_extend(all, json_object_get(page, key));
+	json_decref(pages);
+	*ret = json_pack("{s:o}", key, all);
+	return CTL_OK;
 }
 
 int call_once(const struct ctl *ctl, const char *method, json_t *parameters, json_t **ret)

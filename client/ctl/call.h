@@ -25,7 +25,10 @@ struct call *call_close(struct call *call);
  * parameters, an object.
  */
 int call_method(struct call *call, const char *method, json_t *parameters, json_t **ret);
-/* Calls a method that lists in pages until the last one. *ret: {key: [all of them]}. */
+/* Calls a method that lists in pages until the last one. *ret: an array of its replies. */
+int call_pages(struct call *call, const char *method, json_t *parameters, const char *key,
+	       json_t **ret);
+/* The same. *ret: {key: [all that they list]}. */
 int call_list(struct call *call, const char *method, json_t *parameters, const char *key,
 	      json_t **ret);
 

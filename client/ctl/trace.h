@@ -6,8 +6,13 @@
 #include "client/ctl/ctl.h"
 
 /*
- * What has happened in the last so many seconds, 0: as far as the daemon knows: all pages of ListPauses. *ret:
- * its pauses, whose instants (begin_us, …) are made absolute, of CLOCK_MONOTONIC, and the last page's other keys.
+ * What has happened in the last so many seconds, 0: as far as the daemon knows, of ctl->service or of all. *ret: an
+ * array of the pages of ListPauses; what is in each is relative to its own now_us.
+ */
+int trace_pages(const struct ctl *ctl, long seconds, json_t **ret);
+/*
+ * The same in one. *ret: its pauses, whose instants (begin_us, …) are made absolute, of CLOCK_MONOTONIC, and the last
+ * page's other keys.
  */
 int trace_past(const struct ctl *ctl, long seconds, json_t **ret);
 

@@ -108,41 +108,11 @@ static int add_log(json_t *runs, const char *path)
 
 /* ---- The daemon ------------------------------------------------------------------------- */
 
-/* All pages of ListPauses, as they come: what is in each is relative to its own now_us. */
-static int ask_pauses(const struct ctl *ctl, struct call *call, long seconds,
-		      json_t *pages)
-{
-	json_int_t after = 0;
-	int status = CTL_OK;
-
-	while (status == CTL_OK && after >= 0) {
-		json_t *asked = json_pack("{s:I}", "after", after);
-		json_t *reply = NULL, *next;
-
-		if (seconds > 0)
-			json_object_set_new(asked, "seconds", json_integer(seconds));
-		if (ctl->service != NULL)
-			json_object_set_new(asked, "service", json_string(ctl->service));
-		status = call_method(call, "ListPauses", asked, &reply);
-		if (status != CTL_OK)
-			break;
-		next = json_object_get(reply, "next");
-		after = json_is_integer(next) ? json_integer_value(next) : -1;
-		json_array_append_new(pages, reply);
-	}
-	return status;
-}
-
 static int add_daemon(const struct ctl *ctl, json_t *runs, long seconds)
 {
-	json_t *pages = json_array(), *services = NULL;
-	struct call *call;
-	int status = call_open(ctl, &call);
+	json_t *pages = NULL, *services = NULL;
+	int status = trace_pages(ctl, seconds, &pages);
 
-	if (status == CTL_OK) {
-		status = ask_pauses(ctl, call, seconds, pages);
-		call_close(call);
-	}
 	if (status == CTL_OK)
 		status = call_once_list(ctl, "ListServices", json_object(), "services",
 					&services);

@@ -30,52 +30,43 @@ static void make_absolute(json_t *pause, int64_t now_us)
 	}
 }
 
-static json_t *parameters(const struct ctl *ctl, long seconds, json_t *after)
+int trace_pages(const struct ctl *ctl, long seconds, json_t **ret)
 {
-	json_t *object = json_object();
+	json_t *parameters = json_pack("{s:s*}", "service", ctl->service);
+	struct call *call;
+	int status = call_open(ctl, &call);
 
+	if (status != CTL_OK) {
+		json_decref(parameters);
+		return status;
+	}
 	if (seconds > 0)
-		json_object_set_new(object, "seconds", json_integer(seconds));
-	if (ctl->service != NULL)
-		json_object_set_new(object, "service", json_string(ctl->service));
-	if (after != NULL)
-		json_object_set(object, "after", after);
-	return object;
+		json_object_set_new(parameters, "seconds", json_integer(seconds));
+	status = call_pages(call, "ListPauses", parameters, "pauses", ret);
+	call_close(call);
+	return status;
 }
 
 int trace_past(const struct ctl *ctl, long seconds, json_t **ret)
 {
-	json_t *all = json_array(), *page = NULL, *pause, *after = NULL;
-	struct call *call;
-	int status = call_open(ctl, &call);
-	size_t i;
+	json_t *pages, *page, *pause, *last, *all;
+	int status = trace_pages(ctl, seconds, &pages);
+	size_t i, j;
 
-	if (status != CTL_OK) {
-		json_decref(all);
+	if (status != CTL_OK)
 		return status;
-	}
-	do {
-		json_t *now = NULL;
-
-		status = call_method(call, "ListPauses", parameters(ctl, seconds, after),
-				     &now);
-		if (status != CTL_OK)
-			break;
-		json_decref(page);
-		page = now;
-		json_array_foreach(json_object_get(page, "pauses"), i, pause)
+	all = json_array();
+	json_array_foreach(pages, i, page)
+	{
+		json_array_foreach(json_object_get(page, "pauses"), j, pause)
 		{
 			make_absolute(pause, field_int(page, "now_us", 0));
 			json_array_append(all, pause);
 		}
-		after = json_object_get(page, "next");
-	} while (json_is_integer(after) && i > 0);
-	call_close(call);
-	if (status == CTL_OK) {
-		json_object_set(page, "pauses", all);
-		*ret = json_incref(page);
 	}
-	json_decref(page);
-	json_decref(all);
-	return status;
+	last = json_array_get(pages, json_array_size(pages) - 1);
+	json_object_set_new(last, "pauses", all);
+	*ret = json_incref(last);
+	json_decref(pages);
+	return CTL_OK;
 }

@@ -119,13 +119,6 @@ static int say(const struct watch *w, const char *what, json_t *more)
 	return status == CTL_OK ? stream_flush() : status;
 }
 
-/* What was so already when the stream began, but for who is there, is no event. */
-static bool is_news(const json_t *line)
-{
-	return !field_true(line, "snapshot") ||
-	       strcmp(field_text(line, "event"), "join") == 0;
-}
-
 static int take_line(struct watch *w, const json_t *line)
 {
 	struct human id = field_id(line, "heap");
@@ -141,7 +134,7 @@ static int take_line(struct watch *w, const json_t *line)
 	who = json_incref(json_object_get(w->heaps, id.text));
 	if (strcmp(event, "leave") == 0)
 		json_object_del(w->heaps, id.text);
-	if (is_news(line) && is_asked_for(w, line, who, id.text)) {
+	if (is_asked_for(w, line, who, id.text)) {
 		whole = json_object();
 		json_object_set_new(whole, "time",
 				    time_of(w, field_int(line, "at_ns", 0) / 1000));
@@ -160,19 +153,18 @@ static int take_reply(struct watch *w, const json_t *reply)
 	int status = CTL_OK;
 	size_t i;
 
+	if (field_present(reply, "epoch")) { /* the first */
+		w->ever = true;
+		status = say(w, "connected",
+			     json_pack("{s:O*, s:O*}", "rtgcd",
+				       json_object_get(reply, "rtgcd"), "epoch",
+				       json_object_get(reply, "epoch")));
+	}
 	json_array_foreach(list, i, line)
 	{
 		if (status != CTL_OK)
 			break;
-		if (field_present(line, "format")) {
-			w->ever = true;
-			status = say(w, "connected",
-				     json_pack("{s:O*, s:O*}", "rtgcd",
-					       json_object_get(line, "rtgcd"), "epoch",
-					       json_object_get(line, "epoch")));
-		} else {
-			status = take_line(w, line);
-		}
+		status = take_line(w, line);
 	}
 	return status == CTL_OK ? stream_flush() : status;
 }
@@ -188,7 +180,7 @@ static int follow(struct watch *w, struct call *call, char **complaint, bool *re
 	for (;;) {
 		reply = NULL;
 		ctl_divert(complaint);
-		status = call_next(call, "Trace", w->signals, w->until, &reply);
+		status = call_next(call, "Subscribe", w->signals, w->until, &reply);
 		ctl_divert(NULL);
 		*ret_broken = status != CTL_OK;
 		if (status != CTL_OK || reply == NULL)
@@ -198,6 +190,20 @@ static int follow(struct watch *w, struct call *call, char **complaint, bool *re
 		if (status != CTL_OK)
 			return status;
 	}
+}
+
+/* Who comes and goes is always asked for: that is how the names of the others are known. */
+static json_t *parameters(const struct watch *w)
+{
+	json_t *events = json_pack("[s, s]", "join", "leave");
+	size_t n;
+
+	for (const char *at = w->events; *at != '\0'; at += n + (at[n] == ',')) {
+		n = strcspn(at, ",");
+		json_array_append_new(events, json_stringn(at, n));
+	}
+	return json_pack("{s:o, s:b, s:s*, s:s*}", "events", events, "figures", 0,
+			 "service", w->ctl->service, "heap", w->heap);
 }
 
 static int once(struct watch *w, char **complaint, bool *ret_broken)
@@ -210,8 +216,7 @@ static int once(struct watch *w, char **complaint, bool *ret_broken)
 	ctl_divert(complaint);
 	status = call_open(w->ctl, &call);
 	if (status == CTL_OK) {
-		status = call_more(call, "Trace", json_pack("{s:s}", "format", "events"),
-				   true);
+		status = call_more(call, "Subscribe", parameters(w), true);
 		ctl_divert(NULL);
 		*ret_broken = status != CTL_OK;
 		if (status == CTL_OK)

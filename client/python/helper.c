@@ -331,7 +331,7 @@ static bool left_to_main(uint64_t now)
 	case HEAP_RESTS_POLL: /* it cannot be woken */
 		return now < last + STEP_PATIENCE_NS;
 	default:
-		return atomic_load(&heap.hooked) ? now < last + 10 * SNAPSHOT_REST_NS
+		return atomic_load(&heap.hooked) ? now < last + 20 * SNAPSHOT_REST_NS
 						 : now < last + SNAPSHOT_REST_NS;
 	}
 }

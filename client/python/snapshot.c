@@ -37,15 +37,26 @@
 #define FORKS		      3 /* the last ones, by which their cost is judged */
 #define TRIAL_POLL_US	      200
 
+/*
+ * A child disturbs nobody when it runs only where a CPU would idle; but where none does it would not end. One
+ * that has had less than that share of a CPU after that time is replaced by one that competes a little, and so
+ * are the next ones from the beginning.
+ */
+#define STARVES_NS    (2 * SEC)
+#define STARVES_SHARE 8
+#define ROUGH	      16
+
 static struct {
 	atomic_bool runs, due;
 	atomic_bool working;  /* inside a step */
 	unsigned long worker; /* the thread that is */
 	_Atomic uint64_t stepped_ns;
-	_Atomic pid_t child;	/* 0: it has been reaped */
-	pid_t owner;		/* who forked it */
-	struct rtgc *rtgc;	/* who is to be told of the end; NULL: a trial */
-	const char *void_later; /* what ended it while a step was under way */
+	_Atomic pid_t child;	    /* 0: it has been reaped */
+	_Atomic uint64_t gentle_ns; /* when it was made, if it does not compete; else 0 */
+	unsigned rough;		    /* so many are to compete */
+	pid_t owner;		    /* who forked it */
+	struct rtgc *rtgc;	    /* who is to be told of the end; NULL: a trial */
+	const char *void_later;	    /* what ended it while a step was under way */
 	struct snapshot_result *result;
 	size_t room;
 	uint64_t begin_ns, found_ns, freed, pending_before;
@@ -64,13 +75,22 @@ bool snapshot_runs(void)
 	return atomic_load(&snapshot.runs);
 }
 
+/* (Also without the GIL, while it runs.) */
+static bool child_starves(pid_t child)
+{
+	uint64_t made = atomic_load(&snapshot.gentle_ns);
+	uint64_t age = made ? rtgc_now() - made : 0;
+
+	return age > STARVES_NS && snapshot_child_cpu_ns(child) < age / STARVES_SHARE;
+}
+
 bool snapshot_waits(void)
 {
 	pid_t child = atomic_load(&snapshot.child);
 
 	if (!atomic_load(&snapshot.runs) || atomic_load(&snapshot.working))
 		return false;
-	if (child == 0 || snapshot_child_ended(child))
+	if (child == 0 || snapshot_child_ended(child) || child_starves(child))
 		atomic_store(&snapshot.due, true);
 	return atomic_load(&snapshot.due);
 }
@@ -129,7 +149,8 @@ static bool make_room(uint64_t objects)
 
 static void give_room_back(void)
 {
-	munmap(snapshot.result, snapshot.room);
+	if (snapshot.result)
+		munmap(snapshot.result, snapshot.room);
 	snapshot.result = NULL;
 }
 
@@ -153,10 +174,9 @@ static unsigned child_limit_s(uint64_t objects)
 	return (unsigned)(s < CHILD_MAX_S ? s : CHILD_MAX_S);
 }
 
-/* Of a list; begin_ns: when the program was stopped for it. 0 or -errno. */
-static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
+/* That looks at the list. begin_ns: when the program was stopped for it. 0 or -errno. */
+static int make_child(PyGC_Head *list, bool gentle, uint64_t begin_ns)
 {
-	struct snapshot_figures *f = &snapshot.figures;
 	uint64_t objects = gclist_count();
 	struct gcstate_figures old;
 	pid_t child;
@@ -164,27 +184,49 @@ static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
 	if (!make_room(objects))
 		return -errno;
 	gcstate_figures(&old);
-	snapshot.begin_ns = begin_ns;
-	snapshot.owner = getpid();
-	snapshot.rtgc = r;
-	snapshot.freed = 0;
 	snapshot.pending_before = old.pending;
-	snapshot.void_later = NULL;
 	snapshot_reap_open(list);
 	child = snapshot_child_start(list, snapshot.result, snapshot.room,
-				     child_limit_s(objects));
+				     child_limit_s(objects), gentle);
 	note_fork(rtgc_now() - begin_ns);
-	f->stop_ns = 0;
-	note_stop(f->fork_ns);
 	if (child < 0) {
 		snapshot_reap_close();
 		give_room_back();
 		return child;
 	}
-	f->taken++;
+	atomic_store(&snapshot.gentle_ns, gentle ? rtgc_now() : 0);
 	atomic_store(&snapshot.due, false);
-	atomic_store(&snapshot.stepped_ns, rtgc_now());
 	atomic_store(&snapshot.child, child);
+	return 0;
+}
+
+/* (The program waits for the end of a trial.) */
+static bool is_gentle(void)
+{
+	if (snapshot.rough == 0)
+		return snapshot.rtgc != NULL;
+	snapshot.rough--;
+	return false;
+}
+
+/* Of a list. 0 or -errno. */
+static int begin(PyGC_Head *list, struct rtgc *r, uint64_t begin_ns)
+{
+	struct snapshot_figures *f = &snapshot.figures;
+	int error;
+
+	snapshot.begin_ns = begin_ns;
+	snapshot.owner = getpid();
+	snapshot.rtgc = r;
+	snapshot.freed = 0;
+	snapshot.void_later = NULL;
+	error = make_child(list, is_gentle(), begin_ns);
+	f->stop_ns = 0;
+	note_stop(f->fork_ns);
+	if (error < 0)
+		return error;
+	f->taken++;
+	atomic_store(&snapshot.stepped_ns, rtgc_now());
 	atomic_store(&snapshot.runs, true);
 	return 0;
 }
@@ -322,12 +364,37 @@ static void work(uint64_t until_ns)
 	snapshot.why = why;
 }
 
+/* Its child lives. NULL, or why that is the end. */
+static const char *replace_starving(void)
+{
+	pid_t child = atomic_load(&snapshot.child);
+	uint64_t begin_ns = rtgc_now();
+
+	if (!child_starves(child)) {
+		atomic_store(&snapshot.due, false);
+		return NULL;
+	}
+	atomic_store(&snapshot.child, 0);
+	snapshot_child_kill(child);
+	snapshot_reap_close();
+	give_room_back();
+	snapshot.rough = ROUGH;
+	if (make_child(gclist_generation(GCLIST_OLD), false, begin_ns) < 0)
+		return "no child could be made";
+	return NULL;
+}
+
 static void step(uint64_t until_ns)
 {
 	const char *why;
 
 	if (atomic_load(&snapshot.child)) {
 		why = hear_child();
+		if (!why && atomic_load(&snapshot.child)) {
+			why = replace_starving();
+			if (!why)
+				return;
+		}
 		if (why) {
 			if (++snapshot.failures >= FAILURES_IN_A_ROW_MAX)
 				snapshot_refuse(why);
@@ -335,8 +402,6 @@ static void step(uint64_t until_ns)
 			snapshot.why = why;
 			return;
 		}
-		if (atomic_load(&snapshot.child))
-			return;
 		snapshot.failures = 0;
 	}
 	work(until_ns);

@@ -23,7 +23,7 @@
 
 #define SNAPSHOT_STEP_NS \
 	1000000ULL /* a step stops the program for so long, or one batch */
-#define SNAPSHOT_REST_NS 10000000ULL /* between two steps of a program that works */
+#define SNAPSHOT_REST_NS 5000000ULL /* between two steps of a program that works */
 
 struct snapshot_figures {
 	uint64_t taken, voided;

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The arguments of clone() are in another order on some machines. */
@@ -26,7 +27,7 @@
  * malloc, no lock, no stdio, nothing of Python but tp_traverse.
  */
 static _Noreturn void child(pid_t parent, PyGC_Head *list, struct snapshot_result *result,
-			    size_t room, unsigned max_s)
+			    size_t room, unsigned max_s, bool gentle)
 {
 	struct itimerval limit = {.it_value.tv_sec = (time_t)max_s};
 	struct sched_param param = {0};
@@ -39,7 +40,7 @@ static _Noreturn void child(pid_t parent, PyGC_Head *list, struct snapshot_resul
 	prctl(PR_SET_DUMPABLE, 0); /* no core of it is wanted */
 	prctl(PR_SET_NAME, "rtgc-snapshot");
 	/* Of a control loop it has inherited a real-time policy. */
-	syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &param);
+	syscall(SYS_sched_setscheduler, 0, gentle ? SCHED_IDLE : SCHED_OTHER, &param);
 	syscall(SYS_setpriority, PRIO_PROCESS, 0, NICE);
 	/* A crash (which is not blocked, whatever the mask) must not reach faulthandler. */
 	for (int number = SIGILL; number <= SIGSEGV; number++)
@@ -57,7 +58,7 @@ static _Noreturn void child(pid_t parent, PyGC_Head *list, struct snapshot_resul
 }
 
 pid_t snapshot_child_start(PyGC_Head *list, struct snapshot_result *result, size_t room,
-			   unsigned max_s)
+			   unsigned max_s, bool gentle)
 {
 	pid_t parent = getpid(), pid;
 	sigset_t all, old;
@@ -68,7 +69,7 @@ pid_t snapshot_child_start(PyGC_Head *list, struct snapshot_result *result, size
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = (pid_t)syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, NULL);
 	if (pid == 0)
-		child(parent, list, result, room, max_s);
+		child(parent, list, result, room, max_s, gentle);
 	if (pid < 0)
 		pid = -errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -98,6 +99,16 @@ bool snapshot_child_ended(pid_t pid)
 	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
 		return errno != EINTR;
 	return info.si_pid != 0;
+}
+
+uint64_t snapshot_child_cpu_ns(pid_t pid)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+		return UINT64_MAX;
+	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
 void snapshot_child_kill(pid_t pid)

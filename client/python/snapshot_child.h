@@ -27,14 +27,16 @@ enum snapshot_end {
 
 /*
  * Makes one that walks the list. Returns its PID, or -errno. max_s: how long it may take. With
- * the GIL.
+ * the GIL. gentle: it runs only where a CPU would idle (SCHED_IDLE: whoever wakes up has that CPU at once).
  */
 pid_t snapshot_child_start(PyGC_Head *list, struct snapshot_result *result, size_t room,
-			   unsigned max_s);
+			   unsigned max_s, bool gentle);
 /* Has it ended? Waits for that if asked to. Once it is not alive, the PID is gone. */
 enum snapshot_end snapshot_child_reap(pid_t child, bool wait);
 /* The same without reaping it: from any thread, without the GIL. */
 bool snapshot_child_ended(pid_t child);
+/* What it has had of the CPUs; UINT64_MAX: it has ended. Any thread, without the GIL. */
+uint64_t snapshot_child_cpu_ns(pid_t child);
 /* Ends it, and does not return before. */
 void snapshot_child_kill(pid_t child);
 

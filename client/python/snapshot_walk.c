@@ -11,6 +11,11 @@
 #define ALIGN_BITS  3
 #define NAMED_BITS  (64 - BATCH_BITS + ALIGN_BITS) /* of an address */
 
+/* Where a slot is: objects are 16 bytes apart at least. */
+#define PAGE_BITS   12
+#define APART_BITS  4
+#define PAGE_PLACES (UINT64_C(1) << (PAGE_BITS - APART_BITS))
+
 /*
  * A cell's number. While references are counted: those not yet explained. Then REACHED, or for
  * the unreachable the size of the component at its root, later BATCHED and its batch.
@@ -37,9 +42,13 @@ struct walk {
 	uint64_t objects, unreachable;
 };
 
+/* Neighbours in a page stay neighbours: lists and references go to those that were made together. */
 static uint64_t hash(const PyObject *object, unsigned shift)
 {
-	return ((uintptr_t)object >> ALIGN_BITS) * UINT64_C(0x9e3779b97f4a7c15) >> shift;
+	uint64_t page = (uintptr_t)object >> PAGE_BITS;
+	uint64_t place = ((uintptr_t)object >> APART_BITS) & (PAGE_PLACES - 1);
+
+	return (page * UINT64_C(0x9e3779b97f4a7c15) >> shift) + place;
 }
 
 /* The shift that leaves as many bits as the mask has. */
@@ -51,7 +60,7 @@ static unsigned shift_of(uint64_t mask)
 uint32_t snapshot_batch_of(const struct snapshot_result *result, const PyObject *object)
 {
 	uint64_t key = (uintptr_t)object >> ALIGN_BITS, slot;
-	uint64_t i = hash(object, shift_of(result->mask));
+	uint64_t i = hash(object, shift_of(result->mask)) & result->mask;
 
 	for (; (slot = result->slot[i]) != 0; i = (i + 1) & result->mask)
 		if (slot >> BATCH_BITS == key)
@@ -62,7 +71,7 @@ uint32_t snapshot_batch_of(const struct snapshot_result *result, const PyObject 
 /* The object's cell, or the empty one where it belongs. */
 static struct cell *find(const struct walk *w, const PyObject *object)
 {
-	uint64_t i = hash(object, w->shift);
+	uint64_t i = hash(object, w->shift) & w->mask;
 
 	while (w->cell[i].object && w->cell[i].object != object)
 		i = (i + 1) & w->mask;
@@ -96,7 +105,11 @@ static void *memory(size_t size)
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	/* (All of it is used, here and there at random.) */
+	madvise(p, size, MADV_HUGEPAGE);
+	return p;
 }
 
 /* The smallest mask for so many, at least half of the slots empty. */
@@ -260,7 +273,7 @@ static void unite(struct walk *w, PyGC_Head *list)
 
 static void store(struct snapshot_result *result, const PyObject *object, uint32_t batch)
 {
-	uint64_t i = hash(object, shift_of(result->mask));
+	uint64_t i = hash(object, shift_of(result->mask)) & result->mask;
 
 	while (result->slot[i])
 		i = (i + 1) & result->mask;

@@ -19,6 +19,7 @@ void action_add(struct supervisor *s, struct heap *h, enum action_type type)
 {
 	/* What has begun in an event is not over in the same one. */
 	assert(!(OVER & 1U << type) || !(h->to_tell & ~(OVER | DIRECTIVE)));
+	note_change(s, h);
 	if (type != ACTION_DIRECT && !(h->to_tell & ~DIRECTIVE)) {
 		list_unlink(&h->telling);
 		list_append(&s->telling, &h->telling);

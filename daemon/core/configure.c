@@ -135,6 +135,7 @@ int supervisor_configure(struct supervisor *s, const struct core_config *config,
 		memcpy(name, service->config.name, sizeof(name));
 		service->config = *configure_of(s, name);
 		memcpy(service->config.name, name, sizeof(name));
+		service->changed = ++s->changes;
 		rivals_leave(s, service);
 	}
 	list_for_each (l, &s->services) {

@@ -66,6 +66,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 	};
 
 	s->decisions++;
+	note_change(s, h);
 	heap_record(h, &d);
 }
 
@@ -387,23 +388,6 @@ void decide_service(struct supervisor *s, struct service *service, nsec_t now)
 		decide_heap(s, list_entry(l, struct heap, siblings), now);
 }
 
-/* Of one that is held back. (Any other that waits for its last call does so for a slot.) */
-static bool has_slot(const struct supervisor *s, const struct heap *h)
-{
-	const struct service *service = h->service;
-
-	if (!service->held)
-		return false;
-	if (heap_snapshots(h))
-		return s->snapshots_taken < s->snapshots_max;
-	if (rivals_holder(s, service))
-		return false;
-	if (service->config.policy == POLICY_TOGETHER)
-		return service->taken == 0 && round_fits(s, service);
-	return service->taken < service->config.max_concurrent &&
-	       s->taken < s->max_concurrent;
-}
-
 /* It would break the limit, and its last one freed nothing: it has more room to wait for a slot. */
 static bool gives_way(const struct heap *h, nsec_t now)
 {
@@ -419,7 +403,8 @@ static void give_way(struct supervisor *s, struct heap *h, nsec_t now)
 
 static void let_through(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	bool over_limit = !has_slot(s, h);
+	/* (Who is not held back, and waits for its last call, does so for a slot.) */
+	bool over_limit = !h->service->held || !grant_has_slot(s, h);
 	enum reason reason = h->last_call > now ? REASON_DEFERRED
 			     : over_limit	? REASON_OVER_LIMIT
 						: REASON_LAST_CALL;

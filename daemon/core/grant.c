@@ -42,6 +42,20 @@ static struct heap *most_pressing(const struct supervisor *s)
 	return best;
 }
 
+bool grant_has_slot(const struct supervisor *s, const struct heap *h)
+{
+	const struct service *service = h->service;
+
+	if (heap_snapshots(h))
+		return s->snapshots_taken < s->snapshots_max;
+	if (rivals_holder(s, service))
+		return false;
+	if (service->config.policy == POLICY_TOGETHER)
+		return service->taken == 0 && round_fits(s, service);
+	return service->taken < service->config.max_concurrent &&
+	       s->taken < s->max_concurrent;
+}
+
 static struct heap *first_snapshot(const struct supervisor *s)
 {
 	list_for_each (l, &s->snapshots_waiting) {
@@ -68,6 +82,9 @@ static void dispatch_snapshots(struct supervisor *s, nsec_t now)
 
 static struct heap *first_waiting(const struct service *service)
 {
+	/* (It is not for want of a slot that an operator holds it back.) */
+	if (service->held)
+		return NULL;
 	list_for_each (l, &service->waiting) {
 		struct heap *h = list_entry(l, struct heap, in_line);
 
@@ -81,13 +98,8 @@ static struct heap *first_waiting(const struct service *service)
 static bool let_through(struct supervisor *s, struct heap *h, nsec_t now)
 {
 	struct service *service = h->service;
-	bool over_limit =
-		heap_snapshots(h)
-			? s->snapshots_taken >= s->snapshots_max
-			: s->taken >= s->max_concurrent ||
-				  service->taken >= service->config.max_concurrent;
+	bool over_limit = !grant_has_slot(s, h);
 
-	s->canary.gates.ungated++;
 	if (service->config.policy == POLICY_TOGETHER && !heap_snapshots(h))
 		round_start(s, service, over_limit, now);
 	else

@@ -235,6 +235,13 @@ static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 	return ns < (double)(INT64_MAX / 2) ? (nsec_t)ns : NSEC_NEVER;
 }
 
+nsec_t heap_lasts(const struct heap *h)
+{
+	uint64_t budget = heap_budget(h);
+
+	return budget ? time_to_allocate(h, budget) : NSEC_NEVER;
+}
+
 /* A pause of that length, were it alone, among as many as it is to meet. */
 static nsec_t slowed(const struct heap *h, nsec_t pause)
 {
@@ -273,23 +280,41 @@ nsec_t heap_predict_full(const struct heap *h, unsigned kind)
 	return predict_at(h, kind, live);
 }
 
+/* Until it stands still, or is drained. */
+static nsec_t typical_lead(const struct heap *h)
+{
+	nsec_t lead = heap_lead(h);
+
+	return lead && h->service->drain_typical
+		       ? nsec_min(lead, h->service->drain_typical)
+		       : lead;
+}
+
+static nsec_t work_of(const struct heap *h, unsigned kind, nsec_t lead, nsec_t predicted)
+{
+	uint64_t walked = kind == WIRE_FREEZE ? 0 : h->report.live;
+	nsec_t typical = slowed(h, predict_typical(heap_known(h, kind), h->unit, walked));
+
+	return nsec_add(lead, nsec_max(predicted, typical * WORK_PAUSES));
+}
+
+nsec_t heap_work(const struct heap *h, unsigned kind)
+{
+	return work_of(h, kind, typical_lead(h), heap_predict(h, kind));
+}
+
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
-	nsec_t guard, typical, lead, run = 0;
-	uint64_t walked;
+	nsec_t guard, lead, run = 0;
 
 	h->next = yield_kind(h, now);
-	lead = heap_lead(h);
-	walked = h->next == WIRE_FREEZE ? 0 : h->report.live;
+	lead = typical_lead(h);
 	h->predicted = heap_predict(h, h->next);
 	if (h->next == WIRE_SNAPSHOT)
 		run = predict_run(heap_known(h, HEAP_RUNS), h->unit, h->report.live);
-	if (lead && h->service->drain_typical)
-		lead = nsec_min(lead, h->service->drain_typical);
 	h->span = nsec_add(lead, h->predicted);
-	typical = slowed(h, predict_typical(heap_known(h, h->next), h->unit, walked));
-	h->work = nsec_add(lead, nsec_max(h->predicted, typical * WORK_PAUSES));
+	h->work = work_of(h, h->next, lead, h->predicted);
 	if (run)
 		h->span = h->work = run;
 	if (!budget) {
@@ -302,10 +327,10 @@ void heap_estimate(struct heap *h, nsec_t now)
 				? h->report.at
 				: nsec_add(h->report.at,
 					   time_to_allocate(h, budget - h->report.used));
-	guard = time_to_allocate(h, budget) / GUARD_SHARE;
+	guard = heap_lasts(h) / GUARD_SHARE;
 	guard = nsec_min(nsec_max(guard, GUARD_MIN), GUARD_MAX);
 	if (yield_rule_is_wide(h))
-		guard = nsec_max(guard, time_to_allocate(h, budget) / YIELD_WIDE_GUARD);
+		guard = nsec_max(guard, heap_lasts(h) / YIELD_WIDE_GUARD);
 	/* At an unknown rate, nearly full is as good as full. */
 	if (heap_rate(h) <= 0 && h->report.used >= budget - budget / GUARD_SHARE)
 		h->exhaustion = nsec_add(h->report.at, guard);

@@ -74,6 +74,7 @@ struct heap {
 	struct service *service;
 
 	uint64_t id;
+	uint64_t changed; /* note_change() */
 	int32_t pid;
 	uint8_t caps; /* all that there are: WIRE_CAPS_KNOWN */
 	uint8_t unit, kinds;
@@ -189,8 +190,12 @@ uint64_t heap_used_at(const struct heap *h, nsec_t now);
 void heap_estimate(struct heap *h, nsec_t now);
 /* How long a collection of that kind is expected to take, among those that run now. */
 nsec_t heap_predict(const struct heap *h, unsigned kind);
-/* The same when its budget will be used up. */
+/* How long those behind it allow for while it has its slot for such a one. */
+nsec_t heap_work(const struct heap *h, unsigned kind);
+/* heap_predict() when its budget will be used up. */
 nsec_t heap_predict_full(const struct heap *h, unsigned kind);
+/* How long a whole budget lasts at the present rate; NSEC_NEVER: for ever. */
+nsec_t heap_lasts(const struct heap *h);
 /* From when on so much is used that a collection is worth a pause at all. */
 nsec_t heap_worth_from(const struct heap *h);
 /* Can it have been so? */

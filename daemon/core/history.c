@@ -14,8 +14,8 @@
 #define HEAD	    4
 #define RECORD_MOST (HEAD + NUMBERS * 10)
 
-#define FIRST_BYTES 128
-#define MOST_BYTES  512
+#define STEP	   RECORD_MOST /* the first room is for any record */
+#define MOST_BYTES (3 * STEP)
 
 struct numbers {
 	uint64_t number[NUMBERS];
@@ -25,10 +25,11 @@ struct numbers {
 
 static void to_numbers(const struct core_decision *d, struct numbers *ret)
 {
-	uint64_t latest = d->latest_start / NSEC_PER_USEC;
+	uint64_t latest = d->latest_start / NSEC_PER_USEC,
+		 exhaustion = d->exhaustion / NSEC_PER_USEC;
 
 	*ret = (struct numbers){{d->at / NSEC_PER_USEC, d->window, d->used, d->budget,
-				 d->rate_per_s, d->exhaustion / NSEC_PER_USEC, latest,
+				 d->rate_per_s, exhaustion, latest - exhaustion,
 				 d->contention_start / NSEC_PER_USEC - latest,
 				 d->predicted / NSEC_PER_USEC, d->slots_taken, d->slots,
 				 d->holder}};
@@ -42,6 +43,7 @@ static nsec_t to_nsec(uint64_t us)
 static void from_numbers(const struct numbers *n, struct core_decision *ret)
 {
 	const uint64_t *number = n->number;
+	uint64_t latest = number[5] + number[6];
 
 	ret->at = to_nsec(number[0]);
 	ret->window = number[1];
@@ -49,8 +51,8 @@ static void from_numbers(const struct numbers *n, struct core_decision *ret)
 	ret->budget = number[3];
 	ret->rate_per_s = number[4];
 	ret->exhaustion = to_nsec(number[5]);
-	ret->latest_start = to_nsec(number[6]);
-	ret->contention_start = to_nsec(number[6] + number[7]);
+	ret->latest_start = to_nsec(latest);
+	ret->contention_start = to_nsec(latest + number[7]);
 	ret->predicted = to_nsec(number[8]);
 	ret->slots_taken = (unsigned)number[9];
 	ret->slots = (unsigned)number[10];
@@ -135,7 +137,7 @@ static void forget_oldest(struct history *h)
 /* false: not any more. */
 static bool grow(struct history *h)
 {
-	unsigned size = h->size ? h->size * 2u : FIRST_BYTES;
+	unsigned size = h->size + STEP;
 	struct history_block *block;
 
 	if (size > MOST_BYTES)
@@ -157,13 +159,13 @@ static void keep_newest(struct history *h, const struct core_decision *behind)
 		forget_oldest(h);
 	while (h->used + length > h->size && grow(h))
 		;
-	while (h->used + length > h->size) /* (the first room is for any record) */
+	while (h->used + length > h->size)
 		forget_oldest(h);
 	memcpy(h->block->older + h->used, record, length);
 	h->used = (uint16_t)(h->used + length);
 }
 
-static_assert(RECORD_MOST <= FIRST_BYTES && RECORD_MOST <= UINT8_MAX, "any record");
+static_assert(RECORD_MOST <= UINT8_MAX, "a byte says how long it is");
 
 void history_add(struct history *h, const struct core_decision *decision)
 {

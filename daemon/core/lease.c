@@ -169,6 +169,8 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 	};
 	list_unlink(&h->in_line);
 	take_slot(s, h);
+	s->canary.gates.ungated +=
+		s->canary.gates.open && h->lease.slot && reason != REASON_ADOPTED;
 }
 
 void lease_announce(struct supervisor *s, struct heap *h, nsec_t opens_by)

@@ -340,6 +340,55 @@ bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 	return false;
 }
 
+/* ---- what has changed ---- */
+
+uint64_t supervisor_changes(const struct supervisor *s)
+{
+	return s->changes;
+}
+
+uint64_t supervisor_services_gone(const struct supervisor *s)
+{
+	return s->services_gone;
+}
+
+bool supervisor_changed_heap(const struct supervisor *s, uint64_t since, nsec_t now,
+			     uint64_t *at, unsigned *looks, struct core_who *ret)
+{
+	const struct heap *h;
+
+	while (*looks > 0 && (h = heap_above(s, *at))) {
+		*at = h->id;
+		(*looks)--;
+		if (since == 0 || h->changed > since)
+			return supervisor_who(s, h->id, now, ret);
+	}
+	return false;
+}
+
+bool supervisor_changed_service(const struct supervisor *s, uint64_t since, unsigned *at,
+				unsigned *looks, struct core_who *ret)
+{
+	unsigned i = 0;
+
+	list_for_each (l, &s->services) {
+		const struct service *service = list_entry(l, struct service, all);
+
+		if (i++ < *at)
+			continue;
+		if (*looks == 0)
+			return false;
+		*at = i;
+		(*looks)--;
+		if (since && service->changed <= since)
+			continue;
+		*ret = (struct core_who){.uid = service->uid};
+		memcpy(ret->service, service->config.name, sizeof(ret->service));
+		return true;
+	}
+	return false;
+}
+
 unsigned supervisor_explain(const struct supervisor *s, uint64_t heap,
 			    struct core_decision ret[CORE_DECISIONS])
 {

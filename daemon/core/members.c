@@ -92,6 +92,7 @@ static void drop_service_if_empty(struct supervisor *s, struct service *service)
 	timers_arm(&s->timers, &service->timer, NSEC_NEVER);
 	timers_remove_owner(&s->timers);
 	s->n_services--;
+	s->services_gone++;
 	service_free(service);
 }
 

@@ -8,20 +8,13 @@
 
 /* ---- a heap ---- */
 
-static void copy_predict(const struct predict *from, struct predict *ret)
-{
-	*ret = from ? *from : (struct predict){0};
-}
-
 /* Without memory it learns anew. */
-static void recall_predict(struct heap *h, unsigned kind, const struct predict *from)
+static void recall_predict(struct heap *h, const struct predict *from)
 {
-	struct predict *p = from->count > 0 ? heap_to_know(h, kind) : NULL;
+	struct predict *p = heap_to_know(h, from->of);
 
-	if (p) {
+	if (p)
 		*p = *from;
-		p->of = (uint8_t)kind;
-	}
 }
 
 static void copy_learned(const struct heap *h, struct core_learned *ret)
@@ -46,9 +39,8 @@ static void copy_learned(const struct heap *h, struct core_learned *ret)
 		.rate = h->rate,
 	};
 	memcpy(ret->collections, h->collections, sizeof(ret->collections));
-	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
-		copy_predict(heap_known(h, kind), &ret->predict[kind]);
-	copy_predict(heap_known(h, HEAP_RUNS), &ret->runs);
+	for (const struct known *k = h->known; k; k = k->next)
+		ret->known[ret->n_known++] = k->predict;
 }
 
 static void recall(struct heap *h, const struct core_learned *learned)
@@ -71,9 +63,8 @@ static void recall(struct heap *h, const struct core_learned *learned)
 	h->yield = learned->yield;
 	h->rate = learned->rate;
 	memcpy(h->collections, learned->collections, sizeof(h->collections));
-	for (unsigned kind = 0; kind < WIRE_KINDS; kind++)
-		recall_predict(h, kind, &learned->predict[kind]);
-	recall_predict(h, HEAP_RUNS, &learned->runs);
+	for (uint32_t i = 0; i < learned->n_known; i++)
+		recall_predict(h, &learned->known[i]);
 }
 
 void heap_inherit(struct heap *h, const struct heap *former)

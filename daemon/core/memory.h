@@ -14,6 +14,9 @@
 #include "daemon/core/supervisor.h"
 #include "daemon/core/yield.h"
 
+#define CORE_KNOWN \
+	(WIRE_KINDS + 1) /* of the pauses of each kind, and of the runs of snapshots */
+
 struct core_learned { /* of a heap */
 	uint32_t collections[WIRE_KINDS];
 	uint32_t forced, uncoordinated, declined, expired, overruns, violations;
@@ -22,11 +25,13 @@ struct core_learned { /* of a heap */
 	/* As last reported: predictions go by the size, a raised budget by its runtime's rule. */
 	uint64_t live, rule;
 	struct recent pauses;
-	struct predict predict[WIRE_KINDS], runs;
 	struct accuracy accuracy;
 	float met;
 	struct yield yield;
 	struct rate rate;
+	/* The last of all, as mostly there is one of them: what lies behind n_known is nothing. */
+	uint32_t n_known;
+	struct predict known[CORE_KNOWN];
 };
 
 struct core_held { /* its window, if its process may pause in it */
@@ -50,9 +55,9 @@ struct core_memory {
 	uint32_t uid;
 	int32_t pid;
 	struct wire_hello hello; /* as it would be said today */
-	struct core_learned learned;
 	struct core_held held;
 	struct core_tally tally;
+	struct core_learned learned;
 };
 
 struct core_counters { /* of all heaps */

@@ -80,8 +80,8 @@ struct quota_limits {
 /* Zeroed: nothing is charged. */
 struct quota_charge {
 	struct quota_user *user;
-	enum quota_what what;
-	uint64_t amount;
+	enum quota_what what : 8;
+	uint64_t amount : 56;
 };
 
 /* Turns that were taken ahead of time: up to a second's worth is free. Zeroed: none. */

@@ -51,7 +51,9 @@
 	X(REASON_ADOPTED, "adopted", "it came back with a window still in force")        \
 	X(REASON_LOST, "lost", "its connection ended while its process lives")           \
 	X(REASON_LEFT, "left", "it left or its process ended")                           \
-	X(REASON_MOOT, "moot", "it collected before its window opened")
+	X(REASON_MOOT, "moot", "it collected before its window opened")                  \
+	X(REASON_OUTRUN, "outrun",                                                       \
+	  "its budget does not last as long as its snapshots run: it has windows for majors instead")
 
 enum reason {
 #define REASON_ENUM(constant, key, sentence) constant,

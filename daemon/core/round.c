@@ -3,8 +3,8 @@
  * Policy=together: processes in lockstep (a barrier each step) lose one pause a round instead of
  * one for each of them. When a member is due, a window is announced to all that have something
  * to free. Each says QUIET when it next comes by its safe point, and works on. With the last answer all of them
- * have just passed the same barrier: their windows open at one instant a little ahead, so that every member
- * sees its own open in the same step. Who does not answer holds them up for the lead and no longer; who does
+ * have just passed the same barrier, or are about to: their windows open at one instant between two barriers, so that
+ * every member sees its own open in the same step. Who does not answer holds them up for the lead and no longer; who does
  * not begin before they close has dropped out and is counted.
  */
 #include "daemon/core/state.h"
@@ -84,6 +84,25 @@ void round_answered(struct supervisor *s, struct heap *h)
 		list_append(&s->answered, &service->answered);
 }
 
+void round_quiet(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct service *service = h->service;
+
+	if (h->lease.owes)
+		service->first_answer = nsec_min(service->first_answer, now);
+	round_answered(s, h);
+}
+
+/*
+ * All have answered: behind the same barrier? Then the first to answer was not much earlier than the last. Who had come
+ * by the barrier before, just when the round was announced, has answered at once, and all others a step later.
+ */
+static bool is_one_barrier(const struct service *service, nsec_t announced, nsec_t now)
+{
+	return nsec_sub(now, service->first_answer) <=
+	       nsec_sub(service->first_answer, announced);
+}
+
 static bool is_announced(const struct heap *h)
 {
 	return h->lease.state == LEASE_ANNOUNCED && h->lease.round;
@@ -102,8 +121,8 @@ void round_open(struct supervisor *s, struct service *service, nsec_t now)
 		by = nsec_max(by, h->lease.opens);
 		longest = nsec_max(longest, h->lease.predicted);
 	}
-	/* Those who leave the barrier last have yet to come by it when the last answer is here. */
-	if (service->owing == 0)
+	/* Else those who answered first have yet to come by the barrier that the last one answered behind. */
+	if (service->owing == 0 && !is_one_barrier(service, announced, now))
 		ahead = nsec_min(nsec_max(ahead, service->drain_typical / AHEAD_SHARE),
 				 AHEAD_MAX);
 	opens = nsec_min(nsec_add(now, ahead), nsec_max(by, nsec_add(now, AHEAD)));
@@ -135,6 +154,7 @@ void round_start(struct supervisor *s, struct service *service, bool over_limit,
 {
 	nsec_t opens_by = nsec_add(now, service->config.lead);
 
+	service->first_answer = NSEC_NEVER;
 	if (over_limit) {
 		service->over_limit++;
 		s->over_limit++;

@@ -71,6 +71,7 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 		      bool overrun, nsec_t now)
 {
 	enum reason reason = REASON_ENDED;
+	bool outrun = yield_is_outrun(h);
 
 	if (heap_believes(h, end))
 		heap_learn(h, end, now);
@@ -91,6 +92,8 @@ static void count_end(struct supervisor *s, struct heap *h, const struct wire_en
 		reason = REASON_OVERRUN;
 	}
 	decide_record(s, h, reason, 0, now);
+	if (!outrun && yield_is_outrun(h))
+		decide_record(s, h, REASON_OUTRUN, 0, now);
 }
 
 /* Later than its window allowed, and not counted before. */

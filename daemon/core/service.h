@@ -22,13 +22,15 @@ struct service {
 	struct rivals *rivals; /* NULL: it has none */
 	struct list among_rivals;
 	struct demand demand;
-	unsigned owing;	      /* members that an announced round waits for */
+	unsigned owing;	     /* members that an announced round waits for */
+	nsec_t first_answer; /* to the announcement of that round; NSEC_NEVER: none yet */
 	struct list answered; /* in the host's, when all of them have answered */
 	struct heap *first; /* Policy=together: who stands for all in the host's demand */
 	struct timer timer; /* when the first of the demand must start */
 	unsigned n_heaps;
 	uint32_t uid;
-	bool held; /* by an operator: no window before a heap's last call */
+	uint64_t changed; /* note_change(), of its heaps as well */
+	bool held;	  /* by an operator: no window before a heap's last call */
 	struct core_service_config config; /* its name is the service's */
 
 	unsigned taken; /* slots: windows announced, open or in use */

@@ -64,7 +64,14 @@ struct supervisor {
 	struct contention contention; /* of those pauses */
 	uint64_t window_seq;
 	uint64_t windows_granted, forced, uncoordinated, overruns, over_limit, decisions;
+	uint64_t changes, services_gone; /* look.c */
 };
+
+/* Something of what is shown of h has changed. */
+static inline void note_change(struct supervisor *s, struct heap *h)
+{
+	h->changed = h->service->changed = ++s->changes;
+}
 
 /* ---- configure.c ---- */
 /* Of a service of that name, a section of its own or the defaults. */
@@ -110,6 +117,8 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 /* ---- grant.c ---- */
 /* Gives free slots to those that wait, the most pressing first. */
 void grant_dispatch(struct supervisor *s, nsec_t now);
+/* Would its window be within the limits? */
+bool grant_has_slot(const struct supervisor *s, const struct heap *h);
 /* h has declared slack: collect early if that is worth it and hurts nobody. */
 void grant_slack(struct supervisor *s, struct heap *h, nsec_t now);
 
@@ -132,6 +141,8 @@ bool round_fits(const struct supervisor *s, const struct service *service);
 void round_start(struct supervisor *s, struct service *service, bool over_limit,
 		 nsec_t now);
 
+/* h has come by its safe point and said so. */
+void round_quiet(struct supervisor *s, struct heap *h, nsec_t now);
 /* h's round need not wait for it any more. */
 void round_answered(struct supervisor *s, struct heap *h);
 /* Opens what is announced of the service's round; of all that everybody has answered. */

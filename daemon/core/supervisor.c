@@ -13,7 +13,7 @@ static int drained(struct supervisor *s, struct heap *h, uint64_t window,
 	if (reason == REASON_QUIET && !heap_waits_for_quiet(h))
 		return 0;
 	if (h->lease.round)
-		round_answered(s, h);
+		round_quiet(s, h, now);
 	else if (h->lease.state == LEASE_ANNOUNCED)
 		lease_open(s, h, reason, now);
 	return 0;
@@ -28,16 +28,17 @@ static int decline(struct supervisor *s, struct heap *h, uint64_t window, nsec_t
 	return 0;
 }
 
-/* All that share its slots, one after the other. */
+/* All that share its slots, one after the other: in full, whatever it would have been next. */
 static nsec_t turn_of(const struct supervisor *s, const struct heap *h)
 {
 	const struct service *service = h->service;
 	uint64_t in_service = (service->n_heaps - 1) / service->config.max_concurrent;
 	uint64_t on_host = (s->n_heaps - 1) / s->max_concurrent;
+	nsec_t each = h->next == WIRE_FREEZE ? heap_work(h, WIRE_MAJOR) : h->work;
 
 	if (service->config.policy == POLICY_TOGETHER)
 		return 0;
-	return nsec_max(in_service, on_host) * h->span;
+	return nsec_max(in_service, on_host) * each;
 }
 
 static int apply(struct supervisor *s, struct heap *h, const struct event *event,
@@ -47,7 +48,8 @@ static int apply(struct supervisor *s, struct heap *h, const struct event *event
 	switch (event->type) {
 	case EVENT_REPORT:
 		heap_report(h, &event->report, now);
-		yield_review(h, turn_of(s, h), now);
+		if (yield_review(h))
+			yield_lower(h, turn_of(s, h), now);
 		h->looked_at = now;
 		h->look_until = 0;
 		return 0;
@@ -123,6 +125,7 @@ int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t no
 	} else if (!h) {
 		return CORE_E_HEAP;
 	} else if (event->type == EVENT_LEAVE) {
+		note_change(s, h);
 		members_leave(s, h, now);
 		h = NULL;
 	} else if (event->type == EVENT_HOLD) {
@@ -132,8 +135,10 @@ int supervisor_handle(struct supervisor *s, const struct event *event, nsec_t no
 	} else {
 		r = apply(s, h, event, now);
 	}
-	if (h)
+	if (h) {
 		decide_heap(s, h, now);
+		note_change(s, h);
+	}
 	other = budget_turn(s, now);
 	if (other)
 		decide_heap(s, other, now);

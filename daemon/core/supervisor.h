@@ -369,6 +369,19 @@ bool supervisor_snapshot_after(const struct supervisor *s, uint64_t after, nsec_
 /* Services have no id: they are counted 0 … services-1, in order of their first heap. */
 bool supervisor_service(const struct supervisor *s, unsigned index, nsec_t now,
 			struct core_service *ret);
+/* Rises whenever something of what is shown has changed; how often a service has gone. */
+uint64_t supervisor_changes(const struct supervisor *s);
+uint64_t supervisor_services_gone(const struct supervisor *s);
+/*
+ * The next heap above id *at, or service behind the first *at, that has changed since
+ * supervisor_changes() was `since` (0: any). *at is the last one that was looked at, each of which
+ * takes one of *looks; false: there was none, or *looks is 0 now. Of a service, ret has uid and
+ * service only. Where services have gone in between, those behind them are counted anew.
+ */
+bool supervisor_changed_heap(const struct supervisor *s, uint64_t since, nsec_t now,
+			     uint64_t *at, unsigned *looks, struct core_who *ret);
+bool supervisor_changed_service(const struct supervisor *s, uint64_t since, unsigned *at,
+				unsigned *looks, struct core_who *ret);
 /* Newest last. Returns how many were written to ret; 0 also when there is no such heap.
  */
 unsigned supervisor_explain(const struct supervisor *s, uint64_t heap,

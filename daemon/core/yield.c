@@ -15,9 +15,20 @@
 /* … or so many times its objects were made anew, whatever became of them. */
 #define TURNOVERS_MAX 8
 
-/* An allocation rate that is another one. */
+/*
+ * A snapshot is outrun that usually runs for more than a half of what a budget lasts. After two in a row
+ * (a burst is soon over) there are majors, until it would run for less than a quarter, or after so
+ * many because the machine may have been busy then.
+ */
+#define OUTRUN_SHARE	   2
+#define OUTRUN_SHARE_ENDED 4
+#define OUTRUN_ENOUGH	   2
+#define OUTRUN_MAJORS	   32
+
+/* An allocation rate that is another one; twice that after each change that meant nothing. */
 #define RATE_CHANGE   2
 #define RATE_SPAN_MIN NSEC_PER_SEC
+#define ALARMS_MAX    3
 
 /* Room for a collection that is due to wait for its slot. */
 static uint64_t barely_above(uint64_t used)
@@ -58,9 +69,15 @@ uint64_t yield_rule(const struct heap *h)
 	return yield_rule_is_wide(h) ? rule + rule / (YIELD_WIDE_GUARD - 1) : rule;
 }
 
+/* So many were empty in a row, as far as that is still believed. */
+static unsigned empties(const struct heap *h)
+{
+	return h->yield.doubt ? 0 : h->yield.empty;
+}
+
 static unsigned doublings(const struct heap *h)
 {
-	unsigned n = h->yield.empty ? h->yield.empty + h->yield.freezes : 0;
+	unsigned n = empties(h) ? empties(h) + h->yield.freezes : 0;
 
 	return n < DOUBLINGS_MAX ? n : DOUBLINGS_MAX;
 }
@@ -86,6 +103,13 @@ static bool has_grown(const struct heap *h)
 	return (double)now->live * 100 > (double)y->base_live * GROWN_PERCENT;
 }
 
+bool yield_is_outrun(const struct heap *h)
+{
+	const unsigned both = 1 << WIRE_SNAPSHOT | 1 << WIRE_MAJOR;
+
+	return (h->kinds & both) == both && h->yield.outrun >= OUTRUN_ENOUGH;
+}
+
 /*
  * Of the kinds that find garbage. A pause that nobody notices is the cheaper one: of a heap that is
  * drained for it, or of a group that pauses together.
@@ -98,7 +122,8 @@ static uint8_t full_kind(const struct heap *h)
 		return WIRE_MAJOR;
 	if (!(h->kinds & 1 << WIRE_MAJOR))
 		return WIRE_SNAPSHOT;
-	return config->drain == DRAIN_NONE && config->policy != POLICY_TOGETHER
+	return config->drain == DRAIN_NONE && config->policy != POLICY_TOGETHER &&
+			       !yield_is_outrun(h)
 		       ? WIRE_SNAPSHOT
 		       : WIRE_MAJOR;
 }
@@ -108,7 +133,7 @@ uint8_t yield_kind(const struct heap *h, nsec_t now)
 	const struct yield *y = &h->yield;
 
 	if (!h->asked && (h->kinds & 1 << WIRE_FREEZE) && is_heeded(h) &&
-	    y->empty >= EMPTY_BEFORE_FREEZE && !y->useless && !has_grown(h))
+	    empties(h) >= EMPTY_BEFORE_FREEZE && !y->useless && !has_grown(h))
 		return WIRE_FREEZE;
 	return full_kind(h);
 }
@@ -129,30 +154,34 @@ static bool rate_has_changed(const struct heap *h)
 {
 	const struct yield *y = &h->yield;
 	double span = (double)nsec_sub(h->report.at, y->since) / (double)NSEC_PER_SEC;
-	double rate;
+	double rate, change;
 
 	/* Over a representative part of a cycle: what comes in bursts has one rate. */
 	if (y->base_rate <= 0 || span < (double)RATE_SPAN_MIN / (double)NSEC_PER_SEC ||
 	    h->report.used < yield_rule(h) / 2 || h->report.allocated < y->allocated)
 		return false;
 	rate = (double)(h->report.allocated - y->allocated) / span;
-	return rate > RATE_CHANGE * (double)y->base_rate ||
-	       rate * RATE_CHANGE < (double)y->base_rate;
+	change = RATE_CHANGE << y->alarms;
+	return rate > change * (double)y->base_rate ||
+	       rate * change < (double)y->base_rate;
 }
 
-void yield_review(struct heap *h, nsec_t turn, nsec_t now)
+bool yield_review(struct heap *h)
 {
 	struct yield *y = &h->yield;
 
-	if (y->empty && rate_has_changed(h)) {
-		y->empty = y->freezes = 0;
+	if (empties(h) && rate_has_changed(h)) {
+		y->doubt = true;
 		y->useless = false;
 	}
-	if (!y->at_once && yield_is_raised(h) &&
-	    (doublings(h) == 0 || has_grown(h) || !is_heeded(h))) {
-		y->raised = nsec_min(y->raised, above_for(h, turn, now));
-		y->at_once = true;
-	}
+	return !y->at_once && yield_is_raised(h) &&
+	       (doublings(h) == 0 || has_grown(h) || !is_heeded(h));
+}
+
+void yield_lower(struct heap *h, nsec_t turn, nsec_t now)
+{
+	h->yield.raised = nsec_min(h->yield.raised, above_for(h, turn, now));
+	h->yield.at_once = true;
 }
 
 bool yield_gives_way(const struct heap *h)
@@ -182,8 +211,7 @@ static uint64_t enough_used(const struct heap *h)
 
 uint64_t yield_slack_from(const struct heap *h)
 {
-	unsigned n = h->yield.empty < SLACK_DOUBLINGS_MAX ? h->yield.empty
-							  : SLACK_DOUBLINGS_MAX;
+	unsigned n = empties(h) < SLACK_DOUBLINGS_MAX ? empties(h) : SLACK_DOUBLINGS_MAX;
 	uint64_t budget = heap_budget(h), from;
 
 	if (!is_heeded(h) || has_grown(h))
@@ -194,7 +222,7 @@ uint64_t yield_slack_from(const struct heap *h)
 	if (h->next == WIRE_FREEZE)
 		return budget / HEAP_SLACK_SHARE;
 	from = nsec_max(budget - (budget / HEAP_SLACK_SHARE >> n),
-			h->yield.empty ? 0 : enough_used(h));
+			empties(h) ? 0 : enough_used(h));
 	return nsec_min(from,
 			budget - (budget / HEAP_SLACK_SHARE >> SLACK_DOUBLINGS_MAX));
 }
@@ -206,7 +234,6 @@ static void frozen(struct heap *h, const struct wire_end *end, uint64_t used)
 	struct yield *y = &h->yield;
 
 	if (end->used <= used / 2) {
-
 		y->freezes += y->freezes < DOUBLINGS_MAX;
 	} else {
 		y->useless = true;
@@ -241,12 +268,36 @@ static void collected(struct heap *h, const struct wire_end *end, uint64_t used,
 		return; /* it tells no figures */
 	if ((double)end->freed * 1000 >= walked * h->service->config.min_yield_permille) {
 		y->empty = y->freezes = 0;
-		y->useless = false;
+		y->useless = y->doubt = false;
+		y->alarms = 0;
 	} else if (!end->failed) {
 		y->empty += y->empty < UINT8_MAX;
+		y->alarms += y->doubt && y->alarms < ALARMS_MAX;
+		y->doubt = false;
 	}
 	if (!end->failed)
 		looked_at_whole(h, end, used, begin);
+}
+
+/* Before the budget it ran in is replaced. */
+static void note_run(struct heap *h, unsigned kind)
+{
+	const struct predict *runs = heap_known(h, HEAP_RUNS);
+	nsec_t run = predict_typical(runs, h->unit, h->report.live),
+	       lasts = heap_lasts(h);
+	struct yield *y = &h->yield;
+
+	if (kind == WIRE_SNAPSHOT) {
+		if (run <= lasts / OUTRUN_SHARE)
+			y->outrun = 0;
+		else
+			y->outrun += y->outrun < OUTRUN_ENOUGH;
+	} else if (kind == WIRE_MAJOR && yield_is_outrun(h)) {
+		if (run < lasts / OUTRUN_SHARE_ENDED)
+			y->outrun = 0;
+		else if (++y->outrun == OUTRUN_ENOUGH + OUTRUN_MAJORS)
+			y->outrun = OUTRUN_ENOUGH - 1;
+	}
 }
 
 void yield_learn(struct heap *h, const struct wire_end *end, nsec_t begin, nsec_t pause)
@@ -256,6 +307,7 @@ void yield_learn(struct heap *h, const struct wire_end *end, nsec_t begin, nsec_
 
 	if (end->kind == WIRE_MINOR)
 		return;
+	note_run(h, end->kind);
 	if (end->kind == WIRE_FREEZE)
 		frozen(h, end, used);
 	else

@@ -69,6 +69,8 @@ check_PROGRAMS += tests/bench/safety/mill
 tests_bench_safety_mill_SOURCES = tests/bench/safety/mill.c
 tests_bench_safety_mill_LDFLAGS = $(AM_LDFLAGS) -no-install
 tests_bench_safety_mill_LDADD = libruntime.la
+check_PROGRAMS += tests/bench/safety/deaths
+tests_bench_safety_deaths_SOURCES = tests/bench/safety/deaths.c
 TESTS += tests/bench/test_safety.py
 EXTRA_DIST += tests/bench/test_safety.py
 EXTRA_DIST += \
@@ -76,6 +78,7 @@ EXTRA_DIST += \
 	tests/bench/safety/kills.py \
 	tests/bench/safety/restarts.py \
 	tests/bench/safety/soak.py
+safety_programs = tests/bench/safety/deaths tests/bench/safety/mill tests/daemon/swarm tests/sim/day
 SAFETY_BENCHES = ceilings kills restarts soak
 run_safety = $(PYTHON) -B $(srcdir)/tests/bench/safety/$$name.py --build .
 
@@ -88,8 +91,28 @@ TESTS += tests/bench/test_grant.py
 EXTRA_DIST += tests/bench/test_grant.py tests/bench/grant/run.py
 run_grant = $(PYTHON) -B $(srcdir)/tests/bench/grant/run.py --build .
 
+# What it costs others that somebody looks.
+TESTS += tests/bench/test_seen.py
+EXTRA_DIST += tests/bench/test_seen.py tests/bench/seen/run.py
+run_seen = $(PYTHON) -B $(srcdir)/tests/bench/seen/run.py --build .
+
+# What many heaps cost, beside the floors.
+scale_programs = tests/bench/scale/herd tests/bench/scale/probe tests/bench/scale/ingest
+check_PROGRAMS += $(scale_programs)
+tests_bench_scale_herd_SOURCES = tests/bench/scale/herd.c tests/bench/scale/samples.h
+tests_bench_scale_herd_LDFLAGS = $(AM_LDFLAGS) -no-install
+tests_bench_scale_herd_LDADD = libruntime.la
+tests_bench_scale_probe_SOURCES = tests/bench/scale/probe.c tests/bench/scale/samples.h
+tests_bench_scale_probe_LDFLAGS = $(AM_LDFLAGS) -no-install
+tests_bench_scale_probe_LDADD = libruntime.la
+tests_bench_scale_ingest_SOURCES = tests/bench/scale/ingest.c tests/bench/scale/samples.h
+tests_bench_scale_ingest_LDADD = libwire.la
+TESTS += tests/bench/test_scale.py
+EXTRA_DIST += tests/bench/test_scale.py tests/bench/scale/parts.py tests/bench/scale/run.py
+run_scale = VALGRIND='$(VALGRIND)' $(PYTHON) -B $(srcdir)/tests/bench/scale/run.py --build .
+
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = budgets cost demo faults grant gunicorn idle pool replicas snapshot summary together $(SAFETY_BENCHES)
+BENCHES = budgets cost demo faults grant gunicorn idle pool replicas scale seen snapshot summary together $(SAFETY_BENCHES)
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
@@ -108,7 +131,7 @@ run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 demo: all
 	$(AM_V_at)$(run_demo) --results demo-results
 
-bench: all tests/bench/grant/grant
+bench: all tests/bench/grant/grant tests/stress/storm $(safety_programs) $(scale_programs)
 	$(AM_V_at)missed=; for name in $(BENCH); do \
 		echo "bench $$name"; \
 		case $$name in \
@@ -120,6 +143,8 @@ bench: all tests/bench/grant/grant
 		replicas) $(run_replicas) --results bench-results/replicas ;; \
 		idle) $(run_idle) --results bench-results/idle ;; \
 		grant) $(run_grant) --results bench-results/grant ;; \
+		seen) $(run_seen) --results bench-results/seen ;; \
+		scale) $(run_scale) --results bench-results/scale ;; \
 		cost) $(run_cost) --results bench-results/cost ;; \
 		python) $(run_python) --results bench-results/python ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \

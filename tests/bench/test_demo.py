@@ -12,12 +12,13 @@ import pytest
 BENCH = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench")
 DEMO = os.path.join(BENCH, "demo")
 BUILD = os.environ["RTGC_BUILDDIR"]
-sys.path[:0] = [BENCH, DEMO]
+sys.path[:0] = [BENCH, DEMO, os.path.join(os.environ["RTGC_SRCDIR"], "tests", "ctl")]
 
 import measure  # noqa: E402
 import report  # noqa: E402
 from check_pauses import Pause  # noqa: E402
 from processes import Failure, Process, wait_until  # noqa: E402
+from test_chrome import check as check_trace  # noqa: E402
 
 KEYS = {"p50_ms", "p99_ms", "p999_ms", "max_ms", "longest_pause_ms", "paused_max",
         "rss_start_bytes", "rss_end_bytes", "forced", "over_limit"}
@@ -60,7 +61,13 @@ def test_the_whole_demo(tmp_path):
     causes = [{event["cause"] for event in run["events"] if event.get("event") == "end"} for run in drawn["runs"]]
     assert [run["name"] for run in drawn["runs"]] == ["default.events", "rtgcd.events"]
     assert causes[0] == {"uncoordinated"} and "window" in causes[1]
-    for name in ("timeline.png", "timeline.html", "default.events", "rtgcd.events"):
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    check_trace(trace)
+    assert any(e["ph"] == "X" for e in trace["traceEvents"])
+    for name in ("before.png", "after.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    for name in ("timeline.png", "before.png", "after.png", "timeline.html", "default.events", "rtgcd.events",
+                 "trace.json"):
         assert str(tmp_path / name) in done.stdout
     assert (tmp_path / "mine.txt").read_text() == "not the demo's"
 

@@ -29,7 +29,7 @@ def test_clients_are_killed():
     found = kills.measure(150, 1, quietly)
     print(found)
     assert found["broken"] == [] and found["windows_most"] <= kills.LIMIT
-    assert found["in_window"] >= 50
+    assert found["in_window"] >= 75 and found["slot_p50_ms"] < 10_000
     assert (found["windows_left"], found["paused_left"], found["descriptors_left"]) == (0, 0, 0)
 
 

@@ -18,7 +18,7 @@
 
 static struct rtgc *heap;
 static atomic_bool over;
-static atomic_ulong events, windows, wrong;
+static atomic_ulong events, windows, wrong, wrong_line;
 
 static void notify(struct rtgc *r, uint32_t bits, void *userdata)
 {
@@ -28,11 +28,15 @@ static void notify(struct rtgc *r, uint32_t bits, void *userdata)
 	atomic_fetch_add(&events, 1);
 }
 
-static void fail_if(bool bad)
+static void note(bool bad, unsigned long line)
 {
-	if (bad)
+	if (bad) {
 		atomic_fetch_add(&wrong, 1);
+		atomic_store(&wrong_line, line);
+	}
 }
+
+#define fail_if(bad) note(bad, __LINE__)
 
 static void *publish(void *userdata)
 {
@@ -122,7 +126,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	heap = rtgc_close(heap);
-	printf("{\"events\": %lu, \"windows\": %lu, \"wrong\": %lu}\n",
-	       atomic_load(&events), atomic_load(&windows), atomic_load(&wrong));
+	printf("{\"events\": %lu, \"windows\": %lu, \"wrong\": %lu, \"line\": %lu}\n",
+	       atomic_load(&events), atomic_load(&windows), atomic_load(&wrong),
+	       atomic_load(&wrong_line));
 	return atomic_load(&wrong) != 0;
 }

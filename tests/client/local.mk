@@ -19,6 +19,7 @@ CLIENT_TESTS = \
 	tests/client/test_faults.py \
 	tests/client/test_fork.py \
 	tests/client/test_holders.py \
+	tests/client/test_held_up.py \
 	tests/client/test_threads.py \
 	tests/client/test_window.py
 TESTS += $(CLIENT_TESTS)

@@ -5,13 +5,13 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 
 import agent as a
 import harness
 import pytest
+import wall_clock
 from agent import MODES, flags
 from test_daemon import Heap
 
@@ -175,82 +175,14 @@ def test_without_peerpidfd_death_is_seen():
 
 # ---- Another wall clock ------------------------------------------------------------------------
 
-SHIFT = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-
-static long long shift(void)
-{
-	static const long long *at;
-	int fd;
-
-	if (!at) {
-		fd = open(getenv("SHIFT"), O_RDONLY | O_CLOEXEC);
-		at = mmap(0, 8, PROT_READ, MAP_SHARED, fd, 0);
-		close(fd);
-	}
-	return *(volatile const long long *)at;
-}
-
-int clock_gettime(clockid_t id, struct timespec *ts)
-{
-	static int (*real)(clockid_t, struct timespec *);
-	int r;
-
-	if (!real)
-		real = dlsym(RTLD_NEXT, "clock_gettime");
-	r = real(id, ts);
-	if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
-		ts->tv_sec += shift();
-	return r;
-}
-
-int gettimeofday(struct timeval *restrict tv, void *restrict zone)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	tv->tv_sec = ts.tv_sec;
-	tv->tv_usec = ts.tv_nsec / 1000;
-	return 0;
-}
-
-time_t time(time_t *ret)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	if (ret)
-		*ret = ts.tv_sec;
-	return ts.tv_sec;
-}
-"""
-DAY = 86400
-
-
 @SANITIZED
 def test_the_wall_clock_jumps_by_a_day(tmp_path):
-    source, library, file = tmp_path / "shift.c", tmp_path / "shift.so", tmp_path / "shift"
-    source.write_text(SHIFT)
-    subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    shifted = {"LD_PRELOAD": str(library), "SHIFT": str(file)}
-
-    def shift(seconds):
-        with open(file, "r+b" if file.exists() else "wb") as f:
-            f.write(struct.pack("@q", seconds))
-
-    shift(0)
+    shifted, shift = wall_clock.shifted(tmp_path)
     with harness.Daemon(config=ONE, environ=shifted) as d, \
             Heap(d, a.THREAD, env={**os.environ, **shifted}) as agent:
         agent.wait("connected")
         agent.collect_in_window()
-        for seconds in (DAY, -DAY, 0, -DAY, DAY):
+        for seconds in (wall_clock.DAY, -wall_clock.DAY, 0, -wall_clock.DAY, wall_clock.DAY):
             shift(seconds)
             before = d.call("GetStatus")
             for _ in range(2):
@@ -262,7 +194,7 @@ def test_the_wall_clock_jumps_by_a_day(tmp_path):
         assert len(d.log.splitlines()) == 1
         # The clock is really another one: a run is named by it. And one that is named by an earlier clock does as well.
         epoch = d.call("GetStatus")["epoch"]
-        shift(-DAY)
+        shift(-wall_clock.DAY)
         d.restart()
         agent.wait("connected")
         assert d.call("GetStatus")["epoch"] < epoch - 12 * 3600 * 10**9

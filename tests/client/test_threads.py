@@ -60,7 +60,7 @@ def test_hammer(hammer, flags, tmp_path):
             daemon.kill()
             daemon.restart()
         out, err = proc.communicate(timeout=harness.PATIENCE)
-        assert (proc.returncode, races(err)) == (0, [])
+        assert (proc.returncode, races(err)) == (0, []), out
         did = json.loads(out)
         assert did["windows"] > 0
         assert did["events"] >= 8

@@ -151,6 +151,8 @@ def test_used_before_its_frame_is_read(peer):
         client.open(4)
         assert agent.begin(cause=a.IN_WINDOW, window=4) == 0
         assert agent.end(1, 2, 3) == 0
+        status = agent.status()
+        assert (status["opened"], status["windows_used"], status["missed"]) == (1, 1, 0)
         agent.call("dispatch")
         client.revoke(4)
         client.announce(5)

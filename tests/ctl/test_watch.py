@@ -29,9 +29,9 @@ def fixture_daemon():
 class Watch:
     """A running rtgcctl watch. A context manager."""
 
-    def __init__(self, daemon, *args):
-        self.proc = subprocess.Popen([CTL, "watch", *args], env=environment(daemon.control), stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def __init__(self, daemon, *args, program=CTL, **who):
+        self.proc = subprocess.Popen([program, "watch", *args], env=environment(daemon.control), stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, **who)
         self.pending = b""
 
     def __enter__(self):
@@ -43,6 +43,9 @@ class Watch:
         self.proc.communicate(timeout=harness.PATIENCE)
 
     def next(self):
+        return json.loads(self.line())
+
+    def line(self):
         end = time.monotonic() + harness.PATIENCE
         while b"\n" not in self.pending:
             left = end - time.monotonic()
@@ -51,7 +54,7 @@ class Watch:
             assert data, self.proc.stderr.read()
             self.pending += data
         line, self.pending = self.pending.split(b"\n", 1)
-        return json.loads(line)
+        return line
 
     def until(self, **wanted):
         """The lines up to the one that has these."""
@@ -126,6 +129,28 @@ def test_a_daemon_that_restarts(daemon):
         assert w.proc.poll() is None
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_an_ordinary_user_hears_of_their_own(daemon):
+    with Heap(daemon.socket, "checkout", "ours") as ours, \
+            Watch(daemon, program=daemon.copy(CTL), user=54321, group=54331, extra_groups=[]) as w:
+        assert w.next()["watch"] == "connected"
+        os.setegid(54331)
+        os.seteuid(54321)
+        try:
+            theirs = Heap(daemon.socket, "checkout", "theirs")
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+        with theirs:
+            for heap in ours, theirs:
+                heap.begin(cause=1)
+                heap.end(cause=1)
+                heap.settle()
+                heap.send(10)
+            lines = w.until(event="leave")
+        assert [(line["event"], line["name"]) for line in lines] == [(e, "theirs") for e in ("join", "begin", "end", "leave")]
+
+
 def test_seconds(daemon):
     done = run("watch", "--seconds", "1", control=daemon.control)
     assert (done.returncode, done.stderr) == (0, "")
@@ -136,9 +161,7 @@ def test_names_are_escaped(daemon):
     with Heap(daemon.socket, "checkout", "\u202ename") as heap, Watch(daemon, "--events=join") as w:
         heap.settle()
         assert w.next()["watch"] == "connected"
-        line = b""
-        while not line.endswith(b"\n"):
-            line += os.read(w.proc.stdout.fileno(), 1)
+        line = w.line()
         assert b"\\u202e" in line and json.loads(line)["name"] == "\u202ename"
 
 

@@ -24,6 +24,8 @@ IN_WINDOW, FORCED, UNCOORDINATED = range(3)
 CAP_PAGE, CAP_QUIET, CAP_MARKS, CAP_ANSWERS = 1, 2, 4, 8
 MALFORMED, UNEXPECTED, VERSION, REFUSED, WINDOW_ERROR, SHUTDOWN = range(1, 7)
 PATIENCE = 60
+# What a client says, and the fields without which it would not be of its form.
+OF_CLIENTS = {kind: {"last": 1, "name": ""} if kind == ANSWER else {} for kind in (*range(HELLO, OFFER + 1), HEARTBEAT)}
 
 # type: (name, layout of the payload, names of its fields)
 LAYOUT = {

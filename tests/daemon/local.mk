@@ -19,10 +19,11 @@ daemon_tests = \
 	tests/daemon/test_quotas.py \
 	tests/daemon/test_restart.py \
 	tests/daemon/test_start.py \
+	tests/daemon/test_subscribe.py \
 	tests/daemon/test_trace.py \
 	tests/daemon/test_windows.py
 TESTS += $(daemon_tests)
-EXTRA_DIST += tests/harness.py tests/daemon/alerts.yml tests/daemon/balancer.py tests/daemon/common.py \
+EXTRA_DIST += tests/harness.py tests/wall_clock.py tests/daemon/alerts.yml tests/daemon/balancer.py tests/daemon/common.py \
 	tests/daemon/config_model.py tests/daemon/exposition.py tests/daemon/frames.py tests/daemon/http_client.py tests/daemon/swarming.py \
 	$(daemon_tests)
 
@@ -31,6 +32,12 @@ TESTS += tests/daemon/test_parts
 tests_daemon_test_parts_SOURCES = tests/daemon/test_parts.c
 tests_daemon_test_parts_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_daemon_test_parts_LDADD = libdaemon.la $(CMOCKA_LIBS)
+
+check_PROGRAMS += tests/daemon/test_shares
+TESTS += tests/daemon/test_shares
+tests_daemon_test_shares_SOURCES = tests/daemon/test_shares.c tests/unit/world.c tests/unit/world.h
+tests_daemon_test_shares_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_daemon_test_shares_LDADD = libdaemon.la $(CMOCKA_LIBS)
 
 check_PROGRAMS += tests/daemon/test_advice
 TESTS += tests/daemon/test_advice

@@ -217,22 +217,26 @@ def test_who_asks_too_much_keeps_nobody_waiting():
         d.wait(lambda d: d.call("GetStatus")["callers"] == 1, "it is noticed that it has hung up")
 
 
-def subscribed(d, uid=None):
+TOLD = {"Trace": {"format": "events"}, "Subscribe": {"events": ["report"], "figures": False}}
+
+
+def subscribed(d, uid=None, method="Trace"):
     with user(uid) if uid is not None else contextlib.nullcontext():
         v = d.varlink()
-    v.send({"method": f"{harness.INTERFACE}.Trace", "more": True, "parameters": {"format": "events"}})
+    v.send({"method": f"{harness.INTERFACE}.{method}", "more": True, "parameters": TOLD[method]})
     return v
 
 
-def test_subscribers_that_never_read():
+@pytest.mark.parametrize("method, why", [("Trace", "TraceOverflow"), ("Subscribe", "Overflow")])
+def test_subscribers_that_never_read(method, why):
     """Each has a bounded queue; it is told why, and everybody else goes on."""
     config = "[Daemon]\nMaxQueue=16K\nFramesPerSecond=1000000\nFramesPerSecondPerUser=1000000\n"
     with harness.Daemon(config=config) as d, Client(d, budget=BUDGET) as c:
         before = d.call("GetStatus")["queued_bytes"]
-        deaf = [subscribed(d) for _ in range(20)]
+        deaf = [subscribed(d, method=method) for _ in range(20)]
         n, most = 0, 0
         while refused(d).get("slow", 0) < 20:
-            for _ in range(200):
+            for _ in range(20):  # less than a queue takes, so that it is seen to fill
                 c.report(used=n)
                 n += 1
             c.sync()
@@ -243,7 +247,7 @@ def test_subscribers_that_never_read():
             last = None
             while (reply := v.receive()) is not None:
                 last = reply
-            assert last["error"] == f"{harness.INTERFACE}.TraceOverflow"
+            assert last["error"] == f"{harness.INTERFACE}.{why}"
             v.close()
         close([c])
         released(d)

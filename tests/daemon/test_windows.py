@@ -243,6 +243,13 @@ def paged_client():
         yield d, c
 
 
+@pytest.fixture(name="marking")
+def marking_client():
+    with harness.Daemon(config=ONE) as d, \
+            Client(d, budget=BUDGET, caps=CAP_PAGE | CAP_MARKS, heap="paged") as c:
+        yield d, c
+
+
 def test_window_page_cannot_be_written(paged):
     _, c = paged
     fd = c.fds[0]
@@ -364,8 +371,8 @@ def test_daemon_looks_at_the_page(paged):
     d.wait(lambda d: heap(d, c)["used"] == BUDGET // 2, "it has looked")
 
 
-def test_marks_are_read_with_a_kick(paged):
-    d, c = paged
+def test_marks_are_read_with_a_kick(marking):
+    d, c = marking
     page = HeapPage(c)
     due(c)
     w = window(c)
@@ -378,6 +385,26 @@ def test_marks_are_read_with_a_kick(paged):
     w = window(c)
     assert w.must == 0
     assert d.call("Explain", heap="paged")["heap"]["reason"] == "slack"
+
+
+@pytest.mark.parametrize("told", ["report", "end"])
+def test_published_before_the_watermark_could_be_seen(marking, told):
+    """A heap went on while its figures were on their way, and is silent from then on: it is idle."""
+    d, c = marking
+    page = HeapPage(c)
+    if told == "end":
+        due(c)
+        w = window(c)
+        begun = c.begin(w.window)
+    at = now()
+    page.publish(used=BUDGET * 66 // 100, allocated=BUDGET * 2)
+    page.mark(2, idle_until=now() + 60 * 10**9)
+    if told == "end":
+        c.end(w.window, begun, used=BUDGET * 4 // 10, lasted=at - begun)
+    else:
+        c.report(used=BUDGET * 4 // 10, allocated=BUDGET, at=at)
+    c.sync()
+    assert heap(d, c)["used"] == BUDGET * 66 // 100
 
 
 def test_hostile_page(paged):

@@ -159,6 +159,43 @@ class Daemon(harness.Daemon):
             raise AssertionError(f"(descriptors, blocks) were {before}, are {self.look()}: {e}") from None
 
 
+class Started(Daemon):
+    """Starts it again and again; that it does not serve is one of two outcomes."""
+
+    def start(self):
+        pass  # not yet
+
+    def begin(self):
+        self.shim_log = len(self.log) if os.path.exists(self.log_file) else 0
+        harness.Daemon.start(self)
+
+    def call(self, method, **parameters):
+        """start() asks whether it serves: None when it has ended instead."""
+        while self.proc.poll() is None:
+            try:
+                with harness.Varlink(self.control, timeout=1) as v:
+                    return v.call(method, **parameters)
+            except OSError:
+                continue
+        return None
+
+    def _answers(self):
+        return self.call("GetStatus") or "ended"
+
+
+def outcome(d):
+    """True: it serves."""
+    d.begin()
+    return d.proc.poll() is None
+
+
+def ended_well(d):
+    status = d.proc.wait(harness.PATIENCE)
+    said = d.log[d.shim_log:]
+    assert status == 1, (status, said)
+    assert "rtgcd: " in said, "it says nothing"
+
+
 def attempt(function, *args):
     """What it returned; an error reply or a closed connection is an answer too. (No answer in time is not.)"""
     try:

@@ -6,6 +6,8 @@ tests_fault_shim_la_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
 tests_fault_shim_la_LDFLAGS = -module -avoid-version -rpath /nowhere
 
 fault_tests = \
+	tests/fault/test_guard.py \
+	tests/fault/test_restore.py \
 	tests/fault/test_requests.py \
 	tests/fault/test_start.py \
 	tests/fault/test_ctl.py \

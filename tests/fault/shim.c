@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "tests/fault/shim.h"
@@ -38,8 +39,8 @@
 	X(accept4) X(bind) X(chmod) X(close) X(connect) X(dup2) X(epoll_create1) X(epoll_ctl) X(epoll_wait) \
 	X(eventfd) X(fcntl) X(fopen) X(fork) X(fstat) X(ftruncate) X(getgrnam) X(getpwnam) X(getsockopt) X(listen) X(lstat) \
 	X(memfd_create) X(mkdir) X(mmap) X(open) X(opendir) X(pidfd_open) X(pipe2) X(poll) X(posix_spawn) \
-	X(ppoll) X(pthread_create) X(read) X(recv) X(recvmsg) X(send) X(sendmsg) X(setsockopt) X(shutdown) \
-	X(signalfd) X(socket) X(socketpair) X(timerfd_create) X(timerfd_settime) X(unlink) X(write)
+	X(ppoll) X(pthread_create) X(read) X(readv) X(recv) X(recvmmsg) X(recvmsg) X(send) X(sendmsg) X(setsockopt) X(shutdown) \
+	X(signalfd) X(socket) X(socketpair) X(timerfd_create) X(timerfd_settime) X(unlink) X(write) X(writev)
 /* clang-format on */
 
 #define NUMBER(name) FAULT_##name,
@@ -297,7 +298,11 @@ CALL(int, -1, ppoll,
      (struct pollfd * fds, nfds_t n, const struct timespec *t, const sigset_t *s), fds, n,
      t, s)
 CALL(ssize_t, -1, read, (int fd, void *buf, size_t n), fd, buf, n)
+CALL(ssize_t, -1, readv, (int fd, const struct iovec *v, int n), fd, v, n)
 CALL(ssize_t, -1, recv, (int fd, void *buf, size_t n, int flags), fd, buf, n, flags)
+CALL(int, -1, recvmmsg,
+     (int fd, struct mmsghdr *m, unsigned n, int flags, struct timespec *t), fd, m, n,
+     flags, t)
 CALL(ssize_t, -1, recvmsg, (int fd, struct msghdr *m, int flags), fd, m, flags)
 CALL(ssize_t, -1, send, (int fd, const void *buf, size_t n, int flags), fd, buf, n, flags)
 CALL(ssize_t, -1, sendmsg, (int fd, const struct msghdr *m, int flags), fd, m, flags)
@@ -314,6 +319,7 @@ CALL(int, -1, timerfd_settime,
      o)
 CALL(int, -1, unlink, (const char *path), path)
 CALL(ssize_t, -1, write, (int fd, const void *buf, size_t n), fd, buf, n)
+CALL(ssize_t, -1, writev, (int fd, const struct iovec *v, int n), fd, v, n)
 
 /* (What glibc looks names up with ends the process itself when an allocation of its own fails.) */
 #define LOOK_UP(type, name)              \

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: MIT
 """The daemon at work: each thing that it does for others, with each of its calls failing once."""
 
+import contextlib
+import errno
+import http.client
+import json
 import os
 import select
 import signal
+import time
 
 import pytest
 
 from fault import MEMORY, Client, Daemon, Gone, attempt, difference, explained, failures, harness, fixture_shim  # noqa: F401
 from frames import (ANNOUNCE, ANSWER, ASK, BUSY, BYE, CAP_ANSWERS, CAP_PAGE, DEADLINE, DIRECTIVE, IDLE, OFFER, WINDOW,
                     now)
+import http_client
 
 BUDGET = 1_000_000
 CONFIG = """
@@ -23,6 +29,8 @@ Policy=together
 [Service:ledger]
 NeverWith=web
 """
+# Whose socket cannot be watched is disconnected after that time.
+LISTENING = http_client.LISTENING + "HelloTimeout=2s\n"
 EVENTS = {"format": "events"}
 
 
@@ -211,18 +219,23 @@ class PausesListed(WindowListed):
 
 class Trace(Path):
     """A recording, and a heap that comes and goes while it runs."""
+    method, parameters = "Trace", EVENTS
 
     def run(self):
         v = self.caller()
-        v.send({"method": f"{harness.INTERFACE}.Trace", "parameters": EVENTS, "more": True})
-        lines = self.until(v, lambda line: "rtgcd" in line)
+        v.send({"method": f"{harness.INTERFACE}.{self.method}", "parameters": self.parameters, "more": True})
+        lines = self.first(v)
         c = self.client()
         c.report(used=1000)
         c.sync()
         c.send(BYE)
-        # Its last word may be what could not be read.
-        lines += self.until(v, lambda line: line.get("event") in ("leave", "lost"))
-        return [str(line.get("event")).replace("lost", "leave") for line in lines]
+        # Its last word may be what could not be read; and the connection of another one what failed.
+        mine = c.welcome.heap
+        lines += self.until(v, lambda line: line.get("heap") == mine and line.get("event") in ("leave", "lost"))
+        return [str(line.get("event")).replace("lost", "leave") for line in lines if line.get("heap", mine) == mine]
+
+    def first(self, v):
+        return self.until(v, lambda line: "rtgcd" in line)
 
     def until(self, v, predicate):
         lines = []
@@ -230,8 +243,23 @@ class Trace(Path):
             reply = v.receive()
             if reply is None or "error" in reply:
                 raise Gone(reply)
-            lines += reply["parameters"]["events"]
+            lines += reply["parameters"].get("events", [])
         return lines
+
+
+class Subscribe(Trace):
+    """The same with figures, of one that is there and of one that comes."""
+    method, parameters = "Subscribe", {"events": ["join", "lost"], "service": "web"}
+
+    def prepare(self):
+        self.client()
+
+    def first(self, v):
+        reply = v.receive()
+        if reply is None or "error" in reply:
+            raise Gone(reply)
+        assert reply["parameters"]["present"]
+        return [{"event": h["name"]} for h in reply["parameters"]["heaps"]]
 
 
 class Summary(Path):
@@ -258,6 +286,30 @@ class Summary(Path):
                 c.send(ANSWER, ask=frame.ask, last=1, name="")
 
 
+class Get(Path):
+    """One request over HTTP, with three heaps there; a new connection each time."""
+    path, method, headers = "", "GET", {}
+
+    def prepare(self):
+        for i in range(3):
+            self.client(heap=f"h{i}", service=("web", "ranks", "ledger")[i])
+        self.where = http_client.address(self.d)
+
+    def run(self):
+        self.opened.append(connection := http_client.Connection(self.where))
+        try:
+            status, _, body = connection.get(self.path, self.method, **self.headers)
+        except http.client.HTTPException as e:
+            raise Gone(repr(e)) from e
+        if status == 503 or (status == 400 and (self.method == "HEAD" or "<H1>Bad Request" in body)):
+            raise harness.Error(str(status), body)  # (The latter is the library's, for want of memory.)
+        return status, shape(json.loads(body)) if self.path.startswith("/api/") else len(body.splitlines())
+
+
+def get(path, method="GET", **headers):
+    return type(f"{method} {path}", (Get,), {"path": path, "method": method, "headers": headers})
+
+
 class Hangup(Path):
     """SIGHUP."""
 
@@ -271,9 +323,11 @@ class Hangup(Path):
 REQUESTS = [
     Hello, WithPages, SharedBudget, Together, Rival, NewService, Many, Window, WindowBySocket, Marks, Malformed,
     call("GetStatus"), call("ListHeaps"), call("ListHeaps", {"limit": 1}, more=True), call("ListServices"),
-    WindowListed, PausesListed, call("Explain", {"heap": "h1"}), call("GetConfig"), call("Reload"), Wrong, Trace, Summary, Hangup,
+    WindowListed, PausesListed, call("Explain", {"heap": "h1"}), call("GetConfig"), call("Reload"), Wrong, Trace, Subscribe, Summary, Hangup,
     call("org.varlink.service.GetInfo"),
     call("org.varlink.service.GetInterfaceDescription", {"interface": harness.INTERFACE}),
+    get("/"), get("/", method="HEAD"), get("/nothing"), get("/metrics"), get("/metrics/heaps"),
+    get("/api/ListHeaps"), get("/api/Explain?heap=h1"),
 ]
 
 
@@ -315,11 +369,29 @@ def attack(request, d, what):
     return injected
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: r.__name__)
-@pytest.mark.parametrize("what", [MEMORY, "calls"])
+CASES = [(what, r) for what in (MEMORY, "calls") for r in REQUESTS]
+
+
+@pytest.mark.parametrize("what, request_", CASES, ids=[f"{what}-{r.__name__}" for what, r in CASES])
 def test_request(request_, what, shim):
-    with Daemon(shim, config=CONFIG) as d:
+    config = CONFIG.replace("[Daemon]\n", LISTENING) if issubclass(request_, Get) else CONFIG
+    with Daemon(shim, config=config) as d:
         injected = attack(request_, d, what)
         print(f"{request_.__name__}: {injected} faults of {what}")
     # What heaps say and what is decided for them mostly needs no memory that was not there before.
     assert injected > 0 or (what == MEMORY and request_ in (Window, WindowBySocket, Marks, Malformed))
+
+
+def test_http_accepts_again(shim):
+    """It rests when no connection can be had; that its socket cannot be watched when it is to go on is not the end."""
+    with Daemon(shim, config=CONFIG.replace("[Daemon]\n", LISTENING)) as d:
+        where = http_client.address(d)
+        for _ in range(3):
+            with contextlib.closing(http_client.Connection(where)) as first:
+                shim.arm("accept4", 2, errno.EMFILE)  # after the first, when it looks for more
+                assert first.get("/")[0] == 200
+                shim.arm("epoll_ctl", 1, errno.ENOMEM)
+                time.sleep(0.3)  # (it rests for a tenth of a second, and is not asked again meanwhile)
+            shim.disarm()
+            with contextlib.closing(http_client.Connection(where)) as second:
+                assert second.get("/")[0] == 200

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from fault import MEMORY, Client, Daemon, difference, explained, failures, fixture_shim, harness  # noqa: F401
+from fault import (MEMORY, Client, Started, difference, ended_well, explained, failures, fixture_shim, harness,  # noqa: F401
+                   outcome)
 from frames import CAP_PAGE
 
 CONFIG = """
@@ -23,43 +24,6 @@ Policy=together
 NeverWith=web
 """
 DRAINING = "Drain=haproxy:/nowhere/admin.sock:be/%h\n"
-
-
-class Started(Daemon):
-    """Starts it again and again; that it does not serve is one of two outcomes."""
-
-    def start(self):
-        pass  # not yet
-
-    def begin(self):
-        self.shim_log = len(self.log) if os.path.exists(self.log_file) else 0
-        harness.Daemon.start(self)
-
-    def call(self, method, **parameters):
-        """start() asks whether it serves: None when it has ended instead."""
-        while self.proc.poll() is None:
-            try:
-                with harness.Varlink(self.control, timeout=1) as v:
-                    return v.call(method, **parameters)
-            except OSError:
-                continue
-        return None
-
-    def _answers(self):
-        return self.call("GetStatus") or "ended"
-
-
-def outcome(d):
-    """True: it serves."""
-    d.begin()
-    return d.proc.poll() is None
-
-
-def ended_well(d):
-    status = d.proc.wait(harness.PATIENCE)
-    said = d.log[d.shim_log:]
-    assert status == 1, (status, said)
-    assert "rtgcd: " in said, "it says nothing"
 
 
 def attack(d, what, before=lambda: None):

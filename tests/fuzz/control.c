@@ -33,34 +33,6 @@ struct run {
 	size_t n_reply;
 };
 
-static void say(int fd, const struct wire_frame *frame)
-{
-	uint8_t buf[WIRE_FRAME_MAX];
-
-	fuzz_check(send(fd, buf, wire_encode(frame, buf), MSG_NOSIGNAL) > 0);
-}
-
-static void make_heap(struct run *run, unsigned i)
-{
-	struct wire_frame hello = {.type = WIRE_HELLO, .serial = 1};
-	struct wire_frame report = {.type = WIRE_REPORT, .serial = 2};
-
-	run->heap[i] = inside_connect_runtime();
-	hello.hello.version_min = WIRE_VERSION_MIN;
-	hello.hello.version_max = WIRE_VERSION_MAX;
-	hello.hello.caps = WIRE_CAP_ANSWERS;
-	hello.hello.kinds = 1 << WIRE_MAJOR;
-	hello.hello.budget = 1000;
-	hello.hello.service[0] = i == 2 ? 'b' : 'a';
-	memcpy(hello.hello.heap, i ? "h1" : "h0", 3);
-	report.report.at = inside_now();
-	report.report.used = i ? 10 : 1000; /* the first one is due at once */
-	report.report.allocated = report.report.used;
-	report.report.live = 5000;
-	say(run->heap[i], &hello);
-	say(run->heap[i], &report);
-}
-
 /* ---- Answers --------------------------------------------------------------------------------- */
 
 static void check_reply(const char *text, size_t size)
@@ -141,7 +113,7 @@ static bool step(void *userdata)
 
 	if (run->steps++ < SETTLE) {
 		if (run->steps <= HEAPS)
-			make_heap(run, run->steps - 1);
+			run->heap[run->steps - 1] = inside_join(run->steps - 1);
 		return true;
 	}
 	hear(run);

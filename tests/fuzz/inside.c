@@ -130,13 +130,24 @@ static void remove_folder(void)
 	unlink(path_of("config"));
 	unlink(path_of("runtime.sock"));
 	unlink(path_of("control.sock"));
+	unlink(path_of("http.sock"));
 	rmdir(folder);
+}
+
+static void write_config(const char *config)
+{
+	FILE *file = fopen(path_of("config"), "we");
+
+	fuzz_check(file);
+	for (; *config; config++)
+		fuzz_check(*config == '@' ? fputs(folder, file) >= 0
+					  : putc(*config, file) >= 0);
+	fuzz_check(fclose(file) == 0);
 }
 
 static void make_folder(const char *config)
 {
 	const char *tmp = getenv("TMPDIR");
-	FILE *file;
 
 	if (folder[0])
 		return;
@@ -144,8 +155,7 @@ static void make_folder(const char *config)
 		 tmp && strlen(tmp) < 32 ? tmp : "/tmp");
 	fuzz_check(mkdtemp(folder));
 	atexit(remove_folder);
-	file = fopen(path_of("config"), "we");
-	fuzz_check(file && fputs(config, file) >= 0 && fclose(file) == 0);
+	write_config(config);
 }
 
 static int connect_to(const char *name, int type)
@@ -167,6 +177,40 @@ int inside_connect_runtime(void)
 int inside_connect_control(void)
 {
 	return connect_to("control.sock", SOCK_STREAM);
+}
+
+int inside_connect_http(void)
+{
+	return connect_to("http.sock", SOCK_STREAM);
+}
+
+static void say(int fd, const struct wire_frame *frame)
+{
+	uint8_t buf[WIRE_FRAME_MAX];
+
+	fuzz_check(send(fd, buf, wire_encode(frame, buf), MSG_NOSIGNAL) > 0);
+}
+
+int inside_join(unsigned i)
+{
+	int fd = inside_connect_runtime();
+	struct wire_frame hello = {.type = WIRE_HELLO, .serial = 1};
+	struct wire_frame report = {.type = WIRE_REPORT, .serial = 2};
+
+	hello.hello.version_min = WIRE_VERSION_MIN;
+	hello.hello.version_max = WIRE_VERSION_MAX;
+	hello.hello.caps = WIRE_CAP_ANSWERS;
+	hello.hello.kinds = 1 << WIRE_MAJOR;
+	hello.hello.budget = 1000;
+	hello.hello.service[0] = i == 2 ? 'b' : 'a';
+	memcpy(hello.hello.heap, i ? "h1" : "h0", 3);
+	report.report.at = inside_now();
+	report.report.used = i ? 10 : 1000; /* the first one is due at once */
+	report.report.allocated = report.report.used;
+	report.report.live = 5000;
+	say(fd, &hello);
+	say(fd, &report);
+	return fd;
 }
 
 static int lowest_free(void)

@@ -13,7 +13,7 @@
 #include "client/wire/nsec.h"
 
 /*
- * Starts a daemon with that configuration, has step() called between turns until it returns false,
+ * Starts a daemon with that configuration (@ is the folder of its sockets; it may listen at @/http.sock), has step() called between turns until it returns false,
  * and takes the daemon down: it must have given every descriptor back.
  */
 void inside_run(const char *config, bool (*step)(void *userdata), void *userdata);
@@ -26,5 +26,8 @@ void inside_pass(nsec_t span);
 /* Non-blocking; the daemon accepts it in the turns that follow. */
 int inside_connect_runtime(void);
 int inside_connect_control(void);
+int inside_connect_http(void);
+/* The same for a heap, which says that it is there, and that it is due (i is 0) or not. */
+int inside_join(unsigned i);
 
 #endif

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What others send, made up. A target is tests/fuzz/TARGET.c; make check gives it the files of
 # corpus/TARGET and found/TARGET (tests/fuzz/test_corpus.py), make fuzz has libFuzzer make up more.
-FUZZ_TARGETS = config control core eventlog session wire
+FUZZ_TARGETS = config control core eventlog http session wire
 FUZZ_SECONDS = 600
 FUZZ_SEED = 0
 
@@ -15,7 +15,7 @@ fuzz_wrap = -Wl,--wrap=loop_run,--wrap=clock_now,--wrap=timerfd_create,--wrap=ti
 
 check_PROGRAMS += \
 	tests/fuzz/replay_config tests/fuzz/replay_control tests/fuzz/replay_core \
-	tests/fuzz/replay_eventlog tests/fuzz/replay_session tests/fuzz/replay_wire
+	tests/fuzz/replay_eventlog tests/fuzz/replay_http tests/fuzz/replay_session tests/fuzz/replay_wire
 tests_fuzz_replay_config_SOURCES = tests/fuzz/config.c $(fuzz_shared)
 tests_fuzz_replay_config_LDADD = libdaemon.la
 tests_fuzz_replay_control_SOURCES = tests/fuzz/control.c $(fuzz_shared) $(fuzz_inside)
@@ -27,6 +27,9 @@ tests_fuzz_replay_core_LDADD = libcore.la -lm
 tests_fuzz_replay_eventlog_SOURCES = tests/fuzz/eventlog.c $(fuzz_shared) $(fuzz_replay)
 tests_fuzz_replay_eventlog_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 tests_fuzz_replay_eventlog_LDADD = libreplay.la libcore.la $(JANSSON_LIBS)
+tests_fuzz_replay_http_SOURCES = tests/fuzz/http.c $(fuzz_shared) $(fuzz_inside)
+tests_fuzz_replay_http_LDFLAGS = $(AM_LDFLAGS) $(fuzz_wrap)
+tests_fuzz_replay_http_LDADD = libdaemon.la
 tests_fuzz_replay_session_SOURCES = tests/fuzz/session.c $(fuzz_shared) $(fuzz_inside)
 tests_fuzz_replay_session_LDFLAGS = $(AM_LDFLAGS) $(fuzz_wrap)
 tests_fuzz_replay_session_LDADD = libdaemon.la
@@ -35,7 +38,7 @@ tests_fuzz_replay_wire_LDADD = libwire.la
 
 TESTS += tests/fuzz/test_corpus.py tests/fuzz/test_arguments.py
 EXTRA_DIST += tests/fuzz/test_corpus.py tests/fuzz/test_arguments.py tests/fuzz/arguments.py tests/fuzz/run.py tests/fuzz/corpus tests/fuzz/found \
-	tests/fuzz/config.dict tests/fuzz/control.dict tests/fuzz/eventlog.dict
+	tests/fuzz/config.dict tests/fuzz/control.dict tests/fuzz/eventlog.dict tests/fuzz/http.dict
 
 # ---- make fuzz: the same sources by clang, with libFuzzer and the sanitizers -----------------------
 fuzz_cflags = -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \

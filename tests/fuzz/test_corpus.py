@@ -14,7 +14,7 @@ import pytest
 SOURCE = pathlib.Path(os.environ["RTGC_SRCDIR"])
 BUILD = pathlib.Path(os.environ["RTGC_BUILDDIR"])
 CC = os.environ.get("CC", "cc").split()
-TARGETS = ["config", "control", "core", "eventlog", "session", "wire"]
+TARGETS = ["config", "control", "core", "eventlog", "http", "session", "wire"]
 SECONDS = 600
 
 
@@ -70,7 +70,7 @@ def test_notices_that(what, tmp_path):
     sources = [path for folder in folders for path in (tmp_path / folder).glob("*.c")]
     sources += [tmp_path / "tests/fuzz" / name for name in (f"{target}.c", "fuzz.c", "replay.c")]
     if target == "core":
-        sources += [tmp_path / "tests/sim" / name for name in ("invariants.c", "model.c", "populate.c")]
+        sources += [tmp_path / "tests/sim" / name for name in ("gates.c", "invariants.c", "model.c", "populate.c")]
     program = tmp_path / "replay"
     subprocess.run([*CC, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-w", f"-I{tmp_path}", "-o", program,
                     *sources, "-lm"], check=True)

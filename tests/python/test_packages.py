@@ -191,7 +191,7 @@ def test_snapshots(daemon, name):
         assert status["forced"] == status["uncoordinated"] == 0
         server.stop()
         # A young collection may come in gevent's hub, where no finalizer may block, as it may without us.
-        assert server.log.count("Traceback") == server.log.count("BlockingSwitchOutError")
+        assert [text for text in server.log.split("Traceback")[1:] if "BlockingSwitchOutError" not in text] == []
 
 
 def test_gunicorn_settings(daemon):

@@ -74,7 +74,7 @@ def test_no_full_collection(daemon, tmp_path, way):
     selector, loop = selectors.DefaultSelector(), asyncio.new_event_loop()
     while not rtgc.status()["supervised"]:
         time.sleep(0.001)
-    now = snapshots(3, lambda: {WAYS[way]})
+    now = snapshots(2, lambda: {WAYS[way]})   # (On a busy machine it may have majors then: outrun.)
     say(snapshots=now, full=full, died=died[0], made=made, status=rtgc.status())
     sys.stdin.readline()
     found = gc.collect()
@@ -85,11 +85,11 @@ def test_no_full_collection(daemon, tmp_path, way):
         assert said["full"] == []
         assert snapshots["offered"] and snapshots["refused"] is None and snapshots["void"] == 0
         assert (status["forced"], status["uncoordinated"]) == (0, 0)
-        assert status["collections_in_window"] == snapshots["taken"] >= 3
+        assert status["collections_in_window"] == snapshots["taken"] >= 2
         # What was garbage when the last one began is gone.
         assert said["made"] / 2 < said["died"] <= said["made"]
         heap = daemon.wait(
-            lambda d: (h := heap_of(d, p)) and h["collections"]["snapshot"] >= 3 and h,
+            lambda d: (h := heap_of(d, p)) and h["collections"]["snapshot"] >= 2 and h,
             "the daemon knows of them")
         assert heap["collections"]["major"] == 0 and heap["forced"] == 0
         assert heap["predicted_pause_us"]["snapshot"] > 0 and heap["yield_last"] > 0
@@ -97,7 +97,7 @@ def test_no_full_collection(daemon, tmp_path, way):
         said = p.next()
         assert said["died"] == said["made"]  # each finalizer once
     lines = [line for line in read_record(record) if line["kind"] == "snapshot"]
-    assert len(lines) >= 3
+    assert len(lines) >= 2
     for line in lines:
         assert 0 < line["stop_ns"] <= line["end_ns"] - line["begin_ns"]
         assert line["cause"] == "window"
@@ -135,6 +135,31 @@ def test_fork_that_takes_too_long(daemon):
         said = p.next()
         assert not said["snapshots"]["offered"] and said["snapshots"]["taken"] == 0
         assert said["collections_in_window"] >= 1 and said["forced"] == 0
+
+
+def test_budget_that_does_not_last(daemon, tmp_path):
+    """A heap that fills its budget while a snapshot of it runs would be snapshotted without end."""
+    record = str(tmp_path / "record")
+    env = environment(daemon.env(), RTGC_RECORD=record, RTGC_COLLECTOR="auto")
+    with Program(GARBAGE + dedent("""
+    ballast = [[] for _ in range(300_000)]
+    while not rtgc.status()["supervised"]:
+        time.sleep(0.001)
+    say()
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        for _ in range(20):
+            litter()
+            rtgc.checkpoint()
+    """), env, launcher=("-m", "rtgc", "--service", "fast")) as p:
+        p.next()
+        heap = daemon.wait(lambda d: (h := heap_of(d, p)) and h["collections"]["major"] >= 3 and h,
+                           "it has majors instead of snapshots")
+        assert heap["collections"]["snapshot"] >= 2
+        daemon.wait(lambda _: sum(line["kind"] == "major" and line["cause"] == "window"
+                                  for line in read_record(record)) >= 3, "which are in windows")
+        decisions = daemon.call("Explain", heap=str(heap["id"]))["decisions"]
+        assert "outrun" in [decision["reason"] for decision in decisions]
+        p.tell()
 
 
 def test_ceiling(daemon):

@@ -113,6 +113,44 @@ def test_nobody_else_sees_the_child():
     assert said["status"] == 7 and said["own"] and said["after"] >= 1 and said["children"] == []
 
 
+POLICY = """
+def policy(pid):
+    try:
+        return os.sched_getscheduler(pid)
+    except ProcessLookupError:
+        return None
+"""
+
+
+def test_child_runs_where_a_cpu_idles():
+    """At the lowest priority there is: whoever wakes up has its CPU at once."""
+    said = run(POLICY + dedent("""
+    while True:
+        child, seen = begin(), set()
+        while child and os.SCHED_IDLE not in seen and state(child) not in ("Z", None):
+            seen.add(policy(child))
+        now = finish()
+        if os.SCHED_IDLE in seen:            # (It may have been faster than we are.)
+            break
+    say(void=now["void"], own=policy(0) == os.SCHED_OTHER)
+    """))
+    assert said == {"void": 0, "own": True}
+
+
+def test_child_that_gets_no_cpu():
+    """Where no CPU ever idles it is replaced by one that competes, and the snapshot is as good."""
+    said = run(POLICY + dedent("""
+    child, seen = stopped(), set()           # it does not run, whoever prevents that
+    taken = rtgc.status()["snapshots"]["taken"]
+    while rtgc.status()["snapshots"]["running"]:
+        seen.update((pid, policy(pid)) for pid in children())
+        _rtgc.snapshot_step()
+    say(taken=rtgc.status()["snapshots"]["taken"] - taken, gone=state(child) is None, died=len(died),
+        void=finish()["void"], competes=any(p == os.SCHED_OTHER for pid, p in seen if pid != child))
+    """))
+    assert said == {"taken": 0, "gone": True, "died": 1000, "void": 0, "competes": True}
+
+
 def test_descriptors_are_not_held():
     """A copy of them in the child would keep a connection open that the program has closed."""
     said = run("""

@@ -101,6 +101,8 @@ void sim_check(struct sim *sim)
 					  i, j);
 	if (sim->steps % 8 == 0)
 		check_waits(sim);
+	if (sim->strains)
+		sim_check_gates(sim);
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
 		const struct sim_heap *h = &sim->heap[i];
 

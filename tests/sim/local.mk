@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The core among modelled heaps, in virtual time.
-SIM_SOURCES = tests/sim/invariants.c tests/sim/model.c tests/sim/model.h tests/sim/populate.c
+SIM_SOURCES = tests/sim/gates.c tests/sim/invariants.c tests/sim/model.c tests/sim/model.h tests/sim/populate.c
 
 check_PROGRAMS += tests/sim/test_sim
 TESTS += tests/sim/test_sim

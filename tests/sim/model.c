@@ -29,7 +29,7 @@ static void advance(struct sim *sim, struct sim_heap *h)
 {
 	double span = (double)(sim->now - h->at) / (double)SEC;
 
-	if (sim->now > h->at && !h->collecting && !h->stopped) {
+	if (sim->now > h->at && sim_allocates(h)) {
 		h->used += h->rate * span;
 		h->allocated += h->rate * span;
 		h->trash += h->rate * span * h->spec.garbage;
@@ -47,7 +47,7 @@ static nsec_t when_used_reaches(const struct sim_heap *h, double amount)
 {
 	double ns;
 
-	if (h->collecting || h->stopped)
+	if (!sim_allocates(h))
 		return NSEC_NEVER;
 	if (h->used >= amount)
 		return h->at;
@@ -130,7 +130,8 @@ static void join(struct sim *sim, struct sim_heap *h, uint64_t prev_window,
 
 static nsec_t pause_of(struct sim *sim, const struct sim_heap *h)
 {
-	double ns = (h->live + h->used) * h->spec.cost * (0.9 + 0.2 * sim_share(sim));
+	double cost = sim_runs_beside(h) ? h->spec.run_cost : h->spec.cost;
+	double ns = (h->live + h->used) * cost * (0.9 + 0.2 * sim_share(sim));
 
 	return h->kind == WIRE_FREEZE ? MS / 10 : (nsec_t)ns + MS / 10;
 }
@@ -142,10 +143,12 @@ static void start_pause(struct sim *sim, struct sim_heap *h)
 	advance(sim, h);
 	h->collecting = true;
 	h->began = sim->now;
+	h->began_used = h->used;
+	h->began_trash = h->trash;
 	h->end_at = sim->now + pause_of(sim, h);
 	h->begin_at = h->quiet_at = NSEC_NEVER;
 	for (unsigned i = 0; i < sim->n_heaps; i++)
-		paused += sim->heap[i].collecting;
+		paused += sim->heap[i].collecting && !sim_runs_beside(&sim->heap[i]);
 	if (paused > sim->paused_max)
 		sim->paused_max = paused;
 }
@@ -183,7 +186,10 @@ static void end(struct sim *sim, struct sim_heap *h)
 	struct event e = {.type = EVENT_END, .heap = h->id};
 	/* A freeze sets it aside, a whole collection takes that back first. */
 	bool failed = h->kind == WIRE_SNAPSHOT && h->spec.snapshots_fail;
-	double freed = h->kind == WIRE_FREEZE || failed ? 0 : h->trash;
+	bool beside = sim_runs_beside(h);
+	double freed = h->kind == WIRE_FREEZE || failed ? 0
+		       : beside				? h->began_trash
+							: h->trash;
 
 	h->trash -= freed;
 	h->collections[h->kind]++;
@@ -192,13 +198,14 @@ static void end(struct sim *sim, struct sim_heap *h)
 	h->collecting = false;
 	h->at = sim->now;
 	if (!failed && (h->kind != WIRE_FREEZE || !h->spec.freezes_in_vain))
-		h->used = 0;
+		h->used = beside ? h->used - h->began_used : 0;
 	e.end = (struct wire_end){.window = h->in_use,
 				  .begin = h->began,
 				  .end = sim->now,
 				  .freed = (uint64_t)freed,
 				  .used = (uint64_t)h->used,
 				  .live = (uint64_t)(h->live + h->trash),
+				  .stop = beside ? MS : 0,
 				  .kind = h->kind,
 				  .cause = h->in_use ? WIRE_IN_WINDOW : WIRE_FORCED,
 				  .failed = failed};
@@ -210,10 +217,22 @@ static void end(struct sim *sim, struct sim_heap *h)
 	h->in_use = 0;
 }
 
+/* It has outgrown its budget by half: what it runs beside is not waited for. */
+static void void_snapshot(struct sim *sim, struct sim_heap *h)
+{
+	bool fail = h->spec.snapshots_fail;
+
+	h->spec.snapshots_fail = true;
+	end(sim, h);
+	h->spec.snapshots_fail = fail;
+}
+
 /* ---- What the core asks for ----------------------------------------------------------------- */
 
 static void on_open(struct sim *sim, struct sim_heap *h, const struct wire_window *w)
 {
+	if (h->window != w->window)
+		sim_count_ungated(sim, h);
 	if (w->opens > sim->now + 20 * MS || w->closes <= sim->now)
 		sim_break(sim, "I-5", "a window opens at a wrong time");
 	if (h->window && h->window != w->window)
@@ -255,6 +274,7 @@ static void apply(struct sim *sim, struct sim_heap *h, const struct action *a)
 	case ACTION_ANNOUNCE:
 		if (h->window)
 			sim_break(sim, "I-3", "heap %u got two windows", (unsigned)h->id);
+		sim_count_ungated(sim, h);
 		h->window = a->announce.window;
 		h->drain_asked = a->announce.drain;
 		if (h->drain_asked && !h->stopped)
@@ -487,6 +507,7 @@ static void restart_daemon(struct sim *sim)
 	sim->restarts++;
 	supervisor_free(sim->core);
 	sim->core = NULL;
+	sim->strained_until = sim->gates_opened = sim->ungated = 0;
 	if (supervisor_new(&sim->config, sim->now, &sim->core) < 0)
 		abort();
 	for (unsigned i = 0; i < sim->n_heaps; i++) {
@@ -521,6 +542,11 @@ static void fault(struct sim *sim, unsigned which)
 	advance(sim, h);
 	if (sim->orders && sim_random(sim, 3) == 0) {
 		order(sim, h);
+		return;
+	}
+	if (sim->strains && sim_random(sim, 3) == 0) {
+		sim_strain(sim);
+		drain_actions(sim);
 		return;
 	}
 	switch (which) {
@@ -572,6 +598,11 @@ static void earlier(nsec_t at, enum what what, struct sim_heap *h, nsec_t *best,
 	}
 }
 
+static double ceiling(const struct sim_heap *h)
+{
+	return (double)h->budget * (sim_runs_beside(h) ? 1.5 : 1);
+}
+
 static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap **ret)
 {
 	nsec_t best = supervisor_deadline(sim->core);
@@ -586,8 +617,8 @@ static nsec_t next_event(struct sim *sim, enum what *ret_what, struct sim_heap *
 				&best, ret_what, ret);
 		if (!h->stopped)
 			earlier(h->report_by, WATERMARK, h, &best, ret_what, ret);
-		earlier(when_used_reaches(h, (double)h->budget), CEILING, h, &best,
-			ret_what, ret);
+		earlier(when_used_reaches(h, ceiling(h)), CEILING, h, &best, ret_what,
+			ret);
 		earlier(h->quiet_at, QUIET, h, &best, ret_what, ret);
 		earlier(h->begin_at, BEGIN, h, &best, ret_what, ret);
 		earlier(h->end_at, END, h, &best, ret_what, ret);
@@ -661,6 +692,8 @@ static void do_event(struct sim *sim, enum what what, struct sim_heap *h)
 		break;
 	case CEILING:
 		check_forced(sim, h);
+		if (h->collecting)
+			void_snapshot(sim, h);
 		begin(sim, h, true);
 		break;
 	case QUIET:

@@ -37,6 +37,7 @@ struct sim_heap_spec {
 	double rate;	/* units a second */
 	uint64_t live;	/* units */
 	double cost;	/* nanoseconds of pause for each live unit */
+	double run_cost; /* the same of a snapshot beside the program; 0: the program stops for it */
 	double garbage;	   /* share of what was allocated that a collection frees */
 	nsec_t safe_point; /* how long it takes to begin once a window opens */
 	nsec_t rest;	   /* how long it takes to become quiet */
@@ -63,9 +64,21 @@ struct sim_heap {
 	uint64_t in_use; /* the window it collects in; 0: forced or none */
 	bool collecting;
 	nsec_t began;
+	double began_used, began_trash;
 	uint64_t windows_used, forced, expired, lies, collections[WIRE_KINDS];
 	double freed;
 };
+
+/* It is snapshotted, and goes on meanwhile. */
+static inline bool sim_runs_beside(const struct sim_heap *h)
+{
+	return h->collecting && h->kind == WIRE_SNAPSHOT && h->spec.run_cost > 0;
+}
+
+static inline bool sim_allocates(const struct sim_heap *h)
+{
+	return (!h->collecting || sim_runs_beside(h)) && !h->stopped;
+}
 
 struct sim {
 	struct supervisor *core;
@@ -76,11 +89,14 @@ struct sim {
 	nsec_t now;
 	uint64_t rng, next_id, seed;
 	uint64_t former; /* id of a connection that was replaced last */
-	bool faults, orders;
-	nsec_t calm_since; /* no fault since then */
+	bool faults, orders, strains;
+	nsec_t strained_until;		/* the gates are open until then */
+	uint64_t gates_opened, ungated; /* of this life of the core */
+	nsec_t calm_since;		/* no fault since then */
 	uint64_t steps;
 	/* What the model itself saw happen, over all lives of the core. */
-	uint64_t forced, in_window, over_limit, restarts, granted, deaths;
+	uint64_t forced, in_window, over_limit, restarts, granted, deaths,
+		gates_opened_ever;
 	unsigned paused_max;
 	nsec_t gc_time;
 	const char *broken; /* the invariant, "" while all hold */
@@ -108,6 +124,15 @@ bool sim_finish(struct sim *sim);
 
 /* ---- Between the files of the model ---- */
 
+/* The daemon is late, or the host stands still: within its limits or beyond; or it was stopped. */
+void sim_strain(struct sim *sim);
+/* h is told of a new window: while the gates are open it is to be counted. */
+void sim_count_ungated(struct sim *sim, const struct sim_heap *h);
+/*
+ * Open while it is strained, and then nobody waits for a slot (I-1); shut when it has been calm for five seconds (L-2);
+ * what passes is counted (I-4).
+ */
+void sim_check_gates(struct sim *sim);
 struct sim_heap *sim_by_id(struct sim *sim, uint64_t id); /* NULL: not connected */
 /* Checks the invariants; the first that is broken stays. */
 void sim_check(struct sim *sim);

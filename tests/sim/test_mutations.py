@@ -30,6 +30,15 @@ MUTATIONS = {
         "lease.c", "if (l->draining)", "if (l->draining && reason != REASON_EXPIRED)"),
     "I-4 what is held is counted": (
         "lease.c", "service->taken--;\n\ts->taken--;", "service->taken--;"),
+    "I-4 what passes the gates is counted": (
+        "lease.c", "s->canary.gates.ungated += s->canary.gates.open && h->lease.slot && reason != REASON_ADOPTED;", ""),
+    "I-1 nobody waits before open gates": (
+        "supervisor.c", "timers_arm(&s->timers, &s->canary.timer, until);\n\tgrant_dispatch(s, now);",
+        "timers_arm(&s->timers, &s->canary.timer, until);"),
+    "I-2 what passes the gates over the limit is counted as that": (
+        "grant.c", "bool over_limit = !grant_has_slot(s, h);", "bool over_limit = false;"),
+    "L-2 the gates are shut when it is calm": (
+        "supervisor.c", "canary_calm(&s->canary);", ""),
     "I-5 no window is used when it is over": (
         "run.c", "begin->window == h->lease.id && at < h->lease.closes)",
         "begin->window == h->lease.id)"),
@@ -57,7 +66,7 @@ def simulator(directory, mutation=None):
         path.write_text(words.sub(lambda _: mutation[2].strip("\n"), text))
     sources = [*(directory / "daemon/core").glob("*.c"), *(directory / "client/wire").glob("*.c"),
                *(directory / "tests/sim" / name
-                 for name in ("invariants.c", "model.c", "populate.c", "test_sim.c"))]
+                 for name in ("gates.c", "invariants.c", "model.c", "populate.c", "test_sim.c"))]
     program = directory / "sim"
     subprocess.run([*CC, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-w", f"-I{directory}", "-o",
                     program, *sources, "-lm"], check=True)

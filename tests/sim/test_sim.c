@@ -19,6 +19,9 @@ static const uint64_t once_failed[] = {58,   61,   511,	 722,  743,  757,  934,
 /* From here on operators give orders. (Those before keep the numbers they have always drawn.) */
 #define ORDERS_FROM 5000
 
+/* In every so many-th run the daemon is late now and then, or its host stands still. */
+#define STRAINS_EVERY 8
+
 static bool run(uint64_t seed, unsigned events, struct sim *sim)
 {
 	bool ok = true;
@@ -27,6 +30,11 @@ static bool run(uint64_t seed, unsigned events, struct sim *sim)
 	sim->faults = true;
 	sim->orders = seed > ORDERS_FROM;
 	sim_populate(sim);
+	sim->strains = seed % STRAINS_EVERY == 0;
+	if (sim->strains) {
+		sim->config.gate_lag = SEC;
+		sim->config.gate_pressure_permille = 500;
+	}
 	sim_start(sim);
 	for (unsigned i = 0; i < events && ok; i++)
 		ok = sim_step(sim);
@@ -45,7 +53,7 @@ static bool run(uint64_t seed, unsigned events, struct sim *sim)
 static int work(unsigned first, unsigned step, unsigned seeds, unsigned events)
 {
 	struct sim *sim = malloc(sizeof(*sim));
-	unsigned long long windows = 0, forced = 0, over = 0, restarts = 0;
+	unsigned long long windows = 0, forced = 0, over = 0, restarts = 0, gates = 0;
 	bool ok = true;
 
 	for (unsigned seed = first; seed <= seeds && ok; seed += step) {
@@ -54,9 +62,11 @@ static int work(unsigned first, unsigned step, unsigned seeds, unsigned events)
 		forced += sim->forced;
 		over += sim->over_limit;
 		restarts += sim->restarts;
+		gates += sim->gates_opened_ever;
 	}
-	printf("%llu collections in windows, %llu forced, %llu over the limit, %llu restarts\n",
-	       windows, forced, over, restarts);
+	printf("%llu collections in windows, %llu forced, %llu over the limit, %llu restarts, "
+	       "gates open %llu times\n",
+	       windows, forced, over, restarts, gates);
 	free(sim);
 	return ok ? 0 : 1;
 }

@@ -162,6 +162,46 @@ static void snapshots_that_find_nothing_count_and_those_that_fail_do_not(void **
 	free(sim);
 }
 
+/* Nothing is forced once that has been found out. */
+static void a_heap_that_outruns_its_snapshots_has_majors(void **state)
+{
+	struct sim *sim = malloc(sizeof(*sim));
+	struct sim_heap *h = start(sim, 1 << WIRE_SNAPSHOT);
+	uint64_t snapshots, majors, forced;
+
+	/* A snapshot of a second, of a heap whose budget lasts half a minute, and then a second and a half. */
+	h->spec.run_cost = 800;
+	h->spec.garbage = 1;
+	run_on(sim, 5 * MINUTE);
+	assert_in_range(h->collections[WIRE_SNAPSHOT], 8, 15);
+	assert_int_equal(h->collections[WIRE_MAJOR], 0);
+
+	h->spec.rate *= 20;
+	h->rate_until = sim->now;
+	run_on(sim, 10 * SEC);
+	snapshots = h->collections[WIRE_SNAPSHOT];
+	forced = look(sim).forced;
+	assert_true(h->collections[WIRE_MAJOR] > 0);
+	run_on(sim, 5 * MINUTE);
+	print_message("its budget lasts as long as a snapshot: %u snapshots, then %u "
+		      "majors and %u snapshots in 5 minutes\n",
+		      (unsigned)snapshots, (unsigned)h->collections[WIRE_MAJOR],
+		      (unsigned)(h->collections[WIRE_SNAPSHOT] - snapshots));
+	assert_true(h->collections[WIRE_MAJOR] > 150);
+	/* One is tried from time to time. */
+	assert_in_range(h->collections[WIRE_SNAPSHOT] - snapshots, 2, 8);
+	assert_int_equal(look(sim).forced, forced);
+
+	/* And it has snapshots again as before. */
+	h->spec.rate /= 20;
+	h->rate_until = sim->now;
+	run_on(sim, MINUTE);
+	majors = h->collections[WIRE_MAJOR];
+	run_on(sim, 5 * MINUTE);
+	assert_int_equal(h->collections[WIRE_MAJOR], majors);
+	finish(sim);
+}
+
 static void a_changed_rate_is_reason_to_look_again(void **state)
 {
 	struct sim *sim = malloc(sizeof(*sim));
@@ -181,6 +221,27 @@ static void a_changed_rate_is_reason_to_look_again(void **state)
 		      (unsigned)(hasty / SEC));
 	/* Not only when eight times the heap has been made anew. */
 	assert_true(hasty < 5 * MINUTE);
+	finish(sim);
+}
+
+/* As on a machine that others use as well, or by day and by night. */
+static void a_rate_that_goes_up_and_down_is_no_reason(void **state)
+{
+	static const double times[] = {1, 2.5, 0.8, 3, 1.2, 0.7, 2.8, 1, 2.2, 0.9};
+	struct sim *sim = malloc(sizeof(*sim));
+	struct sim_heap *h = start(sim, 1 << WIRE_FREEZE);
+	double usual = h->spec.rate;
+
+	for (unsigned i = 0; i < 10; i++) {
+		h->spec.rate = usual * times[i];
+		h->rate_until = sim->now;
+		run_on(sim, MINUTE);
+	}
+	print_message(
+		"10 minutes, at one to four times the rate: %u majors, %u freezes\n",
+		(unsigned)h->collections[WIRE_MAJOR],
+		(unsigned)h->collections[WIRE_FREEZE]);
+	assert_in_range(h->collections[WIRE_MAJOR], 2, 3);
 	finish(sim);
 }
 
@@ -228,7 +289,9 @@ int main(void)
 		cmocka_unit_test(freezes_that_do_not_help_are_not_repeated),
 		cmocka_unit_test(
 			snapshots_that_find_nothing_count_and_those_that_fail_do_not),
+		cmocka_unit_test(a_heap_that_outruns_its_snapshots_has_majors),
 		cmocka_unit_test(a_changed_rate_is_reason_to_look_again),
+		cmocka_unit_test(a_rate_that_goes_up_and_down_is_no_reason),
 		cmocka_unit_test(heaps_with_garbage_are_left_alone),
 		cmocka_unit_test(min_yield_of_nothing_switches_it_off),
 	};

@@ -5,10 +5,13 @@ Every function returns figures, and fails only where no figure would mean anythi
 """
 
 import contextlib
+import mmap
 import os
 import resource
 import statistics
+import struct
 import subprocess
+import tempfile
 import time
 
 import harness
@@ -25,16 +28,50 @@ def clients_most():
     return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1200) * 48 // 100
 
 
+class Turns:
+    """turns.c in a daemon: what it counts, phase by phase; a context manager around the daemon."""
+
+    PHASES, BUCKETS, BUCKET_US = 8, 1000, 10
+
+    def __init__(self):
+        library = os.path.join(harness.BUILDDIR, "tests", "stress", ".libs", "turns.so")
+        self.file = tempfile.NamedTemporaryFile(prefix="rtgcd-test-", dir="/tmp")
+        self.file.truncate(8 * (1 + self.PHASES * self.BUCKETS))
+        self.map = mmap.mmap(self.file.fileno(), 0)
+        # The sanitizers want to be loaded first.
+        self.environ = {} if os.environ.get("SANITIZE") else {"LD_PRELOAD": library, "TURNS": self.file.name}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.map.close()
+        self.file.close()
+
+    def phase(self, number):
+        struct.pack_into("@Q", self.map, 0, number)
+
+    def p99_us(self, phase):
+        """The upper end of its bucket. 0: nothing was counted."""
+        counts = struct.unpack_from(f"@{self.BUCKETS}Q", self.map, 8 * (1 + phase * self.BUCKETS))
+        left = sum(counts) // 100
+        for bucket in reversed(range(self.BUCKETS)):
+            left -= counts[bucket]
+            if left < 0:
+                return (bucket + 1) * self.BUCKET_US
+        return 0
+
+
 class Storm:
     """One that runs until the end of the block. `said` is what it says at first."""
 
-    def __init__(self, d, *args, uid=None):
+    def __init__(self, d, *args, uid=None, control=False):
         program = STORM
         if uid is not None:
             program = os.path.join(d.dir, "storm")
             if not os.path.exists(program):
                 d.copy(STORM)
-        self.proc = subprocess.Popen([program, d.socket, *map(str, args)], stdin=subprocess.PIPE,
+        self.proc = subprocess.Popen([program, d.control if control else d.socket, *map(str, args)], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, text=True, user=uid)
         self.said = self.rest = None
 
@@ -73,6 +110,15 @@ class Probe(Storm):
         assert len(took) >= 20, f"{len(took)} samples"
         return took[len(took) * 99 // 100] / 1000
 
+    def p99s_us(self, spans):
+        """The median of the spans of each name."""
+        return {name: statistics.median(self.p99_us(*span) for span in found) for name, found in spans.items()}
+
+
+def another():
+    """The user of a storm, where it can be another one."""
+    return ONE if os.geteuid() == 0 else None
+
 
 def rss_mib(d):
     with open(f"/proc/{d.pid}/status", encoding="utf-8") as f:
@@ -98,21 +144,23 @@ def all_gone(d):
 
 def crowd(n, parts=4, quiet_s=5):
     """n clients connect at once, from several processes, while others are served."""
-    with harness.Daemon() as d:
+    with Turns() as turns, harness.Daemon(environ=turns.environ) as d:
         probe = Probe(d)
         with probe, contextlib.ExitStack() as stack:
             begun, before = time.monotonic_ns(), rss_mib(d)
             time.sleep(quiet_s)
+            turns.phase(1)
             stormed = time.monotonic_ns()
             crowds = [stack.enter_context(Storm(d, "crowd", n // parts, f"p{i}")) for i in range(parts)]
             for one in crowds:
                 one.listen()
             served = time.monotonic_ns()
+            turns.phase(2)
             status = d.call("GetStatus")
             rss = rss_mib(d)
             figures = {"clients": n, "served": status["heaps"] - 1, "rss_before_mib": before, "rss_mib": rss,
                        "bytes_a_client": round((rss - before) * 2**20 / n),
-                       "seconds": (served - stormed) / 1e9, "refused": sum(status["refused"].values())}
+                       "seconds": (served - stormed) / 1e9, "turn_p99_us": turns.p99_us(1), "refused": sum(status["refused"].values())}
             probe.end()
         all_gone(d)
     quiet, meanwhile = probe.p99_us(begun, stormed), probe.p99_us(stormed, served)
@@ -201,7 +249,8 @@ def subscribers(n, queue=None):
     """n callers that want to hear of everything, and never read."""
     from frames import Client
     more = f"MaxQueue={queue}\n" if queue else ""
-    with harness.Daemon(config=EVERY_FRAME + f"MaxCallers={2 * n}\n" + more) as d, Client(d, budget=10**12) as c:
+    with Turns() as turns, harness.Daemon(config=EVERY_FRAME + f"MaxCallers={2 * n}\n" + more,
+                                          environ=turns.environ) as d, Client(d, budget=10**12) as c:
         before = rss_mib(d)
         probe = Probe(d)
         with probe, contextlib.ExitStack() as stack:
@@ -212,6 +261,7 @@ def subscribers(n, queue=None):
                 one.send({"method": f"{harness.INTERFACE}.Trace", "more": True, "parameters": {"format": "events"}})
             d.wait(lambda d: d.call("GetStatus")["callers"] >= n, "all listen", timeout=PATIENCE)
             listened = time.monotonic_ns()
+            turns.phase(1)
             most_rss = most_queued = sent = 0
             while d.call("GetStatus")["callers"] > 1:
                 for _ in range(100):
@@ -221,12 +271,13 @@ def subscribers(n, queue=None):
                 status = d.call("GetStatus")
                 most_queued, most_rss = max(most_queued, status["queued_bytes"]), max(most_rss, rss_mib(d))
             ended = time.monotonic_ns()
+            turn = turns.p99_us(1)
             probe.end()
             told = sum(one.last_error() == "TraceOverflow" for one in map(Ended, deaf))
         status = d.call("GetStatus")["refused"]
     return {"subscribers": n, "disconnected": status["slow"] + status["memory"], "slow": status["slow"],
             "for_memory": status["memory"], "told": told, "queued_mib": most_queued / 2**20,
-            "rss_mib": most_rss, "rss_before_mib": before, "seconds": (ended - listened) / 1e9,
+            "rss_mib": most_rss, "rss_before_mib": before, "seconds": (ended - listened) / 1e9, "turn_p99_us": turn,
             "quiet_p99_us": probe.p99_us(begun, begun + 2 * 10**9), "p99_us": probe.p99_us(listened, ended)}
 
 
@@ -247,28 +298,133 @@ class Ended:
 
 
 def telemetry(seconds, rounds=3):
-    """One client of another user reports as fast as it can. Quiet and loud spans take turns."""
-    with harness.Daemon() as d:
-        quiet, loud, taken = [], [], []
+    """
+    One client of another user reports as fast as it can; or only wants a CPU, and has nothing to do with the daemon.
+    Quiet spans lie in between.
+    """
+    spans, taken, sent = {"quiet": [], "burn": [], "flood": []}, [], 0
+    with Turns() as turns, harness.Daemon(environ=turns.environ) as d:
         probe = Probe(d)
-        sent = coalesced = 0
         with probe:
             for _ in range(rounds):
-                begun = time.monotonic_ns()
-                time.sleep(seconds)
-                quiet.append((begun, time.monotonic_ns()))
-                with Storm(d, "flood", uid=ONE if os.geteuid() == 0 else None) as flood:
-                    flood.listen()
-                    begun, cpu = time.monotonic_ns(), cpu_seconds(d)
-                    time.sleep(seconds)
-                    loud.append((begun, time.monotonic_ns()))
-                    taken.append((cpu_seconds(d) - cpu) / seconds)
-                    sent += int(flood.end().split()[1])
+                for phase, (name, found) in enumerate(spans.items()):
+                    with contextlib.ExitStack() as stack:
+                        storm = name != "quiet" and stack.enter_context(Storm(d, name, uid=another()))
+                        if storm:
+                            storm.listen()
+                        turns.phase(phase)
+                        begun, cpu = time.monotonic_ns(), cpu_seconds(d)
+                        time.sleep(seconds)
+                        found.append((begun, time.monotonic_ns()))
+                        if name == "flood":
+                            taken.append((cpu_seconds(d) - cpu) / seconds)
+                            sent += int(storm.end().split()[1])
             probe.end()
+        turn = {name: turns.p99_us(phase) for phase, name in enumerate(spans)}
         status = d.call("GetStatus")
-        coalesced = status["frames_coalesced"]
-    before = statistics.median(probe.p99_us(*span) for span in quiet)
-    meanwhile = statistics.median(probe.p99_us(*span) for span in loud)
-    return {"sent_per_s": sent / seconds / rounds, "coalesced": coalesced, "sent": sent, "quiet_p99_us": before,
-            "p99_us": meanwhile, "ratio": meanwhile / before, "cpu_percent": 100 * statistics.median(taken),
+    p99 = probe.p99s_us(spans)
+    return {"sent_per_s": sent / seconds / rounds, "coalesced": status["frames_coalesced"], "sent": sent,
+            "quiet_p99_us": p99["quiet"], "p99_us": p99["flood"], "ratio": p99["flood"] / p99["quiet"],
+            "burn_ratio": p99["burn"] / p99["quiet"], "quiet_turn_p99_us": turn["quiet"], "turn_p99_us": turn["flood"],
+            "cpu_percent": 100 * statistics.median(taken),
             "refused": sum(status["refused"].values())}
+
+
+LIMITS = {  # of one user, at which it stays all the time
+    "frames": ("flood",),
+    "connections": ("knock", 64),
+    "requests": ("ask",),
+}
+
+
+def at_limits(seconds, rounds=3):
+    """
+    Another user at a limit of its own, at one after the other; and one that only wants a CPU, and has nothing to do
+    with the daemon. Quiet spans lie in between.
+    """
+    spans = {name: [] for name in ("quiet", "burn", *LIMITS)}
+    with Turns() as turns, harness.Daemon(environ=turns.environ) as d:
+        probe = Probe(d)
+        with probe:
+            for _ in range(rounds):
+                for phase, (name, found) in enumerate(spans.items()):
+                    what = LIMITS.get(name, (name,))
+                    with contextlib.ExitStack() as stack:
+                        if name != "quiet":
+                            stack.enter_context(Storm(d, *what, uid=another(), control=name == "requests")).listen()
+                        turns.phase(phase)
+                        begun = time.monotonic_ns()
+                        time.sleep(seconds)
+                        found.append((begun, time.monotonic_ns()))
+            probe.end()
+        turn = {name: turns.p99_us(phase) for phase, name in enumerate(spans)}
+        status = d.call("GetStatus")
+    p99 = probe.p99s_us(spans)
+    return {"quiet_p99_us": p99["quiet"], **{f"{name}_p99_us": took for name, took in p99.items() if name != "quiet"},
+            **{f"{name}_ratio": took / p99["quiet"] for name, took in p99.items() if name != "quiet"},
+            **{f"{name}_turn_p99_us": turn[name] for name in ("quiet", *LIMITS)},
+            "coalesced": status["frames_coalesced"], "ungreeted": status["refused"]["ungreeted"],
+            "delayed": status["requests_delayed"]}
+
+
+def messages(rounds):
+    """What is no frame: with descriptors, empty, too long, cut at each byte; before HELLO and after it."""
+    from frames import BYE, HEARTBEAT, OF_CLIENTS, Client, encode
+    frames = {kind: encode(kind, 5, **more) for kind, more in OF_CLIENTS.items()}
+    with harness.Daemon() as d, open("/dev/null", "rb") as null:
+        before, sent, undefined, kinds = d.descriptors(), 0, [], 0
+        many = [null.fileno()] * 253
+        for _ in range(rounds):
+            for greeted in (False, True):
+                said = [(b"", ()), *((encode(HEARTBEAT, 3).ljust(size, b"\0"), ()) for size in (257, 4096, 100_000)),
+                        *((frame, many) for frame in frames.values()), (b"\2" * 8, many),
+                        *((frame[:size], ()) for frame in frames.values() for size in range(1, len(frame)))]
+                kinds = max(kinds, len(said))
+                for data, fds in said:
+                    # (One heap, that comes back: none is left behind but the last.)
+                    with Client(d, **({"budget": 1} if greeted else {})) as c:
+                        c.send_raw(data, fds)
+                        sent += 1
+                        if not answered_and_closed(c):
+                            undefined.append((greeted, data[:8], len(data), len(fds)))
+        with Client(d, budget=1) as c:
+            welcomed = c.welcome is not None
+            c.send(BYE)
+            c.expect_closed()
+        d.wait(lambda d: d.call("GetStatus")["heaps"] == d.call("GetStatus")["connections"] == 0, "all have gone")
+        left = d.descriptors() - before
+    return {"messages": sent, "of_sorts": kinds, "undefined": len(undefined), "first_undefined": str(undefined[:1]),
+            "descriptors_more": left, "welcomed": welcomed}
+
+
+def answered_and_closed(client):
+    from frames import DIRECTIVE, ERROR
+    while (frame := client.receive()) is not None and frame.type == DIRECTIVE:
+        pass
+    return frame is not None and frame.type == ERROR and frame.detail and client.receive() is None
+
+
+def clock_jumps(n):
+    """The wall clock of the daemon and of its clients goes a day forth and back."""
+    import wall_clock
+    from swarming import Swarm
+    heaps = 8
+    with tempfile.TemporaryDirectory(prefix="rtgcd-test-", dir="/tmp") as folder:
+        environment, shift = wall_clock.shifted(folder)
+        with harness.Daemon(config="[Service:clock]\nMaxConcurrent=2\n", environ=environment) as d:
+            def start(command, **pipes):
+                return subprocess.Popen(command, env=d.env(**environment), **pipes)
+
+            with Swarm(start, "clock", heaps, 1_000_000, 3_000_000, 2_000) as swarm:
+                d.wait(lambda d: swarm.ask() == heaps and d.call("GetStatus")["windows_granted"] > heaps, "it works")
+                before, alone = d.call("GetStatus"), 0
+                for i in range(n):
+                    shift((1, -1, 0)[i % 3] * wall_clock.DAY)
+                    granted = d.call("GetStatus")["windows_granted"]
+                    d.wait(lambda d: d.call("GetStatus")["windows_granted"] > granted + heaps, "windows open")
+                    alone += heaps - swarm.ask()
+                status = d.call("GetStatus")
+            lines = len([line for line in d.log.splitlines() if "nobody waits" not in line and "calm again" not in line])
+    return {"jumps": n, "windows": status["windows_granted"] - before["windows_granted"], "not_supervised": alone,
+            "overruns": status["overruns"] - before["overruns"], "forced": status["forced"] - before["forced"],
+            "uptime_s": (status["uptime_us"] - before["uptime_us"]) / 1e6, "log_lines": lines}

@@ -2,8 +2,13 @@
 /*
  * Clients of a daemon that behave as no library would; each lasts until its standard input ends.
  *   storm SOCKET crowd N NAME   N heaps at once, all kept; "welcomed N NS" when the last is in, after so long
+ *   storm SOCKET murmur N       N heaps of which each reports once a second; "welcomed N"
  *   storm SOCKET silent N       N connections that never say HELLO; "opened N"
  *   storm SOCKET flood          one heap that reports as fast as it can; "sent N" at the end
+ *   storm SOCKET knock N        N connections that never say HELLO, and one after the other beyond those, each of
+ *                               which lasts until it is hung up on; "knocked N" at the end
+ *   storm CONTROL ask           one caller that has always asked before it is answered; "answered N" at the end
+ *   storm SOCKET burn           has nothing to do with the daemon but that it wants a CPU; "burnt" at the end
  *   storm SOCKET probe          one heap that is due each ms; "AT NS" for each window at the end: when, and after
  *                               how long it was open
  */
@@ -28,6 +33,7 @@
 #define EACH	     NSEC_PER_MSEC
 #define SAMPLES_MOST 1000000
 #define FDS_MOST     4
+#define ASKED_AHEAD  16
 
 static const char *path;
 static uint32_t serial;
@@ -63,10 +69,10 @@ static void wait_for_end(void)
 
 /* ---- frames --------------------------------------------------------------------------------- */
 
-static int open_connection(void)
+static int open_socket(int type)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		die("socket");
@@ -74,6 +80,11 @@ static int open_connection(void)
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		die("connect");
 	return fd;
+}
+
+static int open_connection(void)
+{
+	return open_socket(SOCK_SEQPACKET);
 }
 
 /* false: there is no room, or nobody any more. */
@@ -234,6 +245,107 @@ static void flood(void)
 	printf("sent %" PRIu64 "\n", sent);
 }
 
+static void sleep_until(nsec_t at)
+{
+	struct timespec t = {.tv_sec = (time_t)(at / NSEC_PER_SEC),
+			     .tv_nsec = (long)(at % NSEC_PER_SEC)};
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
+static void pass_over(int fd)
+{
+	uint8_t buf[WIRE_FRAME_MAX];
+
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void murmur(unsigned n)
+{
+	int *fds = open_many(n);
+	nsec_t begun = 0;
+	struct wire_frame frame;
+
+	for (unsigned i = 0; i < n; i++) {
+		char heap[WIRE_NAME_MAX];
+
+		snprintf(heap, sizeof(heap), "murmur-%u", i);
+		fds[i] = open_connection();
+		greet(fds[i], "murmur", heap, 0);
+		expect(fds[i], WIRE_WELCOME, &frame);
+	}
+	printf("welcomed %u\n", n);
+	fflush(stdout);
+	begun = now();
+	for (uint64_t i = 0; !over(); i++) {
+		sleep_until(begun + i * NSEC_PER_SEC / n);
+		report(&frame, i / n);
+		if (!say(fds[i % n], &frame, MSG_DONTWAIT))
+			die("report");
+		pass_over(fds[i % n]);
+	}
+	free(fds);
+}
+
+static void knock(unsigned n)
+{
+	int *fds = open_many(n);
+	uint64_t knocked = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		fds[i] = open_connection();
+	printf("begun\n");
+	fflush(stdout);
+	for (; !over(); knocked++) {
+		struct wire_frame frame;
+		int fd = open_connection();
+
+		while (hear(fd, &frame))
+			;
+		close(fd);
+	}
+	printf("knocked %" PRIu64 "\n", knocked);
+	free(fds);
+}
+
+static void ask(void)
+{
+	static const char request[] = "{\"method\":\"io.rtgcd.Supervisor.GetStatus\"}";
+	int fd = open_socket(SOCK_STREAM);
+	uint64_t answered = 0;
+	char buf[65536];
+
+	for (unsigned i = 0; i < ASKED_AHEAD; i++)
+		if (send(fd, request, sizeof(request), MSG_NOSIGNAL) < 0)
+			die("ask");
+	printf("begun\n");
+	fflush(stdout);
+	while (!over()) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+		if (n <= 0)
+			die("answer");
+		for (ssize_t i = 0; i < n; i++) {
+			if (buf[i] != '\0')
+				continue;
+			answered++;
+			if (send(fd, request, sizeof(request), MSG_NOSIGNAL) < 0)
+				die("ask");
+		}
+	}
+	printf("answered %" PRIu64 "\n", answered);
+}
+
+static void burn(void)
+{
+	printf("begun\n");
+	fflush(stdout);
+	while (!over())
+		;
+	printf("burnt\n");
+}
+
 static void collect(int fd, uint64_t window)
 {
 	struct wire_frame frame = {
@@ -256,14 +368,6 @@ static void collect(int fd, uint64_t window)
 			.cause = WIRE_IN_WINDOW},
 	};
 	say(fd, &frame, 0);
-}
-
-static void sleep_until(nsec_t at)
-{
-	struct timespec t = {.tv_sec = (time_t)(at / NSEC_PER_SEC),
-			     .tv_nsec = (long)(at % NSEC_PER_SEC)};
-
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
 static void probe(void)
@@ -303,10 +407,18 @@ int main(int argc, char **argv)
 		path = argv[1];
 	if (strcmp(what, "crowd") == 0 && argc == 5)
 		crowd(n, argv[4]);
+	else if (strcmp(what, "murmur") == 0 && argc == 4)
+		murmur(n);
 	else if (strcmp(what, "silent") == 0 && argc == 4)
 		silent(n);
 	else if (strcmp(what, "flood") == 0 && argc == 3)
 		flood();
+	else if (strcmp(what, "knock") == 0 && argc == 4)
+		knock(n);
+	else if (strcmp(what, "ask") == 0 && argc == 3)
+		ask();
+	else if (strcmp(what, "burn") == 0 && argc == 3)
+		burn();
 	else if (strcmp(what, "probe") == 0 && argc == 3)
 		probe();
 	else

@@ -131,7 +131,76 @@ def bursts():
             gc.collect()  # as services do between requests
 
 
-PROGRAMS = {program.__name__: program for program in (growing, steady, bursts)}
+# The next three are held out: recorded when the prediction was finished, and never tuned to.
+
+
+def documents():
+    """An importer that keeps each document it reads, flat or deep, and collects after every thirtieth."""
+    rng = random.Random(3)
+
+    def part(depth):
+        if depth == 0 or rng.random() < 0.2:
+            return rng.choice(("text", 1.5, (rng.random(), "pair")))
+        if rng.random() < 0.5:
+            return {f"key{n}": part(depth - 1) for n in range(rng.randrange(1, 7))}
+        return [part(depth - 1) for _ in range(rng.randrange(1, 9))]
+
+    kept = []
+    while not enough():
+        kept.append(part(rng.randrange(2, 7)))
+        if len(kept) % 30 == 0:
+            gc.collect()
+
+
+class Entry:
+    """Of a linked list in both directions; hangs together with its neighbours."""
+
+    __slots__ = ("before", "after", "value")
+
+    def __init__(self, before, value):
+        self.before = before
+        self.after = None
+        self.value = value
+        if before is not None:
+            before.after = self
+
+
+def chain(length):
+    first = last = Entry(None, [0])
+    for n in range(1, length):
+        last = Entry(last, {n} if n % 5 == 0 else [n])
+    return first
+
+
+def entries():
+    """A store of chains of quite different length; each request replaces one at random."""
+    rng = random.Random(4)
+
+    def length():
+        return min(2000, int(rng.lognormvariate(2.5, 1.2)) + 1)
+
+    store = [chain(length()) for _ in range(4000)]
+    while not enough():
+        store[rng.randrange(len(store))] = chain(length())
+
+
+def batches():
+    """Hardly any work, and from time to time a batch, now small, now large, that is kept until the next one."""
+    rng = random.Random(5)
+    settled = {n: chain(10) for n in range(1500)}
+    batch = None
+    while not enough():
+        for _ in range(rng.randrange(50, 400)):
+            settled[rng.randrange(len(settled))] = chain(10)
+        if rng.random() < 0.15:
+            batch = [chain(rng.randrange(5, 60)) for _ in range(int(40 * 60 ** rng.random()))]
+        if rng.random() < 0.1:
+            gc.collect()
+    del batch
+
+
+PROGRAMS = {program.__name__: program
+            for program in (growing, steady, bursts, documents, entries, batches)}
 
 
 def cpu_ticks():

@@ -26,6 +26,12 @@ tests_unit_test_core_SOURCES = tests/unit/test_core.c tests/unit/world.c tests/u
 tests_unit_test_core_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_core_LDADD = libcore.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_changed
+TESTS += tests/unit/test_changed
+tests_unit_test_changed_SOURCES = tests/unit/test_changed.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_changed_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_changed_LDADD = libcore.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_lease
 TESTS += tests/unit/test_lease
 tests_unit_test_lease_SOURCES = tests/unit/test_lease.c tests/unit/world.c tests/unit/world.h
@@ -56,7 +62,8 @@ tests_unit_test_predict_SOURCES = tests/unit/test_predict.c tests/unit/world.h
 tests_unit_test_predict_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_predict_LDADD = libcore.la $(CMOCKA_LIBS) -lm
 EXTRA_DIST += tests/traces/record.py tests/traces/steady.csv tests/traces/growing.csv \
-	tests/traces/bursts.csv
+	tests/traces/bursts.csv tests/traces/documents.csv \
+	tests/traces/entries.csv tests/traces/batches.csv
 
 check_PROGRAMS += tests/unit/test_core_random
 TESTS += tests/unit/test_core_random

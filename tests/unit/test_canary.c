@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether anybody should wait for this daemon. */
+#include <stdio.h>
+
 #include "tests/unit/world.h"
 
 static struct core_gates gates(const struct world *w)
@@ -131,6 +133,85 @@ static void nobody_waits_while_they_are_open(void **state)
 	assert_int_equal(gates(w).ungated, 3);
 }
 
+static void hold(struct world *w, bool held)
+{
+	world_event(w, &(struct event){.type = EVENT_HOLD, .heap = 1, .held = held});
+}
+
+/* Heaps 1 … n have waited for some time; one of them has a window. */
+static void all_due(struct world *w, uint64_t n)
+{
+	world_fill_until(w, (unsigned)n, 100, ACTION_OPEN, 20 * SEC);
+	for (int i = 0; i < 12; i++) {
+		world_until(w, w->now + 5 * MS);
+		for (uint64_t heap = 1; heap <= n; heap++)
+			world_report(w, heap, 899);
+	}
+	assert_int_equal(world_status(w).windows_open, 1);
+}
+
+static void who_is_held_back_stays_so(void **state)
+{
+	struct world *w = *state;
+
+	limited(w, SEC, 500);
+	for (uint64_t heap = 1; heap <= 3; heap++)
+		world_join(w, heap, "a", 0);
+	all_due(w, 3);
+	hold(w, true);
+	strain(w, 2 * SEC, 0, false);
+	assert_true(gates(w).open);
+	assert_int_equal(world_status(w).windows_open, 1);
+	assert_int_equal(gates(w).ungated, 0);
+	hold(w, false);
+	assert_int_equal(world_status(w).windows_open, 3);
+	assert_int_equal(gates(w).ungated, 2);
+}
+
+static void rivals_that_meet_are_over_the_limit(void **state)
+{
+	struct world *w = *state;
+	struct core_service_config services[2];
+	struct core_config config = {
+		.max_concurrent = 4,
+		.gate_lag = SEC,
+		.services = services,
+		.n_services = 2,
+	};
+
+	core_service_config_init(&config.defaults);
+	for (int i = 0; i < 2; i++) {
+		core_service_config_init(&services[i]);
+		snprintf(services[i].name, WIRE_NAME_MAX, "%c", 'a' + i);
+		snprintf(services[i].never_with[0], WIRE_NAME_MAX, "%c", 'b' - i);
+	}
+	assert_int_equal(supervisor_configure(w->core, &config, w->now), 0);
+	world_join(w, 1, "a", 0);
+	world_join(w, 2, "b", 0);
+	all_due(w, 2);
+	strain(w, 2 * SEC, 0, false);
+	assert_int_equal(world_status(w).windows_open, 2);
+	assert_int_equal(world_status(w).over_limit, 1);
+	assert_int_equal(gates(w).ungated, 1);
+}
+
+static void of_a_round_each_window_is_counted(void **state)
+{
+	struct world *w = *state;
+	struct core_config config = {.max_concurrent = 2, .gate_lag = SEC};
+
+	core_service_config_init(&config.defaults);
+	config.defaults.policy = POLICY_TOGETHER;
+	assert_int_equal(supervisor_configure(w->core, &config, w->now), 0);
+	for (uint64_t heap = 1; heap <= 3; heap++)
+		world_join(w, heap, "a", 0);
+	strain(w, 2 * SEC, 0, false);
+	world_fill_until(w, 3, 400, ACTION_OPEN, 20 * SEC);
+	assert_int_equal(world_status(w).windows_open, 3);
+	assert_true(gates(w).open);
+	assert_int_equal(gates(w).ungated, 3);
+}
+
 static void opens_for_those_that_come_later(void **state)
 {
 	struct world *w = *state;
@@ -152,9 +233,15 @@ static void opens_for_those_that_come_later(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(opens_beyond_its_limits_only),     T(never_without_limits),
-		T(who_stood_still_was_not_late),     T(stays_open_until_it_is_calm),
-		T(nobody_waits_while_they_are_open), T(opens_for_those_that_come_later),
+		T(opens_beyond_its_limits_only),
+		T(never_without_limits),
+		T(who_stood_still_was_not_late),
+		T(stays_open_until_it_is_calm),
+		T(nobody_waits_while_they_are_open),
+		T(opens_for_those_that_come_later),
+		T(who_is_held_back_stays_so),
+		T(rivals_that_meet_are_over_the_limit),
+		T(of_a_round_each_window_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

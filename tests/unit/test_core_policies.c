@@ -465,6 +465,67 @@ static void idle_policy_takes_any_idleness(void **state)
 	assert_false(world_find(w, ACTION_OPEN, 1)->window.must);
 }
 
+/* ---- Budgets that were raised ---- */
+
+/* As CPython does: by its own rule, every 100 objects. */
+static void report_by_rule(struct world *w, uint64_t heap, uint64_t used)
+{
+	struct event e = {.type = EVENT_REPORT, .heap = heap};
+
+	w->allocated[heap] += used - world_heap(w, heap).used;
+	e.report = (struct wire_report){.at = w->now,
+					.used = used,
+					.allocated = w->allocated[heap],
+					.live = 20000,
+					.budget = 1000,
+					.step = 100};
+	world_event(w, &e);
+}
+
+static void fill_by_rule(struct world *w, uint64_t heap, nsec_t each)
+{
+	world_until(w, w->now + each);
+	report_by_rule(w, heap, world_heap(w, heap).used + 100);
+}
+
+/* It would be set aside next, which takes no time; what it was raised by goes, and it is collected after others. */
+static void lowered_with_room_for_full_collections(void **state)
+{
+	struct world *w = *state;
+	struct event join = {.type = EVENT_JOIN, .heap = 1};
+	struct core_heap h;
+
+	join.join.hello = (struct wire_hello){.version_min = 1,
+					      .version_max = 1,
+					      .unit = WIRE_OBJECTS,
+					      .kinds = 1 << WIRE_MAJOR | 1 << WIRE_FREEZE,
+					      .service = "shop"};
+	join.join.uid = 1000;
+	world_event(w, &join);
+	world_join(w, 2, "shop", 0);
+	for (unsigned i = 0; i < 2; i++) {
+		world_forget(w);
+		while (!world_find(w, ACTION_OPEN, 1))
+			fill_by_rule(w, 1, SEC);
+		world_begin(w, 1, world_find(w, ACTION_OPEN, 1)->window.window,
+			    WIRE_IN_WINDOW);
+		world_until(w, w->now + 100 * MS);
+		world_end(w, 1, world_find(w, ACTION_OPEN, 1)->window.window,
+			  WIRE_IN_WINDOW, 100 * MS);
+	}
+	while (world_heap(w, 1).used < 1500)
+		fill_by_rule(w, 1, SEC);
+	assert_int_equal(world_heap(w, 1).budget, 4000);
+	world_forget(w);
+	do {
+		fill_by_rule(w, 1, 100 * MS);
+		h = world_heap(w, 1);
+	} while (h.budget == 4000);
+	/* The other one's pause, at a thousand a second, and a tenth that is the guard. */
+	assert_true(h.budget - h.budget / 10 >= h.used + 100);
+	assert_true(h.budget < 4000);
+}
+
 /* ---- Looking ---- */
 
 static void heaps_and_windows_are_paged_by_id(void **state)
@@ -602,6 +663,7 @@ int main(void)
 		T(ranks_do_not_make_room_for_each_other),
 		T(rounds_are_announced_early_enough),
 		T(round_that_does_not_fit_keeps_its_turn),
+		T(lowered_with_room_for_full_collections),
 		T(slack_of_one_rank_is_not_used),
 		T(others_make_room_for_a_round),
 		T(round_waits_for_the_host),

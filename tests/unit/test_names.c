@@ -197,7 +197,7 @@ static void test_cut(void **state)
 		{"\xf0\x9f\x98\x80\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
 		{"a\nb\x7f", "a?b?"},
 		{"\xc2\x9b[0m", "?[0m"},
-		{"\xff\xc3(", "??("},
+		{"\xff\xc3(", "?\?("},
 		{"\xed\xa0\x80", "???"}, /* a surrogate */
 	};
 	char field[8];

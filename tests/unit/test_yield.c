@@ -45,6 +45,7 @@ static int teardown(void **state)
 {
 	struct one *one = *state;
 
+	free(one->h->known);
 	free(one->h);
 	free(one);
 	return 0;
@@ -107,6 +108,84 @@ static void a_freeze_instead(void **state)
 	assert_int_equal(yield_kind(h, NOW), WIRE_FREEZE);
 	h->kinds = 1 << WIRE_MAJOR;
 	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+}
+
+/* It collected, is predicted to take that long for a snapshot, and its budget lasts that long. */
+static void ran(struct heap *h, unsigned kind, uint64_t run_ms, uint64_t lasts_ms)
+{
+	struct predict *runs = heap_to_know(h, HEAP_RUNS);
+
+	*runs = (struct predict){.of = HEAP_RUNS,
+				 .count = 1,
+				 .typical = (float)(run_ms * MS) / (float)LIVE};
+	h->rate.slow = (float)RULE * 1000 / (float)lasts_ms;
+	collected(h, kind, LIVE, 0);
+}
+
+static void majors_where_snapshots_are_outrun(void **state)
+{
+	struct one *one = *state;
+	struct heap *h = one->h;
+
+	h->kinds = 1 << WIRE_SNAPSHOT | 1 << WIRE_MAJOR;
+	/* Twice in a row. */
+	ran(h, WIRE_SNAPSHOT, 1000, 1900);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	ran(h, WIRE_SNAPSHOT, 1000, 2100);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	ran(h, WIRE_SNAPSHOT, 1000, 1900);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	ran(h, WIRE_MINOR, 1000, 1900);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	ran(h, WIRE_SNAPSHOT, 1000, 1900);
+	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	assert_true(yield_is_outrun(h));
+	/* Not by every change of the rate. */
+	ran(h, WIRE_MAJOR, 1000, 3900);
+	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	/* Who can do no majors has no choice, nor who can do nothing else. */
+	h->kinds = 1 << WIRE_SNAPSHOT;
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	assert_false(yield_is_outrun(h));
+	h->kinds = 1 << WIRE_MAJOR;
+	assert_false(yield_is_outrun(h));
+	h->kinds = 1 << WIRE_SNAPSHOT | 1 << WIRE_MAJOR;
+	ran(h, WIRE_MAJOR, 1000, 4100);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	/* Without a rate, or a budget, nothing is outrun. */
+	h->rate.slow = 0;
+	collected(h, WIRE_SNAPSHOT, LIVE, 0);
+	collected(h, WIRE_SNAPSHOT, LIVE, 0);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	h->report.budget = 0;
+	ran(h, WIRE_SNAPSHOT, 1000, 1);
+	ran(h, WIRE_SNAPSHOT, 1000, 1);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+}
+
+/* The machine may have been busy when they ran. */
+static void a_snapshot_is_tried_again(void **state)
+{
+	struct one *one = *state;
+	struct heap *h = one->h;
+
+	h->kinds = 1 << WIRE_SNAPSHOT | 1 << WIRE_MAJOR;
+	ran(h, WIRE_SNAPSHOT, 1000, 1000);
+	ran(h, WIRE_SNAPSHOT, 1000, 1000);
+	for (unsigned again = 0; again < 3; again++) {
+		for (unsigned i = 0; i < 32; i++) {
+			assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+			ran(h, WIRE_MAJOR, 1000, 1000);
+		}
+		assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+		ran(h, WIRE_SNAPSHOT, 1000, 1000);
+	}
+	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	for (unsigned i = 0; i < 32; i++)
+		ran(h, WIRE_MAJOR, 1000, 1000);
+	ran(h, WIRE_SNAPSHOT, 100, 1000);
+	ran(h, WIRE_SNAPSHOT, 1000, 1000);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
 }
 
 /* A heap that has grown is looked at as a whole: by its resident set, else by its count, or by turnover. */
@@ -224,6 +303,12 @@ static void who_is_not_declined(void **state)
 /* ---- Figures have come in ---- */
 
 /* After one empty collection at BEGAN, in a cycle of 1,000 objects a second. */
+static void review(struct heap *h, nsec_t turn, nsec_t now)
+{
+	if (yield_review(h))
+		yield_lower(h, turn, now);
+}
+
 static void one_empty(struct heap *h)
 {
 	h->yield.empty = 1;
@@ -235,11 +320,11 @@ static void one_empty(struct heap *h)
 
 static bool is_forgotten(struct heap *h, nsec_t span, uint64_t allocated)
 {
-	h->yield.empty = 1;
+	h->yield.doubt = false;
 	h->report.at = BEGAN + span;
 	h->report.allocated = allocated;
-	yield_review(h, 0, h->report.at);
-	return h->yield.empty == 0;
+	review(h, 0, h->report.at);
+	return h->yield.doubt;
 }
 
 static void another_rate_is_another_program(void **state)
@@ -267,6 +352,42 @@ static void another_rate_is_another_program(void **state)
 	assert_false(is_forgotten(h, 10 * SEC, 20001));
 }
 
+/* Rates go up and down: one collection for each change, and ever fewer. */
+static void a_change_that_meant_nothing(void **state)
+{
+	struct one *one = *state;
+	struct heap *h = one->h;
+	uint64_t most = 20000;
+
+	h->kinds |= 1 << WIRE_FREEZE;
+	one_empty(h);
+	h->yield.empty = 4;
+	for (unsigned alarms = 0; alarms < 5; alarms++) {
+		assert_int_equal(yield_kind(h, NOW), WIRE_FREEZE);
+		assert_true(yield_gives_way(h) || yield_budget(h) > RULE);
+		assert_false(is_forgotten(h, 10 * SEC, most));
+		assert_true(is_forgotten(h, 10 * SEC, most + 1));
+		/* It is looked at by the rule, all of it. */
+		assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+		assert_false(yield_declines(h));
+		assert_int_equal(yield_slack_from(h), yield_budget(h) / 2);
+		collected(h, WIRE_MAJOR, 0, 0);
+		assert_int_equal(h->yield.empty, 5 + alarms);
+		h->yield.since = BEGAN;
+		h->yield.base_rate = 1000;
+		h->yield.allocated = h->yield.base_allocated = 0;
+		h->report.used = RULE;
+		yield_raise(h);
+		if (most < 160000)
+			most *= 2;
+	}
+	/* Where it meant something it is heeded as ever. */
+	collected(h, WIRE_MAJOR, LIVE, 0);
+	one_empty(h);
+	h->yield.allocated = 0;
+	assert_true(is_forgotten(h, 10 * SEC, 20001));
+}
+
 static void a_raised_budget_is_lowered(void **state)
 {
 	struct one *one = *state;
@@ -275,12 +396,12 @@ static void a_raised_budget_is_lowered(void **state)
 	one_empty(h);
 	h->report.used = 12000;
 	h->report.allocated = 10000; /* at the rate it had */
-	yield_review(h, 0, NOW);
+	review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), 2 * RULE);
 	assert_false(h->yield.at_once);
 	/* It has grown: what is used is the limit, with room to wait for a slot. */
 	h->report.live = 2 * LIVE;
-	yield_review(h, 0, NOW);
+	review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), 12000 + 12000 / 9 + 1);
 	assert_true(h->yield.at_once);
 
@@ -288,7 +409,7 @@ static void a_raised_budget_is_lowered(void **state)
 	h->yield.at_once = false;
 	yield_raise(h);
 	one->service.config.min_yield_permille = 0;
-	yield_review(h, 0, NOW);
+	review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), 12000 + 12000 / 9 + 1);
 	assert_true(h->yield.at_once);
 
@@ -297,14 +418,14 @@ static void a_raised_budget_is_lowered(void **state)
 	yield_raise(h);
 	h->yield.empty = 0;
 	h->report.used = 500; /* below the rule, which then holds */
-	yield_review(h, 0, NOW);
+	review(h, 0, NOW);
 	assert_int_equal(yield_budget(h), RULE);
 	assert_true(h->yield.at_once);
 	/* Never up. */
 	h->yield.at_once = false;
 	h->report.used = 5 * RULE;
 	h->yield.raised = 2 * RULE;
-	yield_review(h, 0, NOW);
+	review(h, 0, NOW);
 	assert_int_equal(h->yield.raised, 2 * RULE);
 }
 
@@ -319,18 +440,18 @@ static void a_lowered_budget_has_room_for_its_turn(void **state)
 	h->report.used = 12000;
 	h->report.live = 2 * LIVE;
 	h->rate.slow = 1000;
-	yield_review(h, 3 * SEC, NOW);
+	review(h, 3 * SEC, NOW);
 	assert_int_equal(yield_budget(h), 15000 + 15000 / 9 + 1);
 	assert_true(h->yield.at_once);
 	/* It stays due with that, whatever is found meanwhile, until it has collected. */
 	h->report.live = 4 * LIVE;
-	yield_review(h, SEC, NOW + SEC);
+	review(h, SEC, NOW + SEC);
 	assert_int_equal(yield_budget(h), 15000 + 15000 / 9 + 1);
 	h->yield.at_once = false;
-	yield_review(h, SEC, NOW);
+	review(h, SEC, NOW);
 	assert_int_equal(yield_budget(h), 13000 + 13000 / 9 + 1);
 	h->yield.at_once = false;
-	yield_review(h, UINT64_MAX / 2, NOW);
+	review(h, UINT64_MAX / 2, NOW);
 	assert_int_equal(yield_budget(h), 13000 + 13000 / 9 + 1);
 }
 
@@ -510,11 +631,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		Y(kinds_that_find_garbage),
 		Y(a_freeze_instead),
+		Y(majors_where_snapshots_are_outrun),
+		Y(a_snapshot_is_tried_again),
 		Y(until_it_has_grown),
 		Y(the_rule),
 		Y(raised_by_doublings),
 		Y(who_is_not_declined),
 		Y(another_rate_is_another_program),
+		Y(a_change_that_meant_nothing),
 		Y(a_raised_budget_is_lowered),
 		Y(gives_way_as_far_as_it_would_be_raised),
 		Y(a_lowered_budget_has_room_for_its_turn),

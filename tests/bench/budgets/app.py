@@ -40,15 +40,28 @@ def ring(size):
 
 
 class Collector:
-    """What full collections took of the clock and of the CPU."""
+    """
+    What full collections took of the clock and of the CPU, and how many objects they walked. Of each, that share
+    counts in which the cycle it ends lies within what is measured; of one that is yet to come, as much of the last
+    one as its cycle has run. (Else it is chance whether the first and the last of few large ones are counted.)
+    """
 
-    def __init__(self):
+    def __init__(self, stays):
+        self.stays = stays  # objects that live, those remembered among them
+        self.made = self.made_before = 0  # objects since the start; by the last full collection
+        self.cycle = None  # what was made between the last two
         self.began = None
+        self.last = (0, 0, 0)
         self.reset()
         gc.callbacks.append(self.on_collection)
 
     def reset(self):
-        self.count = self.wall_ns = self.cpu_ns = 0
+        self.count = 0
+        self.since = self.made
+        self.taken = [0, 0, 0]
+
+    def _add(self, share):
+        self.taken = [taken + share * one for taken, one in zip(self.taken, self.last)]
 
     def on_collection(self, phase, info):
         if info["generation"] != FULL:
@@ -58,8 +71,17 @@ class Collector:
             self.began = now
         elif self.began:
             self.count += 1
-            self.wall_ns += now[0] - self.began[0]
-            self.cpu_ns += now[1] - self.began[1]
+            self.cycle = max(self.made - self.made_before, 1)
+            # What was made since the last one lives or has grown old and is garbage: both are walked.
+            self.last = now[0] - self.began[0], now[1] - self.began[1], self.stays + self.cycle
+            self._add((self.made - max(self.made_before, self.since)) / self.cycle)
+            self.made_before = self.made
+
+    def end(self):
+        """(ns of the clock, ns of CPU time, objects walked)"""
+        if self.cycle:
+            self._add(min((self.made - max(self.made_before, self.since)) / self.cycle, 1))
+        return self.taken
 
 
 def memory(field):
@@ -74,12 +96,13 @@ def say(**values):
     print(json.dumps(values), flush=True)
 
 
-def work(recent, ticks, rate):
+def work(recent, ticks, rate, collector):
     done, start = 0, time.monotonic()
     for tick in range(1, ticks + 1):
         while done < tick * TICK * rate:
             recent.append(ring(GRAPH))
             done += GRAPH
+            collector.made += GRAPH
         rtgc.checkpoint()
         left = start + tick * TICK - time.monotonic()
         if left > 0:
@@ -93,13 +116,14 @@ def main():
     gc.collect()
     say(live_bytes=memory("VmRSS"))
     sys.stdin.readline()
-    collector = Collector()
-    work(recent, int(warm_up / TICK), rate)
+    collector = Collector(live + REMEMBERED)
+    work(recent, int(warm_up / TICK), rate, collector)
     collector.reset()
     with open("/proc/self/clear_refs", "w") as refs:
         refs.write("5")  # the peak begins here as well
-    work(recent, int(seconds / TICK), rate)
-    say(collections=collector.count, wall_s=collector.wall_ns / 1e9, cpu_s=collector.cpu_ns / 1e9,
+    work(recent, int(seconds / TICK), rate, collector)
+    wall_ns, cpu_ns, walked = collector.end()
+    say(collections=collector.count, wall_s=wall_ns / 1e9, cpu_s=cpu_ns / 1e9, walked=walked,
         peak_bytes=memory("VmHWM"), kept=len(keep))
     sys.stdin.readline()
 

@@ -7,9 +7,13 @@ Beyond what lives, all four together may take a share of it (--room). default: C
 collector, on whatever memory it takes. equal: a quarter of that room each, by a Budget= of each service.
 proportional: as what lives in each, by Budget= as well. root: MemoryBudget= alone. Each process does
 the same work in all of them, and none waits for another's pause (MaxConcurrent=): what is compared is how memory
-is split. GC time is the CPU time of its full collections, as the process itself sees it;
-room used is the peak of its memory beyond what lives; swing is the largest budget of one heap in the second half of
-the run, until the first process is done, divided by its smallest, of the heap where that is most.
+is split.
+
+GC time is the CPU time of its full collections, as the process itself sees it, in proportion where the measured
+part begins or ends between two of them; walked is how many objects they had to look at: the same work, without
+what else goes on on the machine. Room used is the peak of its memory beyond what lives; swing is the largest
+budget of one heap in the second half of the run, until the first process is done, divided by its smallest, of the
+heap where that is most.
 """
 
 import json
@@ -37,9 +41,9 @@ DAEMON = f"[Daemon]\nMaxConcurrent={len(SERVICES)}\n"
 MB = 1 << 20
 PATIENCE = 120  # seconds until something that never comes is called missing
 LOOK = 0.1  # seconds between looks at the budgets
-HEAD = ("run", "GC time", "pauses", "collections", "room used", "live", "forced", "over limit", "swing")
-UNITS = ("", "s", "s", "", "MB", "MB", "", "", "")
-KEYS = ("cpu_s", "wall_s", "collections", "room_mb", "live_mb", "forced", "over_limit", "swing")
+HEAD = ("run", "GC time", "pauses", "walked", "collections", "room used", "live", "forced", "over limit", "swing")
+UNITS = ("", "s", "s", "million", "", "MB", "MB", "", "", "")
+KEYS = ("cpu_s", "wall_s", "walked_millions", "collections", "room_mb", "live_mb", "forced", "over_limit", "swing")
 
 
 class App:
@@ -132,6 +136,7 @@ def run_apps(args, where, env, launcher, budgets=None):
             app.stop()
     return {
         **{key: sum(one[key] for one in ended.values()) for key in ("cpu_s", "wall_s", "collections")},
+        "walked_millions": sum(one["walked"] for one in ended.values()) / 1e6,
         "room_mb": sum(ended[name]["peak_bytes"] - live[name] for name in live) / MB,
         "live_mb": sum(live.values()) / MB,
         **more, "services": ended, "live_bytes": live,
@@ -155,7 +160,7 @@ def measure(run, args, where, live):
 
 
 def table(runs):
-    digits = {"cpu_s": 2, "wall_s": 2, "swing": 2}
+    digits = {"cpu_s": 2, "wall_s": 2, "walked_millions": 1, "swing": 2}
     return bench.table(HEAD, UNITS, [
         [name, *(bench.number(figures[key], digits.get(key, 0)) for key in KEYS)] for name, figures in runs.items()])
 
@@ -169,6 +174,7 @@ def checks(runs, rounds):
              (runs["equal"]["room_mb"] + runs["equal"]["live_mb"]))
     return [
         bench.check("total GC time, square root / equal", equal, "at most", 0.90),
+        bench.check("objects walked, square root / equal", ratio("equal", "walked_millions"), "at most", 0.90),
         bench.check("total GC time, square root / proportional", proportional, "at most", 1.0),
         bench.check("total memory, square root / equal", total, "at most", 1.03),
     ]

@@ -10,13 +10,14 @@ import pathlib
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 
 import control
-from processes import Process, wait_until
+from processes import Failure, Process, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
 APP = HERE / "app.py"
@@ -201,6 +202,16 @@ class Cluster:
         path = self.logs / "rtgcd.events"
         self.spawn("trace", ["/bin/sh", "-c", 'exec "$@" >"$0"', path, self.options.build / "rtgcctl",
                              "--control", self.control, "trace"])
+        return path
+
+    def trace_daemon(self):
+        """What it knows of the past, in the trace-event format. Returns where it is."""
+        path = self.logs / "trace.json"
+        with open(path, "wb") as file:
+            done = subprocess.run([self.options.build / "rtgcctl", "--control", self.control, "trace",
+                                   "--format=chrome"], stdout=file, stderr=subprocess.PIPE)
+        if done.returncode:
+            raise Failure(f"rtgcctl trace: {done.stderr.decode(errors='replace').strip()}")
         return path
 
     def restart_daemon(self):

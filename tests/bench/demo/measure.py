@@ -29,6 +29,7 @@ class Measured:
     names: dict  # of the processes, by pid
     full_at_once: int  # full collections
     events: pathlib.Path = None  # the daemon's own log; None without it
+    trace: pathlib.Path = None  # what the daemon knows at the end, for Perfetto; None without it
 
 
 def look(cluster):
@@ -93,6 +94,7 @@ def measure(run, options, directory, progress):
                                        progress)
         after = look(cluster)
         progress("stopping")
+        trace = cluster.trace_daemon() if cluster.daemon else None
         names = {replica.pid: name for name, replica in cluster.replicas.items()}
         cluster.stop_replicas()
     recorded = check_pauses.read_records(directory / "records")
@@ -112,4 +114,4 @@ def measure(run, options, directory, progress):
     return Measured(
         run, figures, load, after and compare(before, warm, after, full), read_series(series),
         check_pauses.stops(recorded, begin_ns, end_ns), names,
-        check_pauses.most_at_once(check_pauses.full(recorded, begin_ns, end_ns)), events)
+        check_pauses.most_at_once(check_pauses.full(recorded, begin_ns, end_ns)), events, trace)

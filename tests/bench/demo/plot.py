@@ -69,17 +69,17 @@ def _title(axes, name, measured):
     axes.set_title(said, loc="right", fontsize=9.5, color=FAINT, pad=8)
 
 
-def timeline(before, after, path):
-    """`before` and `after` are Measured; the time scales and the latency scales are the same."""
+HALVES = (("CPython's own policy", BAD), ("Under rtgcd", GOOD))
+
+
+def _draw(halves, scales, height, path):
+    """Each half: title, colour, Measured. scales: of time and of latency, (end_s, limits)."""
     plt.rcParams.update({"font.size": 9.5, "axes.edgecolor": FAINT, "axes.labelcolor": FAINT,
                          "xtick.color": FAINT, "ytick.color": INK, "font.family": "DejaVu Sans"})
-    figure, axes = plt.subplots(4, 1, figsize=(13, 9), sharex=True,
-                                gridspec_kw={"height_ratios": [1, 2, 1, 2], "hspace": 0.12})
-    end_s = max(before.load["seconds"], after.load["seconds"])
-    latencies = [row[1] / 1e6 for one in (before, after) for row in one.requests]
-    limits = min(latencies) * 0.8, max(latencies) * 1.6
-    for top, (name, measured, colour) in enumerate((
-            ("CPython's own policy", before, BAD), ("Under rtgcd", after, GOOD))):
+    figure, axes = plt.subplots(2 * len(halves), 1, figsize=(13, height), sharex=True,
+                                gridspec_kw={"height_ratios": [1, 2] * len(halves), "hspace": 0.12})
+    end_s, limits = scales
+    for top, (name, colour, measured) in enumerate(halves):
         _pauses(axes[2 * top], measured, colour, end_s)
         _latency(axes[2 * top + 1], measured, colour, end_s, limits)
         _title(axes[2 * top], name, measured)
@@ -91,15 +91,29 @@ def timeline(before, after, path):
             one.spines[side].set_visible(False)
     for one in axes[1::2]:
         one.grid(axis="y", color=GRID, linewidth=0.8)
-    axes[3].set_xlabel("seconds of measured load")
-    axes[3].xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes[-1].set_xlabel("seconds of measured load")
+    axes[-1].xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
     # Space between the two halves.
     for one in axes[2:]:
         box = one.get_position()
         one.set_position([box.x0, box.y0 - 0.045, box.width, box.height])
+    measured = halves[0][2]
     figure.suptitle(
-        f"Full collections of {len(before.names)} replicas, and what their clients see "
-        f"({before.load['rate']:.0f} requests/s, latency from the intended send time)",
-        fontsize=13, color=INK, y=0.965)
+        f"Full collections of {len(measured.names)} replicas, and what their clients see "
+        f"({measured.load['rate']:.0f} requests/s, latency from the intended send time)",
+        fontsize=13, color=INK, y=0.965 if len(halves) > 1 else 1.03)
     figure.savefig(path, dpi=110, bbox_inches="tight", facecolor="white")
     plt.close(figure)
+
+
+def timeline(before, after, path, before_path=None, after_path=None):
+    """`before` and `after` are Measured: both in one picture, and each in one of its own where a path is
+    given. The time scales and the latency scales are the same in all of them."""
+    latencies = [row[1] / 1e6 for one in (before, after) for row in one.requests]
+    scales = (max(before.load["seconds"], after.load["seconds"]),
+              (min(latencies) * 0.8, max(latencies) * 1.6))
+    halves = [(*half, measured) for half, measured in zip(HALVES, (before, after))]
+    _draw(halves, scales, 9, path)
+    for half, alone in zip(halves, (before_path, after_path)):
+        if alone:
+            _draw([half], scales, 4.6, alone)

@@ -2,12 +2,14 @@
 """Measures the service of the demo with the collector as it comes, switched off, with the
 gc.freeze() recipe, and under rtgcd.
 
-make demo              one round; in demo-results/ the table, demo.json, the timeline before and after as a
-                       picture and as a page to look into, and the event logs it was made from
+make demo              one round; in demo-results/ the table, demo.json, the timeline before and after as
+                       pictures and as a page to look into, the event logs it was made from, and what
+                       happened under rtgcd as a trace for Perfetto
 make bench BENCH=demo  three interleaved rounds, medians, held against the goals
 """
 
 import pathlib
+import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -19,7 +21,8 @@ from cluster import RUNS, Options  # noqa: E402
 from measure import measure  # noqa: E402
 
 
-PICTURES = ("timeline.png", "timeline.html", "default.events", "rtgcd.events")
+PICTURES = ("timeline.png", "before.png", "after.png", "timeline.html", "default.events", "rtgcd.events",
+            "trace.json")
 
 
 def arguments():
@@ -50,11 +53,12 @@ def main():
         import plot  # imports matplotlib, which takes a second
 
         before, after = rounds["default"][0], rounds["rtgcd"][0]
-        png, html, *logs = (args.results / name for name in PICTURES)
-        plot.timeline(before, after, png)
+        png, before_png, after_png, html, *logs, trace = (args.results / name for name in PICTURES)
+        plot.timeline(before, after, png, before_png, after_png)
         trace_events.of_records(before, logs[0])
         trace_events.of_the_daemon(after.events, after, logs[1])
         trace_events.draw(args.build, logs, html)
+        shutil.copy(after.trace, trace)
         pictures += PICTURES
     remarks = "\n".join([*report.start_up(rounds), report.noise(rounds)])
     return bench.finish(

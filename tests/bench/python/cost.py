@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parent))
 import bench  # noqa: E402
 
 # Loop -> how often for a time worth measuring, and for callgrind.
-TIMES = {"allocation": (60_000, 3_000), "calls": (60_000, 2_000), "dicts": (100_000, 4_000), "echo": (10_000, 500)}
+TIMES = {"allocation": (60_000, 3_000), "churn": (60_000, 3_000), "calls": (60_000, 2_000), "dicts": (100_000, 4_000), "echo": (10_000, 500)}
 LAUNCHER = {"plain": (), "rtgcd": ("-m", "rtgc", "--service", "cost")}
 MOST = 1.01
 HEAD = ("loop", "instructions each", "with rtgcd", "ratio", "time each", "with rtgcd", "ratio")
@@ -29,7 +29,9 @@ UNITS = ("", "thousands", "thousands", "", "us", "us", "")
 
 
 def command(run, loop, times):
-    return [sys.executable, *LAUNCHER[run], str(HERE / "cost_loops.py"), loop, str(times)]
+    """run: one of LAUNCHER, or "disabled": without any collector."""
+    return [sys.executable, *LAUNCHER.get(run, ()), str(HERE / "cost_loops.py"), loop, str(times),
+            *(["disabled"] if run == "disabled" else [])]
 
 
 def said_by(done, what):
@@ -60,6 +62,12 @@ def instructions(run, loop, times, env):
     raise bench.Failure(f"callgrind said nothing of instructions:\n{done.stderr}")
 
 
+def per_turn(run, loop, few, env):
+    """Instructions of one turn of the loop."""
+    counted = [instructions(run, loop, n, env) for n in (few, 3 * few)]
+    return (counted[1] - counted[0]) / (2 * few)
+
+
 def measure(run, args, env, progress):
     figures = {}
     for loop in args.loops:
@@ -68,8 +76,7 @@ def measure(run, args, env, progress):
         figures[loop + "_us"] = seconds(run, loop, times, env) / times * 1e6
         if args.counted is None or (run, loop) in args.counted:
             continue
-        counted = [instructions(run, loop, n, env) for n in (few, 3 * few)]
-        args.counted[run, loop] = (counted[1] - counted[0]) / (2 * few)
+        args.counted[run, loop] = per_turn(run, loop, few, env)
     return figures
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Loops of small things, for what supervision costs when nothing is due.
 
-    cost_loops.py LOOP TIMES         says how long they took, as JSON: {"seconds": …}
+    cost_loops.py LOOP TIMES [disabled]     says how long they took, as JSON: {"seconds": …}
 
 By itself the program sets CPython's thresholds as a supervised one has them: the young generations
 are collected as ever, a full collection never comes. What lives is so much that none becomes due either.
+disabled: by gc.disable(), no collection of any generation.
 """
 
 import asyncio
@@ -36,6 +37,12 @@ def allocation(times):
         if i % 10 == 0:
             ring = [point]
             ring.append(ring)
+
+
+def churn(times):
+    """Tracked objects that live for a moment. Reference counting frees them, and no generation fills."""
+    for i in range(times * 10):
+        Point(i, [i]).moved(1)
 
 
 def calls(times):
@@ -77,11 +84,13 @@ def echo(times):
     asyncio.run(main())
 
 
-LOOPS = {loop.__name__: loop for loop in (allocation, calls, dicts, echo)}
+LOOPS = {loop.__name__: loop for loop in (allocation, churn, calls, dicts, echo)}
 
 
 def main():
     loop, times = LOOPS[sys.argv[1]], int(sys.argv[2])
+    if sys.argv[3:] == ["disabled"]:
+        gc.disable()
     rtgc = sys.modules.get("rtgc")
     if rtgc is None:
         gc.set_threshold(700, 10, 10**9)

@@ -90,10 +90,30 @@ class Mill:
 
 
 def add(a, b):
-    return {key: max(a[key], b[key]) if "longest" in key or key == "peak" else a[key] + b[key] for key in a}
+    def both(key):
+        if isinstance(a[key], dict):
+            return add(a[key], b[key])
+        return max(a[key], b[key]) if "longest" in key or key == "peak" else a[key] + b[key]
+    return {key: both(key) for key in a}
+
+
+def calls(counts):
+    """
+    Of all calls of the library: how long one has waited at the most, and how long it took by the clock, beside one of the
+    kernel that has nothing to wait for. (Who waits for a CPU alone has not been kept waiting by the library.)
+    """
+    timed = {name: c for name, c in counts.items() if isinstance(c, dict)}
+    floor = timed.pop("floor")
+    longest = max(timed, key=lambda name: timed[name]["longest_ns"])
+    waited = max(timed, key=lambda name: timed[name]["longest_wait_ns"])
+    return {"calls": sum(c["calls"] for c in timed.values()), "long_waits": sum(c["long_waits"] for c in timed.values()),
+            "longest_wait_ms": timed[waited]["longest_wait_ns"] / 1e6, "longest_wait_of": waited,
+            "longest_ms": timed[longest]["longest_ns"] / 1e6, "longest_of": longest,
+            "floor_ms": floor["longest_ns"] / 1e6}
 
 
 def ramps(n, progress):
+    """A heap that fills ten times as fast from half of its budget on."""
     import harness
 
     with harness.Daemon() as d:
@@ -103,7 +123,7 @@ def ramps(n, progress):
         progress(f"{total['rounds']} ramps")
         status = mill.finish()
         forced = d.wait(lambda d: d.call("GetStatus")["heaps"] == 0 and d.call("GetStatus"), "it has left")["forced"]
-    return {**total, "peak_share": total["peak"] / BUDGET, "status": status, "forced_counted": forced}
+    return {**total, **calls(total), "peak_share": total["peak"] / BUDGET, "status": status, "forced_counted": forced}
 
 
 def missing(n, progress):
@@ -125,8 +145,8 @@ def missing(n, progress):
             states.append((alone - begun) / 1e9)
             status = mill.finish()
             s.close()
-            total = add(total or dict.fromkeys(counts, 0), counts)
-    return {**total, "peak_share": total["peak"] / BUDGET, "status": status, "alone_max_s": max(states),
+            total = add(total, counts) if total else counts
+    return {**total, **calls(total), "peak_share": total["peak"] / BUDGET, "status": status, "alone_max_s": max(states),
             "forced_counted": None}
 
 
@@ -144,14 +164,14 @@ def gone(number, n, progress):
             d.kill(number)
             alone.append((mill.wait("alone") - struck) / 1e9)
             counts = mill.rounds(5)
-            total = add(total or dict.fromkeys(counts, 0), counts)
+            total = add(total, counts) if total else counts
             helped = time.monotonic_ns()
             d.start() if number == signal.SIGKILL else d.kill(signal.SIGCONT)
             back.append((mill.wait("supervised") - helped) / 1e9)
             total = add(total, mill.rounds(5))
             progress(f"{i} of {n}")
         status = mill.finish()
-    return {**total, "peak_share": total["peak"] / BUDGET, "status": status, "alone_max_s": max(alone),
+    return {**total, **calls(total), "peak_share": total["peak"] / BUDGET, "status": status, "alone_max_s": max(alone),
             "back_max_s": max(back), "forced_counted": None}
 
 

@@ -3,15 +3,17 @@
  * mill SERVICE BUDGET CHUNK RATE RAMP: one heap of real memory. Fills it in chunks of so many bytes at
  * RATE bytes a second up to half of its budget and RAMP times as fast from there on, until it collects
  * (in a window or at its ceiling, by itself when it is alone), which frees all of it; for ever.
- * Each call of the library is timed. Says "alone NS" and "supervised NS" when that changes, and
- * answers each line of its standard input by what it has counted since the last one, as JSON.
+ * Each call of the library is timed, and beside them one of the kernel that has nothing to wait for:
+ * what that takes at the most, the machine takes from any call. Says "alone NS" and "supervised NS" when that
+ * changes, and answers each line of its standard input by what it has counted since the last one, as JSON.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,50 +31,89 @@ struct mill {
 	bool alone;
 };
 
+enum call {
+	PUBLISH,
+	PENDING,
+	CHECK,
+	MARKS,
+	QUIET,
+	BEGIN,
+	END,
+	FLOOR,
+	CALLS
+};
+
+static const char *const names[] = {
+	[PUBLISH] = "publish", [PENDING] = "pending", [CHECK] = "check",
+	[MARKS] = "marks",     [QUIET] = "quiet",     [BEGIN] = "begin",
+	[END] = "end",	       [FLOOR] = "floor",
+};
+
 static struct counts {
 	uint64_t rounds, in_window, forced, alone, peak;
-	uint64_t calls,
-		longest_ns; /* of all calls, another process may have had the CPU */
-	uint64_t waits, long_waits, longest_wait_ns; /* of those that gave the CPU away */
+	struct timed {
+		uint64_t calls, longest_ns; /* another process may have had the CPU */
+		uint64_t long_waits, longest_wait_ns;
+	} timed[CALLS];
 } counts;
 
-static long switches(void)
+/*
+ * How long this thread has not run since it began although it wanted to: that is the machine's doing. What is
+ * left of the time of a call, but for what it has computed, is what it has waited.
+ */
+static uint64_t kept_off(void)
 {
-	struct rusage usage;
+	static int fd = -1;
+	char text[128] = "";
+	uint64_t ran, waited;
 
-	getrusage(RUSAGE_THREAD, &usage);
-	return usage.ru_nvcsw;
+	if (fd < 0)
+		fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0 ||
+	    sscanf(text, "%" SCNu64 " %" SCNu64, &ran, &waited) != 2)
+		return 0;
+	return waited;
 }
 
-static uint64_t called_at;
-static long called_with;
+static uint64_t computed(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static struct {
+	uint64_t at, computed, kept_off;
+} begun;
 
 static void before(void)
 {
-	called_with = switches();
-	called_at = rtgc_now();
+	begun.kept_off = kept_off();
+	begun.computed = computed();
+	begun.at = rtgc_now();
 }
 
-static void after(void)
+static void after(enum call call)
 {
-	uint64_t took = rtgc_now() - called_at;
+	uint64_t took = rtgc_now() - begun.at, worked = computed() - begun.computed,
+		 off = kept_off() - begun.kept_off,
+		 waited = took > worked + off ? took - worked - off : 0;
+	struct timed *t = &counts.timed[call];
 
-	counts.calls++;
-	if (took > counts.longest_ns)
-		counts.longest_ns = took;
-	if (switches() == called_with)
-		return;
-	counts.waits++;
-	counts.long_waits += took > LONG_NS;
-	if (took > counts.longest_wait_ns)
-		counts.longest_wait_ns = took;
+	t->calls++;
+	if (took > t->longest_ns)
+		t->longest_ns = took;
+	t->long_waits += waited > LONG_NS;
+	if (waited > t->longest_wait_ns)
+		t->longest_wait_ns = waited;
 }
 
-#define TIMED(call)       \
-	do {              \
-		before(); \
-		call;     \
-		after();  \
+#define TIMED(which, call)    \
+	do {                  \
+		before();     \
+		call;         \
+		after(which); \
 	} while (0)
 
 static bool allocate(struct mill *m)
@@ -103,7 +144,7 @@ static void publish(struct mill *m)
 {
 	struct rtgc_figures figures = {.used = m->used, .allocated = m->allocated};
 
-	TIMED(rtgc_publish(m->r, &figures));
+	TIMED(PUBLISH, rtgc_publish(m->r, &figures));
 }
 
 static void collect(struct mill *m, enum rtgc_cause cause, uint64_t window)
@@ -111,11 +152,11 @@ static void collect(struct mill *m, enum rtgc_cause cause, uint64_t window)
 	struct rtgc_result result = {.freed = m->used};
 	int r;
 
-	TIMED(r = rtgc_begin(m->r, RTGC_MAJOR, cause, window));
+	TIMED(BEGIN, r = rtgc_begin(m->r, RTGC_MAJOR, cause, window));
 	if (r != 0)
 		return;
 	free_all(m);
-	TIMED(rtgc_end(m->r, &result));
+	TIMED(END, rtgc_end(m->r, &result));
 	counts.in_window += cause == RTGC_IN_WINDOW;
 	counts.forced += cause == RTGC_FORCED;
 	publish(m);
@@ -136,9 +177,9 @@ static void safe_point(struct mill *m)
 	bool alone, pending;
 
 	publish(m);
-	TIMED(pending = rtgc_pending(m->r));
+	TIMED(PENDING, pending = rtgc_pending(m->r));
 	(void)pending;
-	TIMED(verdict = rtgc_check(m->r, RTGC_NEVER, &w));
+	TIMED(CHECK, verdict = rtgc_check(m->r, RTGC_NEVER, &w));
 	alone = verdict == RTGC_ALONE;
 	if (verdict == RTGC_RUN || verdict == RTGC_ALONE) {
 		if (alone != m->alone)
@@ -149,10 +190,11 @@ static void safe_point(struct mill *m)
 		collect(m, RTGC_IN_WINDOW, w.id);
 	else if (verdict == RTGC_CEILING)
 		collect(m, RTGC_FORCED, 0);
-	TIMED(rtgc_idle(m->r, rtgc_now() + 1000));
-	TIMED(rtgc_busy(m->r));
-	TIMED(rtgc_deadline(m->r, RTGC_NEVER));
-	TIMED(rtgc_quiet(m->r));
+	TIMED(MARKS, rtgc_idle(m->r, rtgc_now() + 1000));
+	TIMED(MARKS, rtgc_busy(m->r));
+	TIMED(MARKS, rtgc_deadline(m->r, RTGC_NEVER));
+	TIMED(QUIET, rtgc_quiet(m->r));
+	TIMED(FLOOR, syscall(SYS_getppid));
 }
 
 /* Chunk by chunk, each at a safe point: no more is ever allocated at once. */
@@ -173,13 +215,17 @@ static bool fill(struct mill *m, double seconds)
 static void answer(void)
 {
 	printf("{\"rounds\": %" PRIu64 ", \"in_window\": %" PRIu64
-	       ", \"forced\": %" PRIu64 ", \"alone\": %" PRIu64 ", \"peak\": %" PRIu64
-	       ", \"calls\": %" PRIu64 ", \"longest_ns\": %" PRIu64
-	       ", \"waits\": %" PRIu64 ", \"long_waits\": %" PRIu64
-	       ", \"longest_wait_ns\": %" PRIu64 "}\n",
-	       counts.rounds, counts.in_window, counts.forced, counts.alone, counts.peak,
-	       counts.calls, counts.longest_ns, counts.waits, counts.long_waits,
-	       counts.longest_wait_ns);
+	       ", \"forced\": %" PRIu64 ", \"alone\": %" PRIu64 ", \"peak\": %" PRIu64,
+	       counts.rounds, counts.in_window, counts.forced, counts.alone, counts.peak);
+	for (unsigned i = 0; i < CALLS; i++) {
+		const struct timed *t = &counts.timed[i];
+
+		printf(", \"%s\": {\"calls\": %" PRIu64 ", \"longest_ns\": %" PRIu64
+		       ", \"long_waits\": %" PRIu64 ", \"longest_wait_ns\": %" PRIu64 "}",
+		       names[i], t->calls, t->longest_ns, t->long_waits,
+		       t->longest_wait_ns);
+	}
+	printf("}\n");
 	fflush(stdout);
 	counts = (struct counts){0};
 }

@@ -66,11 +66,17 @@ def virtual(hours):
 
 
 def checks(found):
-    return [bench.check("real: growth, KiB a minute", found["real"]["slope_kib_per_min"], "at most", 8),
-            bench.check("real: times that the gates were open", found["real"]["gates_opened"], "at most", 0),
-            bench.check("real: lines of the log", found["real"]["log_lines"], "at most", 2),
-            bench.check("real: clients that are not supervised", PROCESSES * HEAPS - found["real"]["alive"], "at most", 0),
-            bench.check("virtual: growth, KiB an hour", found["virtual"]["slope_kib_per_h"], "at most", 8)]
+    """Of those of the two that were measured."""
+    judged = []
+    if "real" in found:
+        real = found["real"]
+        judged += [bench.check("real: growth, KiB a minute", real["slope_kib_per_min"], "at most", 8),
+                   bench.check("real: times that the gates were open", real["gates_opened"], "at most", 0),
+                   bench.check("real: lines of the log", real["log_lines"], "at most", 2),
+                   bench.check("real: clients that are not supervised", real["clients"] - real["alive"], "at most", 0)]
+    if "virtual" in found:
+        judged.append(bench.check("virtual: growth, KiB an hour", found["virtual"]["slope_kib_per_h"], "at most", 8))
+    return judged
 
 
 def main():
