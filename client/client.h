@@ -79,9 +79,9 @@ struct late_op {
 };
 
 struct late {
-	_Atomic bool busy; /* a try-lock of the rest */
-	unsigned n;
-	struct late_op op[LATE_MOST]; /* the first that was put down first */
+	_Atomic bool busy;	      /* a try-lock of those who put down */
+	_Atomic unsigned put, done;   /* counts; done is written with rtgc.lock */
+	struct late_op op[LATE_MOST]; /* a ring */
 };
 
 struct answer {			  /* that is on its way */

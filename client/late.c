@@ -8,6 +8,7 @@
 /* For as long as the few stores of another thread take. */
 #define TRIES 1000
 
+/* Those who put down take turns. */
 static bool take_turn(struct late *l)
 {
 	for (int i = 0; i < TRIES; i++)
@@ -16,55 +17,45 @@ static bool take_turn(struct late *l)
 	return false;
 }
 
-static void leave(struct late *l)
-{
-	atomic_store_explicit(&l->busy, false, memory_order_release);
-}
-
 bool late_put(struct rtgc *r, const struct late_op *op)
 {
 	struct late *l = &r->late;
+	unsigned put;
 	bool fits;
 
 	if (!take_turn(l))
 		return false;
-	fits = l->n < LATE_MOST;
-	if (fits)
-		l->op[l->n++] = *op;
-	leave(l);
+	put = atomic_load_explicit(&l->put, memory_order_relaxed);
+	fits = put - atomic_load(&l->done) < LATE_MOST;
+	if (fits) {
+		l->op[put % LATE_MOST] = *op;
+		atomic_store(&l->put, put + 1);
+	}
+	atomic_store_explicit(&l->busy, false, memory_order_release);
 	if (fits)
 		client_kick(r);
 	return fits;
 }
 
-static bool get(struct late *l, struct late_op *ret)
-{
-	bool some;
-
-	/* (Who is at it kicks the dispatcher when it is done.) */
-	if (!take_turn(l))
-		return false;
-	some = l->n > 0;
-	if (some) {
-		*ret = l->op[0];
-		l->n--;
-		for (unsigned i = 0; i < l->n; i++)
-			l->op[i] = l->op[i + 1];
-	}
-	leave(l);
-	return some;
-}
-
+/*
+ * Takes no turn: who was kept from running while he puts down something must not hide what was put down before, or the
+ * end of a collection would be told before its begin.
+ */
 void late_do(struct rtgc *r)
 {
+	struct late *l = &r->late;
+	unsigned done = atomic_load(&l->done);
 	struct late_op op;
 
-	while (get(&r->late, &op))
+	while (done != atomic_load(&l->put)) {
+		op = l->op[done % LATE_MOST];
+		atomic_store(&l->done, ++done);
 		collect_late(r, &op);
+	}
 }
 
 void late_forget(struct rtgc *r)
 {
 	atomic_store(&r->late.busy, false);
-	r->late.n = 0;
+	atomic_store(&r->late.done, atomic_load(&r->late.put));
 }

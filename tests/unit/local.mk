@@ -120,6 +120,12 @@ tests_unit_test_yield_SOURCES = tests/unit/test_yield.c
 tests_unit_test_yield_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_yield_LDADD = libcore.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_late
+TESTS += tests/unit/test_late
+tests_unit_test_late_SOURCES = tests/unit/test_late.c
+tests_unit_test_late_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_late_LDADD = libclient.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_reconnect
 TESTS += tests/unit/test_reconnect
 tests_unit_test_reconnect_SOURCES = tests/unit/test_reconnect.c
