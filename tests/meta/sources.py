@@ -9,7 +9,7 @@ ROOT = pathlib.Path(os.environ["RTGC_SRCDIR"]).resolve()
 # Made by autoreconf, configure or make; the source tree may also be the build tree.
 GENERATED_FOLDERS = {
     "autom4te.cache", "build-aux", "m4", "__pycache__", "stage",
-    "demo-results", "bench-results", "fuzz-results",
+    "demo-results", "bench-results", "fuzz-results", "stress-results", "node_modules",
 }
 GENERATED_FILES = {
     "configure", "config.status", "config.h", "config.h.in", "aclocal.m4", "libtool",

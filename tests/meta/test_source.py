@@ -7,7 +7,7 @@ import pytest
 import sources
 
 LICENCE = "SPDX-License-Identifier: MIT"
-SUFFIXES = {".c", ".h", ".py", ".mk", ".am", ".ac", ".sh"}
+SUFFIXES = {".c", ".h", ".py", ".mk", ".am", ".ac", ".mjs", ".sh"}
 MAX_FILE = 800
 MAX_FUNCTION = 100
 

@@ -18,7 +18,7 @@ from common import BUDGET, due, window  # noqa: E402
 from frames import BYE, FORCED  # noqa: E402
 from frames import Client as BareClient  # noqa: E402
 
-pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed")
+pytestmark = pytest.mark.skipif(browser.missing() is not None, reason=str(browser.missing()))
 
 SWARM = os.path.join(harness.BUILDDIR, "tests", "daemon", "swarm")
 HOSTILE = "<img src=x onerror=document.title='owned'>"

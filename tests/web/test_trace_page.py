@@ -18,7 +18,7 @@ from frames import BYE, FORCED, Client  # noqa: E402
 RTGCCTL = os.path.join(harness.BUILDDIR, "rtgcctl")
 RECORDED = os.path.join(harness.SRCDIR, "tests", "ctl", "lockstep.events")
 HOSTILE = "</script><img src=x onerror=alert(1)>"
-in_browser = pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed")
+in_browser = pytest.mark.skipif(browser.missing() is not None, reason=str(browser.missing()))
 
 HEADER = {"format": "rtgcd-events", "version": 2, "rtgcd": "0", "epoch": 1, "cpus": 2, "clock": "monotonic", "at_ns": 0,
           "max_concurrent": 2, "memory_budget_bytes": 0, "services": [],
@@ -133,8 +133,8 @@ def test_before_and_after_by_one_scale_and_by_keys(chromium, tmp_path):
     where = "document.querySelectorAll('canvas')[{}].getBoundingClientRect().{}"
     x = page.run(where.format(0, "left")) + 400
     # Pointed at, a pause tells of itself: s1 in the first row below the service.
-    page.mouse("mouseMoved", x=round(page.run(where.format(0, "left")) + 150 + 0.21 * (page.run(where.format(0, "width")) - 150)),
-               y=round(page.run(where.format(0, "top")) + 24 + 34 + 20))
+    page.move(round(page.run(where.format(0, "left")) + 150 + 0.21 * (page.run(where.format(0, "width")) - 150)),
+              round(page.run(where.format(0, "top")) + 24 + 34 + 20))
     page.wait("!document.getElementById('tip').hidden", "it is told of what is pointed at")
     tip = page.run("document.getElementById('tip').textContent")
     assert tip.startswith("s1") and "300 ms" in tip and "uncoordinated" in tip
@@ -142,7 +142,7 @@ def test_before_and_after_by_one_scale_and_by_keys(chromium, tmp_path):
     page.click(round(x), round(page.run(where.format(0, "top")) + 24 + 34 + 20))
     assert page.run("document.activeElement.className").startswith("timeline")
     ticks = page.run("document.querySelectorAll('canvas')[1].toDataURL()")
-    page.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=page.run(where.format(0, "top")) + 80, deltaX=0, deltaY=-600)
+    page.wheel(x, page.run(where.format(0, "top")) + 80, by=-600)
     page.wait(f"document.querySelectorAll('canvas')[1].toDataURL() != {ticks!r}", "the other one moves along")
     page.key("n")
     page.wait("document.getElementById('said').textContent.startsWith('s1 of shop: ')", "the pause is told")
