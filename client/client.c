@@ -269,7 +269,7 @@ static void reset(struct rtgc *r)
 	atomic_store(&r->caps, 0);
 	atomic_store(&r->done, 0);
 	atomic_store(&r->due, 0);
-	atomic_store(&r->writing, false);
+	atomic_store(&r->writing, 0);
 	atomic_store(&r->moves, 0);
 	atomic_store(&r->collecting, false);
 	late_forget(r);

@@ -115,7 +115,7 @@ struct rtgc {
 	_Atomic uint32_t moves;	    /* odd while a page takes the place of another */
 	struct page_telemetry kept; /* figures of a page that was unmapped; .at 0: none */
 	struct page_telemetry between; /* of neither, or of both; the newer count */
-	_Atomic bool writing;	       /* a try-lock of the telemetry line */
+	_Atomic uint32_t writing;      /* 1: a try-lock of the telemetry line */
 	_Atomic bool collecting;       /* from rtgc_begin() to rtgc_end() */
 	_Atomic uint32_t collecting_kind;
 	struct late late;

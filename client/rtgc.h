@@ -191,7 +191,8 @@ struct rtgc_figures {
 /*
  * Publishes the figures. [wait-free; one non-blocking send when a watermark is crossed]
  * One thread at a time. As long as nothing follows from them, they count as of an instant that
- * may lie a millisecond back: some stores, and mostly not even a look at the clock.
+ * may lie a millisecond back, rss_bytes as well: some stores, and mostly not even a look
+ * at the clock.
  *
  * Returns RTGC_CEILING when used has reached the budget in force, else RTGC_RUN. That is
  * options.budget, else what the daemon has set, else figures.budget; but never less than
