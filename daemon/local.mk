@@ -63,7 +63,7 @@ libdaemon_la_SOURCES = \
 	daemon/state.c daemon/state.h \
 	daemon/subscribe.c daemon/subscribe.h \
 	daemon/table.c daemon/table.h \
-	daemon/tell.c daemon/tell.h \
+	daemon/tell.c daemon/tell.h daemon/tell_log.c daemon/tell_log.h \
 	daemon/trace.c daemon/trace.h \
 	daemon/varlink.c daemon/varlink.h \
 	daemon/varlink_ask.c \

@@ -54,10 +54,9 @@ struct session {
 	enum session_state state : 8;
 	enum session_flood flood : 8;
 	bool look, lost, left;
-	bool hung_up;	       /* the peer has shut down its side */
-	int16_t between_rests; /* so much may still be read */
-	int fd;		       /* -1 once the connection is over */
-	int page_fd;	       /* of the heap page, until WELCOME has gone */
+	bool hung_up; /* the peer has shut down its side */
+	int fd;	      /* -1 once the connection is over */
+	int page_fd;  /* of the heap page, until WELCOME has gone */
 	struct peer peer;
 	struct loop_timer
 		timer; /* HELLO is late; it has rested; what is lost is forgotten */

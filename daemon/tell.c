@@ -8,10 +8,16 @@
 #include "daemon/eventlog.h"
 #include "daemon/eventlog_lines.h"
 #include "daemon/hot.h"
+#include "daemon/tell_log.h"
 #include "daemon/varlink.h"
 
-#define LINES_MOST     256 /* in one reply */
-#define LISTENERS_MOST 1   /* in one turn: the others wait, not the heaps */
+#define LINES_MOST 64 /* in one reply, and told in one round */
+/* In one turn; then listeners wait, not heaps. */
+#define TOLD_MOST  8	/* listeners */
+#define LOOKS_MOST 1024 /* at what happened, for them */
+#define MADE_MOST  128	/* lines put into words */
+/* Then others have the CPU, which the daemon would keep for a slice of the scheduler's. */
+#define REST (500 * NSEC_PER_USEC)
 
 struct tell {
 	struct loop *loop;
@@ -19,12 +25,16 @@ struct tell {
 	struct hot *hot;
 	struct loop_timer timer; /* those who were not told in this turn */
 	struct list listeners;
-	struct list pending; /* those for whom there are lines */
-	struct list round; /* those who are told in this round, as far as they were not */
+	struct list round; /* those of them who were not yet told in this round */
+	uint32_t kinds;	   /* that anybody has wanted to hear since nobody listened */
+	struct tell_log log;
+	uint64_t round_end;
 	struct core_who leaves; /* who has left last, or is about to */
 	/* The last reply that was made, and of what: most listeners are told the same. */
 	json_t *told;
 	char *text;
+	size_t made; /* lines of such, in this turn */
+	nsec_t rests_until;
 };
 
 /* ---- who hears what --------------------------------------------------------------------- */
@@ -70,13 +80,42 @@ static const struct core_who *who_is(struct tell *t, uint64_t heap, struct core_
 }
 
 /* who: NULL for what is of no heap, or of one that has gone. */
-static bool is_for(const struct listener *l, uint64_t heap, uint32_t kind,
-		   const struct core_who *who)
+static bool is_for(const struct listener *l, const struct tell_entry *e)
 {
-	if (heap > l->known || !(l->kinds & kind))
+	if (e->who.heap > l->known || !(l->kinds & e->kind))
 		return false;
-	return who ? listener_hears(l, who)
-		   : varlink_sees_all(l->call) && !l->service && !l->heap;
+	return e->of_somebody ? listener_hears(l, &e->who)
+			      : varlink_sees_all(l->call) && !l->service && !l->heap;
+}
+
+/* (A configuration is put into words at once: its services are not ours.) */
+static json_t *line_of(struct tell_entry *e)
+{
+	if (!e->line)
+		e->line = eventlog_write(&e->what);
+	return e->line;
+}
+
+/* Adds what was until that count, and is for it. */
+static void hear_until(struct listener *l, uint64_t count)
+{
+	struct tell *t = l->tell;
+
+	if (l->heard < t->log.first) {
+		l->slow = true;
+		l->heard = t->log.first;
+	}
+	for (; l->heard < count; l->heard++) {
+		struct tell_entry *e = tell_log_at(&t->log, l->heard);
+
+		if (is_for(l, e) && json_array_append(l->lines, line_of(e)) < 0)
+			l->lossy = true;
+	}
+}
+
+void listener_hear(struct listener *l)
+{
+	hear_until(l, l->tell->log.end);
 }
 
 /* ---- sending ---------------------------------------------------------------------------- */
@@ -109,27 +148,20 @@ static const char *text_of(struct tell *t, json_t *lines)
 	if (!same(t->told, lines)) {
 		forget_text(t);
 		t->told = json_incref(lines);
+		t->made += json_array_size(lines);
 		t->text = varlink_push_text(json_pack("{s:O}", "events", lines));
 	}
 	return t->text;
 }
 
-/* What it is to be told in this round, and what has come since. */
 json_t *listener_take(struct listener *l)
 {
-	json_t *lines = l->lines;
+	json_t *lines;
 
-	if (l->telling) {
-		lines = json_copy(l->telling);
-		if (json_array_extend(lines, l->lines) < 0)
-			l->lossy = true;
-		json_decref(l->telling);
-		json_decref(l->lines);
-		l->telling = NULL;
-	}
-	list_unlink(&l->pending);
+	listener_hear(l);
+	lines = l->lines;
 	l->lines = json_array();
-	if (!l->lossy)
+	if (!l->lossy && !l->slow)
 		return lines;
 	json_decref(lines);
 	return NULL;
@@ -149,11 +181,20 @@ static json_t *part_of(json_t *lines, size_t from)
 	return part;
 }
 
-/* lines are stolen; NULL: memory has run out. This may be its end. */
-static void push(struct listener *l, json_t *lines)
+/* What there is. This may be its end. */
+static void push(struct listener *l)
 {
-	bool listens = lines || varlink_push(l->call, NULL, l->overflow);
+	json_t *lines = l->lines;
+	bool listens = true;
 
+	if (l->slow || l->lossy || !lines) {
+		if (l->slow)
+			varlink_cut(l->call, l->overflow);
+		else
+			varlink_push(l->call, NULL, l->overflow);
+		return;
+	}
+	l->lines = json_array();
 	for (size_t i = 0; listens && i < json_array_size(lines); i += LINES_MOST) {
 		json_t *part = part_of(lines, i);
 
@@ -166,49 +207,47 @@ static void push(struct listener *l, json_t *lines)
 
 void listener_send(struct listener *l)
 {
-	push(l, listener_take(l));
-}
-
-static void append(struct listener *l, json_t *line)
-{
-	if (json_array_append(l->lines, line) < 0)
-		l->lossy = true;
-	if (list_empty(&l->pending))
-		list_append(&l->tell->pending, &l->pending);
+	listener_hear(l);
+	push(l);
 }
 
 void listener_add(struct listener *l, json_t *line)
 {
-	append(l, line);
-	json_decref(line);
+	if (json_array_append_new(l->lines, line) < 0)
+		l->lossy = true;
 }
 
 static void begin_round(struct tell *t)
 {
-	list_for_each_safe (link, next, &t->pending) {
-		struct listener *l = list_entry(link, struct listener, pending);
+	list_for_each_safe (link, next, &t->listeners) {
+		struct listener *l = list_entry(link, struct listener, link);
 
-		l->telling = l->lines;
-		l->lines = json_array();
-		list_unlink(&l->pending);
-		list_append(&t->round, &l->pending);
+		if (list_empty(&l->in_round))
+			list_append(&t->round, &l->in_round);
 	}
+	t->round_end = t->log.end - t->log.first < LINES_MOST ? t->log.end
+							      : t->log.first + LINES_MOST;
 }
 
-static void tell_first(struct tell *t)
+static void end_round(struct tell *t)
 {
-	struct listener *l = list_entry(t->round.next, struct listener, pending);
-	json_t *lines = l->telling;
+	tell_log_drop(&t->log, t->round_end);
+	forget_text(t);
+}
 
-	l->telling = NULL;
-	list_unlink(&l->pending);
-	if (json_array_size(l->lines) > 0)
-		list_append(&t->pending, &l->pending);
-	if (l->lossy) {
-		json_decref(lines);
-		lines = NULL;
+/* What it costs in looks. */
+static uint64_t tell_first(struct tell *t, unsigned *told)
+{
+	struct listener *l = list_entry(t->round.next, struct listener, in_round);
+	uint64_t looks = 1 + (l->heard < t->round_end ? t->round_end - l->heard : 0);
+
+	list_unlink(&l->in_round);
+	hear_until(l, t->round_end);
+	if (l->slow || l->lossy || json_array_size(l->lines) > 0) {
+		++*told;
+		push(l);
 	}
-	push(l, lines);
+	return looks;
 }
 
 /*
@@ -217,14 +256,24 @@ static void tell_first(struct tell *t)
  */
 void tell_flush(struct tell *t)
 {
-	if (list_empty(&t->round))
-		begin_round(t);
-	for (unsigned n = 0; n < LISTENERS_MOST && !list_empty(&t->round); n++)
-		tell_first(t);
-	if (list_empty(&t->round))
-		forget_text(t);
-	if (!list_empty(&t->round) || !list_empty(&t->pending))
-		loop_timer_set(&t->timer, loop_now(t->loop));
+	nsec_t now = loop_now(t->loop);
+	uint64_t looks = 0;
+	unsigned told = 0;
+
+	t->made = 0;
+	while (now >= t->rests_until && t->log.first < t->log.end && told < TOLD_MOST &&
+	       looks < LOOKS_MOST && t->made < MADE_MOST) {
+		if (list_empty(&t->round))
+			begin_round(t);
+		if (!list_empty(&t->round))
+			looks += tell_first(t, &told);
+		if (list_empty(&t->round))
+			end_round(t);
+	}
+	if (t->log.first < t->log.end && looks > 0)
+		t->rests_until = nsec_add(now, REST);
+	if (t->log.first < t->log.end)
+		loop_timer_set(&t->timer, t->rests_until);
 }
 
 /* It is enough that there is another turn. */
@@ -236,24 +285,25 @@ static void on_timer(void *userdata, nsec_t now)
 
 /* ---- recording -------------------------------------------------------------------------- */
 
-/* Heaps that were not shown yet will be, as they are then. */
-static void record(struct tell *t, uint64_t heap, uint32_t kind,
-		   const struct eventlog_entry *entry)
+/* One turn's work does not grow by those who listen. */
+static struct tell_entry *record(struct tell *t, uint64_t heap, uint32_t kind,
+				 const struct eventlog_entry *what)
 {
 	struct core_who room;
-	const struct core_who *who = heap ? who_is(t, heap, &room) : NULL;
-	json_t *line = NULL;
+	const struct core_who *who;
+	struct tell_entry *e;
 
-	list_for_each (link, &t->listeners) {
-		struct listener *l = list_entry(link, struct listener, link);
-
-		if (!is_for(l, heap, kind, who))
-			continue;
-		if (!line)
-			line = eventlog_write(entry);
-		append(l, line);
-	}
-	json_decref(line);
+	if (!(t->kinds & kind))
+		return NULL;
+	who = heap ? who_is(t, heap, &room) : NULL;
+	e = tell_log_add(&t->log);
+	if (!e)
+		return NULL;
+	*e = (struct tell_entry){.kind = kind, .of_somebody = who, .what = *what};
+	if (who)
+		e->who = *who;
+	e->who.heap = heap;
+	return e;
 }
 
 static void on_leaving(void *userdata, uint64_t heap)
@@ -301,7 +351,10 @@ void tell_config(struct tell *t, const struct core_config *config)
 	struct eventlog_entry entry = {
 		.type = EVENTLOG_CONFIG, .at = loop_now(t->loop), .config = *config};
 
-	record(t, 0, TELL_CONFIG, &entry);
+	struct tell_entry *e = record(t, 0, TELL_CONFIG, &entry);
+
+	if (e)
+		line_of(e);
 }
 
 /* ---- listening -------------------------------------------------------------------------- */
@@ -311,12 +364,15 @@ static void listener_deinit(struct listener *l)
 	struct tell *t = l->tell;
 
 	list_unlink(&l->link);
-	list_unlink(&l->pending);
+	list_unlink(&l->in_round);
 	json_decref(l->lines);
-	json_decref(l->telling);
-	l->lines = l->telling = NULL;
-	if (list_empty(&t->listeners))
-		hot_record(t->hot, NULL, NULL);
+	l->lines = NULL;
+	if (!list_empty(&t->listeners))
+		return;
+	hot_record(t->hot, NULL, NULL);
+	tell_log_deinit(&t->log);
+	forget_text(t);
+	t->kinds = 0;
 }
 
 /* The connection is over. */
@@ -350,10 +406,11 @@ void tell_listen(struct tell *t, struct listener *l, struct varlink_call *call)
 	l->tell = t;
 	l->call = call;
 	l->lines = json_array();
-	l->telling = NULL;
-	l->lossy = false;
-	list_init(&l->pending);
+	l->heard = t->log.end;
+	l->lossy = l->slow = false;
+	list_init(&l->in_round);
 	list_append(&t->listeners, &l->link);
+	t->kinds |= l->kinds;
 	varlink_stream(call, on_ended, l);
 	hot_record(t->hot, &recorder, t);
 }
@@ -367,7 +424,6 @@ int tell_new(struct loop *loop, struct supervisor *core, struct hot *hot,
 	if (!t)
 		return -ENOMEM;
 	list_init(&t->listeners);
-	list_init(&t->pending);
 	list_init(&t->round);
 	t->loop = loop;
 	t->core = core;
@@ -386,6 +442,7 @@ struct tell *tell_free(struct tell *t)
 	if (!t)
 		return NULL;
 	loop_timer_deinit(&t->timer);
+	tell_log_deinit(&t->log);
 	forget_text(t);
 	free(t);
 	return NULL;

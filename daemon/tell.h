@@ -4,7 +4,8 @@
  * what the core is told and what clients are told. While nobody listens the hot path does not know of it.
  *
  * Each listener has as much room as a Varlink connection has; who reads too slowly for it
- * hears why, and is disconnected. Some of them are told in one turn, the others in the next.
+ * hears why, and is disconnected. What happened is kept once, for all of them, and until all have been told; some
+ * are in one turn, the others in the next.
  */
 #ifndef RTGCD_TELL_H
 #define RTGCD_TELL_H
@@ -38,10 +39,11 @@ struct listener {
 
 	struct tell *tell;
 	struct varlink_call *call;
-	struct list link, pending;
-	json_t *telling; /* in this round; NULL: it has been told, or has nothing to be */
-	json_t *lines;	 /* that have come since */
-	bool lossy;	 /* memory has run out for one of them */
+	struct list link, in_round;
+	uint64_t heard; /* all that happened until that count */
+	json_t *lines;	/* that it is to be told */
+	bool lossy;	/* memory has run out for one of them */
+	bool slow;	/* what it has not heard is kept no longer */
 };
 
 int tell_new(struct loop *loop, struct supervisor *core, struct hot *hot,
@@ -59,9 +61,11 @@ void tell_listen(struct tell *t, struct listener *l, struct varlink_call *call);
 struct listener *tell_listener(const struct tell *t, const struct varlink_call *call);
 /* Whether it is for this one: its service and heap, and the caller may see them. */
 bool listener_hears(const struct listener *l, const struct core_who *who);
+/* What has happened until now is for it by what it knows now: before `known` grows. */
+void listener_hear(struct listener *l);
 /* One line more for this one; NULL: memory has run out. The line is stolen. */
 void listener_add(struct listener *l, json_t *line);
-/* What there is, to be sent otherwise; NULL: memory has run out. */
+/* What there is, to be sent otherwise; NULL: memory has run out, or it was too slow. */
 json_t *listener_take(struct listener *l);
 /* Sends what there is. This may be its end, after which it is no more. */
 void listener_send(struct listener *l);

@@ -72,6 +72,7 @@ static void show_page(const struct trace *t, struct listener *l)
 {
 	struct core_snapshot snapshot;
 
+	listener_hear(l);
 	for (unsigned n = 0; n < HEAPS_A_PAGE; n++) {
 		if (!supervisor_snapshot_after(t->core, l->known, loop_now(t->loop),
 					       &snapshot)) {

@@ -107,6 +107,8 @@ char *varlink_push_text(json_t *parameters);
  * disconnected: ended() was called then, and false is returned. So it is when memory has run out (text NULL).
  */
 bool varlink_push(struct varlink_call *call, const char *text, const char *error);
+/* The same end for one that is too slow whatever there is room for. */
+void varlink_cut(struct varlink_call *call, const char *error);
 /* Something of it waits to be read. */
 bool varlink_waits(const struct varlink_call *call);
 

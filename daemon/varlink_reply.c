@@ -212,11 +212,9 @@ bool varlink_waits(const struct varlink_call *call)
 	return call->out.n > 0;
 }
 
-bool varlink_push(struct varlink_call *call, const char *text, const char *error)
+/* What came of putting something behind what waits. */
+static bool pushed(struct varlink_call *call, int r, const char *error)
 {
-	bool waits = call->out.n > 0; /* for room in the socket */
-	int r = text ? append(call, text) : -ENOMEM;
-
 	if (r > 0)
 		varlink_refuse(call, (enum quota_refusal)r);
 	else if (r < 0)
@@ -225,8 +223,6 @@ bool varlink_push(struct varlink_call *call, const char *text, const char *error
 			 call->peer.pid, call->peer.uid);
 	if (r != 0)
 		say_last(call, json_pack("{s:s, s:{}}", "error", error, "parameters"));
-	if (!waits)
-		varlink_flush(call);
 	varlink_wait_for_io(call);
 	if (!call->closing && !call->broken)
 		return true;
@@ -234,4 +230,20 @@ bool varlink_push(struct varlink_call *call, const char *text, const char *error
 	loop_timer_set(&call->timer, 0);
 	varlink_tell_ended(call);
 	return false;
+}
+
+bool varlink_push(struct varlink_call *call, const char *text, const char *error)
+{
+	bool waits = call->out.n > 0; /* for room in the socket */
+	int r = text ? append(call, text) : -ENOMEM;
+
+	if (r == 0 && !waits)
+		varlink_flush(call);
+	return pushed(call, r, error);
+}
+
+void varlink_cut(struct varlink_call *call, const char *error)
+{
+	quota_count(call->v->quota, QUOTA_E_SLOW);
+	pushed(call, QUOTA_E_SLOW, error);
 }
