@@ -13,6 +13,9 @@
 
 #define ACCEPTS_A_TURN 2 /* a client takes a tenth of a millisecond, and heaps wait */
 #define REST	       (100 * NSEC_PER_MSEC)
+/* After so many of a crowd others have the CPU, which the daemon would keep for a slice of the scheduler's. */
+#define CROWD  8
+#define BREATH (500 * NSEC_PER_USEC)
 
 struct listener {
 	struct loop *loop;
@@ -22,6 +25,7 @@ struct listener {
 	struct loop_timer rested;
 	struct quota *quota;
 	struct log_again exhausted;
+	unsigned in_a_row; /* without a turn in which nobody wanted in */
 	listener_fn fn;
 	void *userdata;
 };
@@ -29,6 +33,13 @@ struct listener {
 static int open_reserve(void)
 {
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void rest(struct listener *l, nsec_t span)
+{
+	l->in_a_row = 0;
+	loop_io_want(l->io, 0);
+	loop_timer_set(&l->rested, nsec_add(loop_now(l->loop), span));
 }
 
 /* Whoever waits is told by a hang-up that there is no room, rather than left waiting. */
@@ -48,8 +59,7 @@ static void out_of_descriptors(struct listener *l, int error)
 			close(fd);
 		l->reserve = open_reserve();
 	}
-	loop_io_want(l->io, 0);
-	loop_timer_set(&l->rested, nsec_add(now, REST));
+	rest(l, REST);
 }
 
 static void take(void *userdata, unsigned events)
@@ -60,9 +70,12 @@ static void take(void *userdata, unsigned events)
 		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
+			l->in_a_row++;
 			l->fn(l->userdata, fd);
 			continue;
 		}
+		if (errno == EAGAIN)
+			l->in_a_row = 0;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 		    errno == ENOBUFS)
 			out_of_descriptors(l, errno);
@@ -70,6 +83,8 @@ static void take(void *userdata, unsigned events)
 			continue;
 		return;
 	}
+	if (l->in_a_row >= CROWD)
+		rest(l, BREATH);
 }
 
 static void rearm(void *userdata, nsec_t now)

@@ -137,7 +137,7 @@ def rows():
         "limits": (lambda n, p: attacks.at_limits(3, n), judge_limits,
                    ("quiet_p99_us", "burn_ratio", "frames_ratio", "connections_ratio", "requests_ratio")),
         "messages": (lambda n, p: attacks.messages(n), judge_messages, ("messages",)),
-        "kills": (lambda n, p: kills.measure(n, 1, p), kills.checks, ("kills", "in_window", "bare_p99_ms", "bare_max_ms")),
+        "kills": (lambda n, p: kills.measure(n, 1, p), kills.checks, ("kills", "in_window", "bare_p99_ms", "bare_max_ms", "history_grown_kib")),
         "restarts": (restarts.measure, restarts.checks, ("restarts", "back_p50_s", "back_max_s")),
         "absent": (absent, judge_absent, ()),
         "ramps": (ceilings.ramps, judge_ramps, ("rounds", "in_window", "forced", "longest_ms", "floor_ms")),
