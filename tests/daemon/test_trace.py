@@ -216,6 +216,25 @@ def test_many_hear_the_same():
             assert len(told) >= 100
 
 
+def test_who_reads_beside_many_who_do_not():
+    """They are disconnected; who reads is told all, in order."""
+    every = "[Daemon]\nFramesPerSecond=1000000\nFramesPerSecondPerUser=1000000\nMaxQueue=32K\n"
+    with harness.Daemon(config=every) as d, Client(d, budget=10**9, heap="a") as c, contextlib.ExitStack() as stack:
+        deaf = [stack.enter_context(Listener(d)) for _ in range(100)]
+        for one in deaf:
+            one.next()
+        trace = stack.enter_context(Listener(d))
+        used = []
+        while d.call("GetStatus")["callers"] > 2:  # who asks, and who reads
+            for _ in range(10):
+                c.report(used=len(used))
+                lines = trace.until(event="report", used=len(used))
+                used += [line["used"] for line in lines if line.get("event") == "report" and "snapshot" not in line]
+        assert used == list(range(len(used)))
+        refused = d.call("GetStatus")["refused"]
+        assert (refused["slow"], refused["memory"]) == (len(deaf), 0)
+
+
 def test_hanging_up_is_noticed():
     with harness.Daemon() as d, Client(d, budget=BUDGET, heap="a") as c:
         before = d.descriptors()

@@ -120,6 +120,12 @@ tests_unit_test_yield_SOURCES = tests/unit/test_yield.c
 tests_unit_test_yield_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_yield_LDADD = libcore.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_tell_log
+TESTS += tests/unit/test_tell_log
+tests_unit_test_tell_log_SOURCES = tests/unit/test_tell_log.c
+tests_unit_test_tell_log_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_tell_log_LDADD = libdaemon.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_late
 TESTS += tests/unit/test_late
 tests_unit_test_late_SOURCES = tests/unit/test_late.c
