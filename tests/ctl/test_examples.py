@@ -228,6 +228,7 @@ README_TEST = NotRun("what a command above has printed: tests/ctl/test_readme.py
 EXAMPLES = {
     "README.md": {
         "./bootstrap && make demo": NotRun("takes minutes: tests/bench/test_demo.py runs its parts"),
+        "run        p50": BENCH,
         "run      p50    p99": BENCH,
         "run      p50   p99": BENCH,
         "./bootstrap && make check": NotRun("is what runs this test"),
