@@ -79,7 +79,7 @@ static const struct core_who *who_is(struct tell *t, uint64_t heap, struct core_
 	return t->leaves.heap == heap ? &t->leaves : NULL;
 }
 
-/* who: NULL for what is of no heap, or of one that has gone. */
+/* (What is of no heap, or of one that nobody knows any more, is for those who see all.) */
 static bool is_for(const struct listener *l, const struct tell_entry *e)
 {
 	if (e->who.heap > l->known || !(l->kinds & e->kind))
@@ -96,7 +96,7 @@ static json_t *line_of(struct tell_entry *e)
 	return e->line;
 }
 
-/* Adds what was until that count, and is for it. */
+/* Adds what was until that place, and is for it. */
 static void hear_until(struct listener *l, uint64_t count)
 {
 	struct tell *t = l->tell;

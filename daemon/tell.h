@@ -40,7 +40,7 @@ struct listener {
 	struct tell *tell;
 	struct varlink_call *call;
 	struct list link, in_round;
-	uint64_t heard; /* all that happened until that count */
+	uint64_t heard; /* all that happened until that place of the log */
 	json_t *lines;	/* that it is to be told */
 	bool lossy;	/* memory has run out for one of them */
 	bool slow;	/* what it has not heard is kept no longer */
