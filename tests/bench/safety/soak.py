@@ -33,7 +33,8 @@ def real(seconds, progress):
     from swarming import Swarm, started_for
 
     with harness.Daemon(config="[Service:soak]\nMaxConcurrent=4\n") as d:
-        swarms = [Swarm(started_for(d), "soak", HEAPS, 1_000_000, 50_000, 2_000) for _ in range(PROCESSES)]
+        # (So often that the history is full in the first quarter: until then it takes its room a page at a time.)
+        swarms = [Swarm(started_for(d), "soak", HEAPS, 1_000_000, 250_000, 2_000) for _ in range(PROCESSES)]
         d.wait(lambda d: sum(swarm.ask() for swarm in swarms) == PROCESSES * HEAPS, "all have joined")
         begun = time.monotonic()
         samples = []
