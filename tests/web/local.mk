@@ -9,7 +9,7 @@ tests/web/test_page.log tests/web/test_trace_page.log: tests/web/npm.log
 tests/web/npm.log: $(web_packages)
 	$(AM_V_GEN)$(MKDIR_P) tests/web && cd tests/web && rm -rf node_modules && \
 	for f in package.json package-lock.json; do \
-		test -e $$f || cp '$(abs_srcdir)'/tests/web/$$f . || exit 1; \
+		test '$(abs_srcdir)'/tests/web/$$f -ef $$f || cp -f '$(abs_srcdir)'/tests/web/$$f . || exit 1; \
 	done && \
 	if npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1; then :; else rm -rf node_modules; fi
 
