@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,6 +178,18 @@ static int go_to_background(int *ret_fd)
 	return -1;
 }
 
+/* Who is told to end once more while it does so ends no other way. */
+static void defer_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int run(const struct daemon_options *options)
 {
 	struct daemon *daemon;
@@ -185,6 +198,7 @@ static int run(const struct daemon_options *options)
 	if (r < 0) /* it has said why */
 		return EXIT_FAILURE;
 	r = daemon_run(daemon);
+	defer_signals();
 	daemon_free(daemon);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

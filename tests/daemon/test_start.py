@@ -255,3 +255,12 @@ def test_idle_daemon_sleeps():
             os.close(gone)
             quiet = switches() == before
         assert quiet
+
+
+def test_told_to_end_again_and_again():
+    """It ends as it would have, whatever it is doing when it hears so once more."""
+    for _ in range(10):
+        with harness.Daemon() as d:
+            while d.proc.poll() is None:
+                d.proc.send_signal(signal.SIGTERM)
+            assert d.proc.returncode == 0
