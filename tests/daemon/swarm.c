@@ -6,7 +6,7 @@
  * standard input by "status N", so many are supervised:
  *   record   each heap has had a collection of PAUSE_US of its own
  *   hold     pauses in windows last until their window closes …
- *   release  … or until now
+ *   release  … or until now, however short they were
  *   status   nothing else
  */
 #include <errno.h>
@@ -37,6 +37,7 @@ static unsigned n_heaps;
 static uint64_t budget, pause_ns;
 static double rate;
 static bool hold;
+static uint64_t released;
 
 static void end(unsigned i, uint64_t now)
 {
@@ -62,6 +63,8 @@ static void begin(struct heap *h, enum rtgc_cause cause, const struct rtgc_windo
 
 static bool is_over(const struct heap *h, uint64_t now)
 {
+	if (h->cause == RTGC_IN_WINDOW && h->begun < released)
+		return true;
 	if (now - h->begun < pause_ns)
 		return false;
 	return !hold || h->cause != RTGC_IN_WINDOW || now >= h->window.closes_ns;
@@ -127,8 +130,12 @@ static bool answer(void)
 	line[n] = '\0';
 	if (strcmp(line, "record\n") == 0)
 		record();
-	else if (strcmp(line, "status\n") != 0)
-		hold = strcmp(line, "hold\n") == 0;
+	else if (strcmp(line, "hold\n") == 0)
+		hold = true;
+	else if (strcmp(line, "release\n") == 0) {
+		hold = false;
+		released = rtgc_now();
+	}
 	printf("status %u\n", supervised());
 	fflush(stdout);
 	return true;
