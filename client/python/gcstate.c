@@ -66,6 +66,15 @@ uint64_t gcstate_step(void)
 	return ((uint64_t)young + 1) * ((uint64_t)middle + 2);
 }
 
+bool gcstate_middle_soon(int quarters)
+{
+	int count = gc->generations[1].count, threshold = gc->generations[1].threshold;
+
+	/* (Without a threshold of its own it is collected with the youngest.) */
+	return count > 0 && 4 * count >= quarters * threshold && threshold > 0 &&
+	       gc->enabled && !gc->collecting && gc->generations[0].threshold > 0;
+}
+
 int gcstate_count(int generation)
 {
 	return gc->generations[generation].count;

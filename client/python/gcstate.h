@@ -41,6 +41,8 @@ uint64_t gcstate_step(void);
  * one. */
 void gcstate_reset_count(void);
 
+/* CPython's rule is so many quarters of the way to a collection of the middle generation, and may collect. */
+bool gcstate_middle_soon(int quarters);
 /* gc.collect(1) */
 void gcstate_collect_middle(void);
 /* gc.freeze(), and the figures begin anew; false: it failed. gc.unfreeze(), with so much to the total. */

@@ -22,6 +22,7 @@
 #include "client/python/slack.h"
 #include "client/python/snapshot.h"
 #include "client/python/threshold.h"
+#include "client/python/young.h"
 
 #define PENDING_MAX 2048
 
@@ -66,7 +67,11 @@ void heap_on_start(int generation)
 {
 	struct rtgc *r = heap.rtgc;
 
-	if (!r || generation != 2)
+	if (!r)
+		return;
+	if (generation == 1)
+		young_began();
+	if (generation != 2)
 		return;
 	/* Who collects everything means everything. */
 	freeze_undo();
@@ -118,6 +123,8 @@ void heap_on_stop(int generation, uint64_t collected)
 
 	if (!r || generation == 0)
 		return;
+	if (generation == 1)
+		young_ended();
 	if (generation == 2) {
 		if (heap.mine) {
 			heap.mine_ended = true;

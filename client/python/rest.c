@@ -13,6 +13,7 @@
 #include "client/python/heap.h"
 #include "client/python/helper.h"
 #include "client/python/snapshot.h"
+#include "client/python/young.h"
 
 #define MAX_ARGUMENTS 8
 #define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
@@ -294,9 +295,18 @@ static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t un
 			rest_use_last_moment(r);
 		else
 			use_rest(r, until);
+		if (heap.rtgc == r && young_due(until, young_between_requests()))
+			young_collect();
 	} while (snapshot_due() && snapshot_step(until) && heap.rtgc == r);
 	*ret_rest = true;
 	return NULL;
+}
+
+/* There is nothing that could be done before it waits. */
+static bool is_quiet(struct rtgc *r, uint64_t until_ns)
+{
+	return !rtgc_pending(r) && !snapshot_due() &&
+	       !young_due(until_ns, young_between_requests());
 }
 
 static PyObject *wait_at_rest(struct rtgc *r, const struct call *call)
@@ -307,7 +317,7 @@ static PyObject *wait_at_rest(struct rtgc *r, const struct call *call)
 	if (until != RTGC_NEVER)
 		until += rtgc_now();
 	for (;; first = false) {
-		bool rest = !rtgc_pending(r) && !snapshot_due(), woken;
+		bool rest = is_quiet(r, until), woken;
 		PyObject *result;
 
 		if (!rest) {

@@ -10,6 +10,7 @@
 #include "client/python/helper.h"
 #include "client/python/rest.h"
 #include "client/python/snapshot.h"
+#include "client/python/young.h"
 
 #define SLOP_NS 100000000ULL /* a window may open that late */
 
@@ -43,6 +44,11 @@ static PyObject *request_begin(PyObject *module, PyObject *unused)
 	return none();
 }
 
+static bool young_here(struct rtgc *r)
+{
+	return r && young_between_requests() && young_due(RTGC_NEVER, true);
+}
+
 /* True: it was the last one, and somebody waits for that. */
 static bool leave_flight(struct rtgc *r)
 {
@@ -73,8 +79,11 @@ static PyObject *request_end(PyObject *module, PyObject *unused)
 static PyObject *request_done(PyObject *module, PyObject *unused)
 {
 	struct rtgc *r = heap.rtgc;
+	bool wanted = leave_flight(r);
 
-	if (!leave_flight(r) || servers_wake_loop())
+	if ((wanted || young_here(r)) && servers_wake_loop())
+		return none();
+	if (!wanted)
 		return none();
 	if (!atomic_load(&heap.hooked))
 		heap_checkpoint(RTGC_NEVER);
@@ -172,6 +181,17 @@ static bool free_some(int epoll)
 	return snapshot_step(RTGC_NEVER);
 }
 
+/* True: once more in the next turn. */
+static bool collect_young(int epoll)
+{
+	if (!heap.critical && !is_calm(epoll))
+		return calm;
+	calm = false;
+	if (!heap.critical)
+		young_collect();
+	return false;
+}
+
 /* In the loop's thread, between two pieces of work. True: once more in the next turn. */
 static PyObject *turn(PyObject *module, PyObject *argument)
 {
@@ -184,6 +204,8 @@ static PyObject *turn(PyObject *module, PyObject *argument)
 	if (r && snapshot_due() && !heap.critical)
 		return PyBool_FromLong(free_some((int)epoll));
 	if (!r || !rtgc_pending(r) || !in_force(rtgc_check(r, RTGC_NEVER, &window))) {
+		if (young_here(r))
+			return PyBool_FromLong(collect_young((int)epoll));
 		calm = false;
 		Py_RETURN_FALSE;
 	}

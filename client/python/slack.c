@@ -8,6 +8,7 @@
 #include "client/python/helper.h"
 #include "client/python/rest.h"
 #include "client/python/snapshot.h"
+#include "client/python/young.h"
 
 #define PERIOD_MAX_NS 1000000000ULL /* what comes more seldom is not waited for */
 #define MARGIN_NS     250000ULL	    /* the loop has to wake up in time */
@@ -88,6 +89,9 @@ bool slack_use(uint64_t until_ns)
 	if (PyErr_Occurred())
 		return collected;
 	go_on(until_ns);
+	if (heap.rtgc == r && until_ns != RTGC_NEVER &&
+	    young_due(until_ns > MARGIN_NS ? until_ns - MARGIN_NS : 0, true))
+		young_collect();
 	if (heap.rtgc != r)
 		return collected;
 	/* What is left of it is the helper's, when a window opens while the program sleeps. */

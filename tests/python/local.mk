@@ -28,7 +28,8 @@ PYTHON_TESTS = \
 	tests/python/test_snapshot_processes.py \
 	tests/python/test_snapshot_traps.py \
 	tests/python/test_summary.py \
-	tests/python/test_windows.py
+	tests/python/test_windows.py \
+	tests/python/test_young.py
 TESTS += $(PYTHON_TESTS)
 EXTRA_DIST += tests/python/busy.py tests/python/program.py tests/python/servers.py tests/python/trap.c $(PYTHON_TESTS)
 EXTRA_DIST += \

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The middle generation is collected where the program rests, and stays CPython's where it does not."""
+
+import os
+import sys
+from textwrap import dedent
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from program import Program, environment, harness
+
+ROUNDS = 60
+# Where each collection of the middle generation found the program, by the function's name.
+SEEN = """
+    import asyncio, collections, rtgc
+    seen = collections.Counter()
+    def note(phase, info):
+        if phase == "start" and info["generation"] == 1:
+            seen[sys._getframe(1).f_code.co_name] += 1
+    def supervised():
+        while not rtgc.status()["supervised"]:
+            time.sleep(0.001)
+        gc.collect(1)
+        gc.callbacks.append(note)
+    def work():
+        "Two collections of the youngest."
+        keep = [[] for _ in range(1500)]
+    def finish():
+        gc.callbacks.remove(note)
+        say(seen=seen, threshold=gc.get_threshold()[:2])
+"""
+LOOP = f"""
+    async def main():
+        for _ in range({ROUNDS}):
+            work()
+            await asyncio.sleep(0.02)
+"""
+REST = "_run_once"  # of asyncio: from there it waits
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    with harness.Daemon() as d:
+        yield d
+
+
+def seen(env, *source, stderr=""):
+    with Program("".join(map(dedent, (SEEN, *source))), env, stderr=stderr) as p:
+        said = p.next()
+        assert said["threshold"] == [700, 10]
+        return said["seen"]
+
+
+def test_at_rest(daemon):
+    found = seen(daemon.env(), LOOP, "supervised(); asyncio.run(main()); finish()")
+    # Nothing is known of what is in flight: only when it is nearly due, at eight of eleven.
+    assert set(found) == {REST} and 2 * ROUNDS // 12 <= found[REST] <= 2 * ROUNDS // 7
+
+
+def test_between_requests(daemon):
+    """With requests that are known it is done in short pieces, and while one is in flight it is not."""
+    body = """
+        from rtgc import _rtgc
+        async def main():
+            for i in range({rounds}):
+                _rtgc.request_begin()
+                work()
+                if {hold}:
+                    await asyncio.sleep(0.01)
+                _rtgc.request_done()
+                await asyncio.sleep(0.02)
+        supervised(); asyncio.run(main()); finish()
+    """
+    found = seen(daemon.env(), body.format(rounds=ROUNDS, hold=False))
+    assert set(found) == {REST} and found[REST] > 2 * ROUNDS // 6
+    # In flight all the time, as it seems.
+    found = seen(daemon.env(), "from rtgc import _rtgc; _rtgc.request_begin()", body.format(rounds=ROUNDS, hold=True))
+    assert set(found) == {REST} and found[REST] <= 2 * ROUNDS // 7
+
+
+def test_somebody_waits(daemon):
+    """There is always something ready: it is nowhere but where CPython would have it."""
+    found = seen(daemon.env(), """
+        import socket
+        a, b = socket.socketpair()
+        b.send(b"!")
+        async def main():
+            asyncio.get_running_loop().add_reader(a, int)
+            for _ in range(3000):
+                work()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0.0001)
+        supervised(); asyncio.run(main()); finish()
+    """)
+    assert REST not in found and found["<listcomp>"] > 10
+
+
+@pytest.mark.parametrize("slack, where", [(10, "rest"), (1e-6, "<listcomp>")])
+def test_in_slack(daemon, slack, where):
+    found = seen(daemon.env(), f"""
+        def rest():
+            rtgc.slack(time.monotonic() + {slack})
+        supervised()
+        for _ in range({ROUNDS}):
+            work()
+            rest()
+        finish()
+    """)
+    assert set(found) == {where}
+
+
+@pytest.mark.parametrize("switch", ["gc.disable()", "gc.set_threshold(0)"])
+def test_switched_off(daemon, switch):
+    with Program(dedent(SEEN) + dedent(LOOP) + f"supervised(); gc.collect(1)\nfor _ in range(9): gc.collect(0)\n"
+                 f"seen.clear(); {switch}; asyncio.run(main()); finish()", daemon.env()) as p:
+        assert p.next()["seen"] == {}
+
+
+def test_alone():
+    """Without a daemon all is as CPython does it."""
+    found = seen(environment(), LOOP, "gc.callbacks.append(note); asyncio.run(main()); finish()", stderr=None)
+    assert set(found) == {"<listcomp>"} and 2 * ROUNDS // 13 <= found["<listcomp>"] <= 2 * ROUNDS // 10
+
+
+def test_in_a_loop_in_c(daemon):
+    pytest.importorskip("uvloop", reason="python3-uvloop is not installed")
+    found = seen(daemon.env(), """
+        import uvloop
+        from rtgc import _rtgc
+        async def main():
+            for i in range({rounds}):
+                _rtgc.request_begin()
+                work()
+                _rtgc.request_done()
+                await asyncio.sleep(0.02)
+        uvloop.install(); supervised(); asyncio.run(main()); finish()
+    """.format(rounds=ROUNDS))
+    assert "<listcomp>" not in found and sum(found.values()) > 2 * ROUNDS // 6
