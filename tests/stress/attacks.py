@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 Attacks on a daemon by storm.c, each of any size: what the daemon was, and what others noticed of it.
-Every function returns figures, and fails only where no figure would mean anything.
+Every function returns figures, and fails only where no figure would mean anything. One that is not `timed` does not
+say how long windows took: a small attack is over before there were enough of them.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ ONE = 54321  # a user who is neither root nor the daemon's own
 EVERY_FRAME = "[Daemon]\nFramesPerSecond=1000000\nFramesPerSecondPerUser=1000000\n"
 TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 300
+SAMPLES = 20  # a p99 of fewer says nothing
 
 
 def clients_most():
@@ -107,12 +109,21 @@ class Probe(Storm):
     def p99_us(self, since, until):
         """Of the windows asked for between these instants."""
         took = sorted(took for at, took in self.samples if since <= at < until)
-        assert len(took) >= 20, f"{len(took)} samples"
+        assert len(took) >= SAMPLES, f"{len(took)} samples"
         return took[len(took) * 99 // 100] / 1000
 
     def p99s_us(self, spans):
         """The median of the spans of each name."""
         return {name: statistics.median(self.p99_us(*span) for span in found) for name, found in spans.items()}
+
+
+def span(d, seconds):
+    """So long, and until the probe had windows enough in it, however slow this machine is. Returns from when to when."""
+    begun, granted = time.monotonic_ns(), d.call("GetStatus")["windows_granted"]
+    time.sleep(seconds)
+    d.wait(lambda d: d.call("GetStatus")["windows_granted"] >= granted + 2 * SAMPLES, "the probe has its windows",
+           timeout=PATIENCE)
+    return begun, time.monotonic_ns()
 
 
 def another():
@@ -142,13 +153,18 @@ def all_gone(d):
     assert status["ungreeted"] == 0 and status["callers"] <= 2, status
 
 
-def crowd(n, parts=4, quiet_s=5):
+def crowd(n, parts=4, quiet_s=5, timed=True):
     """n clients connect at once, from several processes, while others are served."""
+    import kills
     with Turns() as turns, harness.Daemon(environ=turns.environ) as d:
         probe = Probe(d)
         with probe, contextlib.ExitStack() as stack:
             begun, before = time.monotonic_ns(), rss_mib(d)
             time.sleep(quiet_s)
+            # What the probe's windows add to the history is not the clients', and is the more the longer they take.
+            own = rss_mib(d)
+            with d.varlink() as v:
+                own -= kills.history_kib(v) / 1024
             turns.phase(1)
             stormed = time.monotonic_ns()
             crowds = [stack.enter_context(Storm(d, "crowd", n // parts, f"p{i}")) for i in range(parts)]
@@ -156,13 +172,16 @@ def crowd(n, parts=4, quiet_s=5):
                 one.listen()
             served = time.monotonic_ns()
             turns.phase(2)
-            status = d.call("GetStatus")
+            with d.varlink() as v:
+                status, history = v.call("GetStatus"), kills.history_kib(v) / 1024
             rss = rss_mib(d)
             figures = {"clients": n, "served": status["heaps"] - 1, "rss_before_mib": before, "rss_mib": rss,
-                       "bytes_a_client": round((rss - before) * 2**20 / n),
+                       "bytes_a_client": round((rss - history - own) * 2**20 / n),
                        "seconds": (served - stormed) / 1e9, "turn_p99_us": turns.p99_us(1), "refused": sum(status["refused"].values())}
             probe.end()
         all_gone(d)
+    if not timed:
+        return figures
     quiet, meanwhile = probe.p99_us(begun, stormed), probe.p99_us(stormed, served)
     return {**figures, "quiet_p99_us": quiet, "p99_us": meanwhile, "ratio": meanwhile / quiet}
 
@@ -245,7 +264,7 @@ def works(d, client):
         return False
 
 
-def subscribers(n, queue=None):
+def subscribers(n, queue=None, timed=True):
     """n callers that want to hear of everything, and never read."""
     from frames import Client
     more = f"MaxQueue={queue}\n" if queue else ""
@@ -275,10 +294,12 @@ def subscribers(n, queue=None):
             probe.end()
             told = sum(one.last_error() == "TraceOverflow" for one in map(Ended, deaf))
         status = d.call("GetStatus")["refused"]
-    return {"subscribers": n, "disconnected": status["slow"] + status["memory"], "slow": status["slow"],
-            "for_memory": status["memory"], "told": told, "queued_mib": most_queued / 2**20,
-            "rss_mib": most_rss, "rss_before_mib": before, "seconds": (ended - listened) / 1e9, "turn_p99_us": turn,
-            "quiet_p99_us": probe.p99_us(begun, begun + 2 * 10**9), "p99_us": probe.p99_us(listened, ended)}
+    figures = {"subscribers": n, "disconnected": status["slow"] + status["memory"], "slow": status["slow"],
+               "for_memory": status["memory"], "told": told, "queued_mib": most_queued / 2**20,
+               "rss_mib": most_rss, "rss_before_mib": before, "seconds": (ended - listened) / 1e9, "turn_p99_us": turn}
+    if not timed:
+        return figures
+    return {**figures, "quiet_p99_us": probe.p99_us(begun, begun + 2 * 10**9), "p99_us": probe.p99_us(listened, ended)}
 
 
 class Ended:
@@ -302,7 +323,7 @@ def telemetry(seconds, rounds=3):
     One client of another user reports as fast as it can; or only wants a CPU, and has nothing to do with the daemon.
     Quiet spans lie in between.
     """
-    spans, taken, sent = {"quiet": [], "burn": [], "flood": []}, [], 0
+    spans, taken, sent, flooded = {"quiet": [], "burn": [], "flood": []}, [], 0, 0
     with Turns() as turns, harness.Daemon(environ=turns.environ) as d:
         probe = Probe(d)
         with probe:
@@ -313,17 +334,18 @@ def telemetry(seconds, rounds=3):
                         if storm:
                             storm.listen()
                         turns.phase(phase)
-                        begun, cpu = time.monotonic_ns(), cpu_seconds(d)
-                        time.sleep(seconds)
-                        found.append((begun, time.monotonic_ns()))
+                        cpu = cpu_seconds(d)
+                        found.append(span(d, seconds))
                         if name == "flood":
-                            taken.append((cpu_seconds(d) - cpu) / seconds)
+                            lasted = (found[-1][1] - found[-1][0]) / 1e9
+                            taken.append((cpu_seconds(d) - cpu) / lasted)
                             sent += int(storm.end().split()[1])
+                            flooded += lasted
             probe.end()
         turn = {name: turns.p99_us(phase) for phase, name in enumerate(spans)}
         status = d.call("GetStatus")
     p99 = probe.p99s_us(spans)
-    return {"sent_per_s": sent / seconds / rounds, "coalesced": status["frames_coalesced"], "sent": sent,
+    return {"sent_per_s": sent / flooded, "coalesced": status["frames_coalesced"], "sent": sent,
             "quiet_p99_us": p99["quiet"], "p99_us": p99["flood"], "ratio": p99["flood"] / p99["quiet"],
             "burn_ratio": p99["burn"] / p99["quiet"], "quiet_turn_p99_us": turn["quiet"], "turn_p99_us": turn["flood"],
             "cpu_percent": 100 * statistics.median(taken),
@@ -353,9 +375,7 @@ def at_limits(seconds, rounds=3):
                         if name != "quiet":
                             stack.enter_context(Storm(d, *what, uid=another(), control=name == "requests")).listen()
                         turns.phase(phase)
-                        begun = time.monotonic_ns()
-                        time.sleep(seconds)
-                        found.append((begun, time.monotonic_ns()))
+                        found.append(span(d, seconds))
             probe.end()
         turn = {name: turns.p99_us(phase) for phase, name in enumerate(spans)}
         status = d.call("GetStatus")

@@ -34,6 +34,15 @@ def client(daemon):
     return proc
 
 
+def history_kib(control):
+    """What the history has used of its room."""
+    records, after = 0, 0
+    while after is not None:
+        reply = control.call("ListPauses", after=after)
+        records, after = records + len(reply["pauses"]), reply["next"]
+    return records * HISTORY_RECORD / 1024
+
+
 class Deaths:
     """deaths.c: when a process died, as another one learns of it. A context manager."""
 
@@ -130,13 +139,6 @@ class Killing:
         proc.stdin.close()
         self.start()
 
-    def history_kib(self):
-        records, after = 0, 0
-        while after is not None:
-            reply = self.control.call("ListPauses", after=after)
-            records, after = records + len(reply["pauses"]), reply["next"]
-        return records * HISTORY_RECORD / 1024
-
     def finish(self):
         for proc in self.clients.values():
             proc.kill()
@@ -171,12 +173,12 @@ def measure(kills, seed, progress):
         for i in range(kills):
             killing.kill_one()
             if i == kills // 10:
-                history = killing.history_kib()
+                history = history_kib(killing.control)
                 rss = rss_kib(d.pid)
             if i % 100 == 0:
                 progress(f"{i} of {kills}")
         grown = rss_kib(d.pid) - rss
-        history = killing.history_kib() - history
+        history = history_kib(killing.control) - history
         killing.finish()
         status = d.call("GetStatus")
         beyond = max(slot - bare for slot, bare in zip(killing.slot_ms, killing.bare_ms))
