@@ -7,6 +7,8 @@
  *   record   each heap has had a collection of PAUSE_US of its own
  *   hold     pauses in windows last until their window closes …
  *   release  … or until now, however short they were
+ *   rest     nobody allocates …
+ *   work     … any longer
  *   status   nothing else
  */
 #include <errno.h>
@@ -36,7 +38,7 @@ static struct heap *heaps;
 static unsigned n_heaps;
 static uint64_t budget, pause_ns;
 static double rate;
-static bool hold;
+static bool hold, rest;
 static uint64_t released;
 
 static void end(unsigned i, uint64_t now)
@@ -132,6 +134,10 @@ static bool answer(void)
 		record();
 	else if (strcmp(line, "hold\n") == 0)
 		hold = true;
+	else if (strcmp(line, "rest\n") == 0)
+		rest = true;
+	else if (strcmp(line, "work\n") == 0)
+		rest = false;
 	else if (strcmp(line, "release\n") == 0) {
 		hold = false;
 		released = rtgc_now();
@@ -193,7 +199,7 @@ int main(int argc, char **argv)
 				rtgc_dispatch(heaps[events[i].data.u32].r);
 		}
 		now = rtgc_now();
-		seconds = fmin((double)(now - before) / 1e9, LONGEST_TURN);
+		seconds = rest ? 0 : fmin((double)(now - before) / 1e9, LONGEST_TURN);
 		for (unsigned i = 0; rate > 0 && i < n_heaps; i++)
 			live(i, now, seconds);
 		before = now;

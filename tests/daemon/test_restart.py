@@ -39,8 +39,8 @@ def slow(client):
 
 
 def in_pause(d, client):
-    """The heap pauses in a window, which is returned."""
-    due(client)
+    """The heap pauses in a window, which is returned. (One that is soon over would be written off meanwhile.)"""
+    slow(client)
     granted = window(client)
     client.begin(granted.window)
     client.sync()
@@ -55,7 +55,7 @@ def test_a_pause_keeps_its_slot(way):
         again(d, way)
         assert d.call("GetStatus")["paused_now"] == 1
         with Client(d, service="b", heap="two", budget=BUDGET) as two:
-            due(two)
+            slow(two)
             two.nothing_pending()
             # Back in the middle of its pause: still one slot, still this one.
             with Client(d, service="a", heap="one", budget=BUDGET, prev_epoch=1,
@@ -297,9 +297,9 @@ def test_the_check_finds_one_too_many():
 
 def test_the_limit_holds_over_fifty_restarts():
     """
-    Four processes with heaps that fill up all the time. Each time as many pauses as may be are held, the
-    daemon is stopped or killed, and they end while it is down, or when it is there again, or when
-    they have come back to it.
+    Four processes with heaps that fill up. Each time as many pauses as may be are held, the daemon is
+    stopped or killed, and they end while it is down, or when it is there again, or when they have come
+    back to it. Meanwhile nobody allocates: how many want a window would depend on how fast this machine is.
     """
     limit, restarts, n = 2, 50, 12
     config = f"[Daemon]\nMaxConcurrent={limit}\n[Service:load]\nMaxConcurrent={limit}\n"
@@ -318,6 +318,9 @@ def test_the_limit_holds_over_fifty_restarts():
         for i in range(restarts):
             tell("hold")
             before = d.wait(lambda d: (lambda s: s["paused_now"] >= limit and s)(status()), "all slots are in use")
+            tell("rest")
+            asked = time.monotonic()
+            closes = [asked + w["closes_in_us"] / 1e6 for w in d.windows() if w["state"] == "in_use"]
             d.kill() if i % 2 else d.stop()
             if i % 4 < 2:
                 tell("release")
@@ -325,11 +328,15 @@ def test_the_limit_holds_over_fifty_restarts():
             after = status()
             assert after["windows_granted"] >= before["windows_granted"]
             held += after["windows_open"]
+            if i % 4 >= 2:  # (On a slow machine some have closed by now.)
+                assert after["windows_open"] >= sum(instant > time.monotonic() for instant in closes)
             if i % 3 == 0:
                 d.wait(lambda d: tell("status") == 4 * n, "all are supervised again")
             tell("release")
             # Who is not back yet has not told the end of its pause: next time, these would be counted again.
             d.wait(lambda d: tell("status") == 4 * n, "all are supervised again")
+            d.wait(lambda d: status()["windows_open"] == 0, "who was due has had a window")
+            tell("work")
         granted = after["windows_granted"]
         d.wait(lambda d: status()["windows_granted"] > granted + 4 * n, "it does its work again")
         pauses = [pause for swarm in swarms for pause in swarm.finish()]
@@ -338,7 +345,7 @@ def test_the_limit_holds_over_fifty_restarts():
     print(f"{len(in_window)} windows used, {held} held over a restart, {len(pauses) - len(in_window)} forced, "
           f"{over_limit} over the limit, excess {most_over(pauses, limit, counter)}")
     assert most_over(pauses, limit, counter) == 0
-    assert len(in_window) >= limit * restarts and held >= restarts
+    assert len(in_window) >= limit * restarts
     assert over_limit <= len(in_window) // 20
 
 
@@ -351,13 +358,14 @@ def cpu_s(pid):
 
 def test_a_thousand_heaps_are_back():
     """
-    Within two seconds, were the daemon's CPU its own: it needs less of it, from its start on. (How long they
-    wait before they try again is looked at in tests/unit/test_reconnect.c.)
+    At about the daemon's cost of their first coming, each from its start on. (How long they wait before they
+    try again is looked at in tests/unit/test_reconnect.c.)
     """
     n = 1000
     with harness.Daemon(manager=True) as d, \
             Swarm(started_for(d), "many", n, 1_000_000, 0, 5_000) as swarm:
         d.wait(lambda d: swarm.ask() == n, "all have joined")
+        first = cpu_s(d.pid)
         swarm.ask("record")
         d.wait(lambda d: d.call("GetStatus")["uncoordinated"] == n, "all have collected")
         before = {h["name"]: h["predicted_pause_us"] for h in d.heaps()}
@@ -367,8 +375,8 @@ def test_a_thousand_heaps_are_back():
         assert d.call("GetStatus")["uncoordinated"] == n
         d.wait(lambda d: swarm.ask() == n, "all are back")
         used = cpu_s(d.pid)
-        print(f"{n} heaps are back after {time.monotonic() - begun:.2f} s, {used:.2f} s of CPU time")
-        assert used < 2
+        print(f"{n} heaps are back after {time.monotonic() - begun:.2f} s; CPU time: {used:.2f} s, {first:.2f} s at first")
+        assert used <= 5 * first + 0.2  # some ticks of a clock that is coarse
         heaps = d.wait(lambda d: (lambda all: len(all) == n and all)(d.heaps()), "nobody is there twice")
         assert {h["collections"]["major"] for h in heaps} == {1}
         assert {h["name"]: h["predicted_pause_us"] for h in heaps} == before
