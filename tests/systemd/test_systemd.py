@@ -222,8 +222,8 @@ def collected(box, service, n):
     return ids if len(ids) == len(heaps) == n else None
 
 
-def ends_and_comes_back(box, end, n=1):
-    """The heaps, what was counted and what was learned are there again."""
+def ends_and_comes_back(box, end, n=1, others=0):
+    """The heaps, what was counted and what was learned are there again. (Others have a collection each, too.)"""
     with swarm(box, "svc", n, 1_000_000, 0, 5_000) as heaps:
         box.wait(lambda: heaps.ask() == n, "its heaps are supervised")
         heaps.ask("record")
@@ -231,7 +231,7 @@ def ends_and_comes_back(box, end, n=1):
         pid, status = main_pid(box), box.ctl("status")
         end()
         restarted(box, pid)
-        assert box.ctl("status")["uncoordinated"] == status["uncoordinated"] == n
+        assert box.ctl("status")["uncoordinated"] == status["uncoordinated"] == n + others
         ids = box.wait(lambda: collected(box, "svc", n), "the heaps are back")
         assert min(ids) > max(before)
         assert box.ctl("status")["epoch"] > status["epoch"]
@@ -242,10 +242,17 @@ LIMITED = f"[Daemon]\nMaxConcurrent={LIMIT}\n[Service:busy]\nMaxConcurrent={LIMI
 
 
 def test_restart(box):
-    """Of a thousand heaps; others are in pauses of ten seconds meanwhile."""
+    """Of a thousand heaps; others are in pauses of a minute meanwhile, as they had before."""
     box.write("/etc/rtgcd/rtgcd.conf", LIMITED)
     box.systemctl("start", "rtgcd.service")
-    with swarm(box, "busy", LIMIT, 1_000_000, 300_000, 10_000_000):
+    with swarm(box, "busy", LIMIT, 1_000_000, 300_000, 60_000_000) as busy:
+        # Pauses of whom nothing is known would be written off before all of it has happened.
+        busy.ask("rest")
+        box.wait(lambda: busy.ask() == LIMIT, "they are supervised")
+        busy.ask("record")
+        box.wait(lambda: collected(box, "busy", LIMIT), "their pauses are known")
+        busy.ask("work")
+
         def restart():
             before = box.wait(lambda: (lambda s: s["paused_now"] == LIMIT and s)(box.ctl("status")), "they pause")
             box.systemctl("restart", "rtgcd.service")
@@ -253,7 +260,7 @@ def test_restart(box):
             assert (after["paused_now"], after["windows_open"]) == (LIMIT, LIMIT)
             assert after["windows_granted"] == before["windows_granted"]
 
-        ends_and_comes_back(box, restart, 1000)
+        ends_and_comes_back(box, restart, 1000, others=LIMIT)
     # A stop is another matter: nothing is kept.
     box.systemctl("stop", "rtgcd.service")
     box.systemctl("start", "rtgcd.service")
@@ -278,6 +285,7 @@ def test_the_limit_holds_over_restarts(box):
             box.wait(lambda: tell("status") == 3 * n, "all are supervised")
             tell("hold")
             before = box.wait(lambda: (lambda s: s["paused_now"] >= LIMIT and s)(status()), "all slots are in use")
+            tell("rest")
             pid = main_pid(box)
             box.systemctl("reset-failed")  # systemd gives up on what has failed five times in ten seconds
             if i % 2:
@@ -287,12 +295,14 @@ def test_the_limit_holds_over_restarts(box):
             restarted(box, pid)
             assert status()["windows_granted"] >= before["windows_granted"]
             tell("release")
+            box.wait(lambda: status()["windows_open"] == 0 and tell("status") == 3 * n, "who was due has had a window")
+            tell("work")
         pauses = [pause for swarm in swarms for pause in swarm.finish()]
         over_limit = status()["over_limit"]
     in_window = [p for p in pauses if p.cause == IN_WINDOW]
     assert most_over(pauses, LIMIT, counter) == 0
     assert len(in_window) >= LIMIT * restarts
-    assert over_limit <= len(in_window) // 20
+    assert over_limit <= len(in_window) // 4
 
 
 def test_crash(box):
