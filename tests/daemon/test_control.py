@@ -70,7 +70,7 @@ def test_replies_are_as_described(d):
     types = members(text, "type")
     with Client(d, budget=BUDGET, heap="a", kinds=1 << MAJOR | 1 << MINOR) as a, \
             Client(d, budget=BUDGET, heap="b") as b:
-        due(a)
+        due(a, live=30 << 30)  # a window of minutes
         a.begin(window(a).window)
         a.sync()
         due(b)
