@@ -117,11 +117,11 @@ class Probe(Storm):
         return {name: statistics.median(self.p99_us(*span) for span in found) for name, found in spans.items()}
 
 
-def span(d, seconds):
-    """So long, and until the probe had windows enough in it, however slow this machine is. Returns from when to when."""
+def span(d, seconds, windows=2 * SAMPLES):
+    """So long, and until the probe had so many windows, however slow this machine is. Returns from when to when."""
     begun, granted = time.monotonic_ns(), d.call("GetStatus")["windows_granted"]
     time.sleep(seconds)
-    d.wait(lambda d: d.call("GetStatus")["windows_granted"] >= granted + 2 * SAMPLES, "the probe has its windows",
+    d.wait(lambda d: d.call("GetStatus")["windows_granted"] >= granted + windows, "the probe has its windows",
            timeout=PATIENCE)
     return begun, time.monotonic_ns()
 

@@ -31,6 +31,7 @@ import bench  # noqa: E402
 
 WATCHERS = ("nobody", "top", "subscribe", "page")
 LIMIT = 1.10
+LEAST = 100  # decisions: a p99 of fewer says nothing
 # As daemon/web/feed.js has them.
 PAUSES_EVERY, STATE_EVERY, HEAPS_EVERY, HEAPS_A_PIECE, PIECES_EVERY = 0.25, 1, 1, 25, 0.1
 
@@ -124,7 +125,7 @@ def quantiles(samples, intervals):
     """Of each interval."""
     for since, until in intervals:
         took = sorted(took for at, took in samples if since <= at < until)
-        if len(took) < 100:
+        if len(took) < LEAST:
             raise bench.Failure(f"{len(took)} decisions in {(until - since) / 1e9:.1f} s")
         yield {"p50_us": took[len(took) // 2] / 1000, "p99_us": took[len(took) * 99 // 100] / 1000,
                "decisions": len(took)}
@@ -142,9 +143,7 @@ def main():
 
     def measure(what, where, progress):
         with watcher(what, daemon, args.build):
-            begun = time.monotonic_ns()
-            time.sleep(args.seconds)
-            return begun, time.monotonic_ns()
+            return attacks.span(daemon, args.seconds, 2 * LEAST)
 
     with harness.Daemon(config="[Daemon]\nListenHTTP=127.0.0.1:0\nFramesPerSecondPerUser=1000000\n") as daemon:
         probe = attacks.Probe(daemon)
