@@ -285,7 +285,7 @@ def paged(d):
 
 def unread(d, before):
     """Who asks for much and does not read it is forgotten, and others are answered meanwhile."""
-    d.write_config(LISTENING + "HelloTimeout=2s\n")
+    d.write_config(LISTENING + "HelloTimeout=15s\n")
     d.call("Reload")
     silent = [socket.socket() for _ in range(10)]
     for s in silent:
