@@ -48,17 +48,27 @@ def example(installed, tmp_path_factory):
     return program, libdir
 
 
-def gets_windows(command, libdir, **more):
+def once(command, libdir, **more):
+    """Returns how many of its collections were in windows, too."""
     with harness.Daemon() as d:
         done = run(command, env=d.env(LD_LIBRARY_PATH=libdir, **more))
         windows, forced = map(int, re.match(r"(\d+) collections in windows, (\d+) forced",
                                             done.stdout).groups())
         assert windows + forced == 10
-        assert windows > 0
         status = d.call("GetStatus")
         assert status["windows_granted"] >= windows
-        assert status["forced"] == forced
-        return done
+        # Those before it is connected are nobody's but its own.
+        assert status["forced"] <= forced
+        return done, windows
+
+
+def gets_windows(command, libdir, **more):
+    """(A daemon that gets no CPU for all of its run gives it none: then once more.)"""
+    for _ in range(3):
+        done, windows = once(command, libdir, **more)
+        if windows > 0:
+            return done
+    raise AssertionError("all collections were forced, three times")
 
 
 def test_example(example):
