@@ -55,11 +55,18 @@ def due_slowly(client):
     due(client, ahead=1000, permille=945)
 
 
-def drained(client):
-    """A window for which the server has been drained."""
-    due_slowly(client)
-    client.expect(ANNOUNCE)
-    return window(client)
+def drained(client, d, name="s1"):
+    """A window for which the server has been drained. (An HAProxy that gets no CPU for long is asked once more.)"""
+    for _ in range(5):
+        due_slowly(client)
+        client.expect(ANNOUNCE)
+        w = window(client)
+        how = reasons(d, name)[-1]
+        if how == "drained":
+            return w
+        assert how == "undrainable"
+        client.collect(w.window)
+    raise AssertionError(f"not drained: {d.log}")
 
 
 @pytest.fixture(name="b")
@@ -85,7 +92,7 @@ def reasons(d, name="s1"):
 
 
 def test_drained_then_back(b, d, c):
-    w = drained(c)
+    w = drained(c, d)
     assert reasons(d)[-1] == "drained"
     assert b.states() == {"s0": 0, "s1": 8, "s2": 0}
     c.collect(w.window)
@@ -134,7 +141,7 @@ def test_lead_runs_out(b):
 
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
 def test_daemon_ends_while_drained(b, d, c, sig):
-    drained(c)
+    drained(c, d)
     assert b.state("s1") == 8
     guard = os.pidfd_open(guard_of(d))
     d.kill(sig)
@@ -159,7 +166,7 @@ def test_daemon_killed_while_draining(b, d, c):
 
 def test_daemon_stopped_while_drained(b, d, c):
     """The lease runs out by itself."""
-    drained(c)
+    drained(c, d)
     d.kill(signal.SIGSTOP)
     try:
         assert b.state("s1") in (0, 8)
@@ -169,7 +176,7 @@ def test_daemon_stopped_while_drained(b, d, c):
 
 
 def test_guard_told_to_end(b, d, c):
-    drained(c)
+    drained(c, d)
     guard = guard_of(d)
     os.kill(guard, signal.SIGTERM)
     b.until(lambda: b.state("s1") == 0, "it is ready again")
@@ -177,7 +184,7 @@ def test_guard_told_to_end(b, d, c):
 
 
 def test_guard_killed_while_drained(b, d, c):
-    drained(c)
+    drained(c, d)
     guard = guard_of(d)
     os.kill(guard, signal.SIGKILL)
     b.until(lambda: b.state("s1") == 0, "it is ready again")
@@ -185,22 +192,22 @@ def test_guard_killed_while_drained(b, d, c):
 
 
 def test_drains_again_after_the_guards_death(b, d, c):
-    w = drained(c)
+    w = drained(c, d)
     guard = guard_of(d)
     os.kill(guard, signal.SIGKILL)
     c.collect(w.window)
     b.until(lambda: b.state("s1") == 0, "it is ready again")
     d.wait(lambda d: guard_of(d) != guard, "there is another one")
     with Client(d, budget=BUDGET, heap="s2", service="web1") as other:
-        w = drained(other)
-        assert reasons(d, "s2")[-1] == "drained" and b.state("s2") == 8
+        w = drained(other, d, "s2")
+        assert b.state("s2") == 8
         other.collect(w.window)
         b.until(lambda: b.state("s2") == 0, "it is ready again")
 
 
 def test_client_killed_while_drained(b, d):
     with Client(d, budget=BUDGET, heap="s1") as c:
-        drained(c)
+        drained(c, d)
         c.send(BYE)
         c.expect_closed()
     b.until(lambda: b.state("s1") == 0, "it is ready again")
@@ -209,24 +216,24 @@ def test_client_killed_while_drained(b, d):
 @pytest.mark.parametrize("state, admin", [("drain", 8), ("maint", 1)])
 def test_operators_own_work_is_left_alone(b, d, c, state, admin):
     b.command(f"set server be/s1 state {state}")
-    w = drained(c)
+    w = drained(c, d)
     assert reasons(d)[-1] == "drained"
     c.collect(w.window)
     # A heap that is drained and put back by us afterwards shows that all is done.
     with Client(d, budget=BUDGET, heap="s2", service="web1") as other:
-        other.collect(drained(other).window)
+        other.collect(drained(other, d, "s2").window)
         b.until(lambda: b.state("s2") == 0, "the other one is ready again")
     assert b.state("s1") == admin
 
 
 def test_maintenance_while_drained_is_left_alone(b, d, c):
-    w = drained(c)
+    w = drained(c, d)
     b.command("set server be/s1 state maint")
     before = b.state("s1")
     assert before & 1
     c.collect(w.window)
     with Client(d, budget=BUDGET, heap="s2", service="web1") as other:
-        other.collect(drained(other).window)
+        other.collect(drained(other, d, "s2").window)
         b.until(lambda: b.state("s2") == 0, "the other one is ready again")
     assert b.state("s1") == before
 
@@ -316,7 +323,7 @@ def test_a_balancer_that_hangs(b):
 
 def test_haproxy_ends_while_drained(b, d, c):
     """Nothing is left to be put back; the guard does not try for ever."""
-    w = drained(c)
+    w = drained(c, d)
     b.proc.kill()
     b.proc.wait()
     c.collect(w.window)
@@ -335,7 +342,7 @@ def test_no_guard_without_need():
 
 def test_guard_has_nothing_of_the_daemons(b, d, c):
     """Neither its sockets nor its pages: only its end of the pair."""
-    drained(c)
+    drained(c, d)
     guard = guard_of(d)
     names = set()
     for fd in os.listdir(f"/proc/{guard}/fd"):
@@ -355,7 +362,7 @@ def test_balancer_serves_all_the_time(b, d):
     for service in ("web", "web1", "web2", "web3", "web4"):
         with Client(d, budget=BUDGET, heap="s1", service=service) as c:
             answers = [b.request() for _ in range(12)]
-            w = drained(c)
+            w = drained(c, d)
             answers += [b.request() for _ in range(12)]
             c.collect(w.window)
             assert [a() for a in answers] == ["HTTP/1.1 200 OK"] * 24
