@@ -28,7 +28,7 @@ def demo(results, *args):
     return subprocess.run(
         [sys.executable, os.path.join(DEMO, "run.py"), "--build", BUILD, "--results", results,
          "--cached", "1500", "--products", "15000", "--rate", "200", "--warmup", "0.5",
-         "--seconds", "6", *args],
+         "--seconds", "6", "--timeout", "50", *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
 
 

@@ -17,7 +17,7 @@ def test_the_whole_of_it(tmp_path):
     done = subprocess.run(
         [sys.executable, RUN, "--build", BUILD, "--results", tmp_path, "--rounds", "1", "--runs",
          "default", "rtgcd", "--workers", "2", "--cached", "1500", "--products", "15000", "--rate",
-         "160", "--warmup", "0.5", "--seconds", "8"],
+         "160", "--warmup", "0.5", "--seconds", "8", "--timeout", "50"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
     written = json.loads((tmp_path / "gunicorn.json").read_text())
     assert list(written["runs"]) == ["default", "rtgcd"], done.stderr

@@ -19,7 +19,7 @@ from cluster import Options  # noqa: E402
 from measure import measure  # noqa: E402
 
 SMALL = Options(pathlib.Path(BUILD), replicas=2, cached=1500, products=15_000, rate=100, warmup=0.5,
-                seconds=4, collect_every=100, python=sys.executable)
+                seconds=4, timeout=50, collect_every=100, python=sys.executable)
 
 
 def is_picture(path):

@@ -35,13 +35,14 @@ def arguments():
     parser.add_argument("--cached", type=int, default=Options.cached, help="products a replica")
     parser.add_argument("--products", type=int, default=Options.products, help="in the store")
     parser.add_argument("--seed", type=int, default=Options.seed)
+    parser.add_argument("--timeout", type=float, default=Options.timeout, help="seconds, of a request")
     return parser.parse_args()
 
 
 def main():
     args = bench.prepare(arguments(), *PICTURES)
     options = Options(args.build, args.replicas, args.cached, args.products, args.rate,
-                      args.warmup, args.seconds, args.seed)
+                      args.warmup, args.seconds, args.seed, args.timeout)
     machine = report.machine(options)
     rounds = bench.interleaved(
         args, args.runs, lambda run, where, progress: measure(run, options, where, progress))

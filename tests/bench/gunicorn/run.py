@@ -50,6 +50,7 @@ class Options:
     warmup: float = 3
     seconds: float = 20
     seed: int = 1
+    timeout: float = 10  # of a request
 
 
 @dataclasses.dataclass
@@ -168,7 +169,8 @@ class Gunicorn:
         return self.spawn("load", [
             options.build / "tests" / "bench" / "rtgc-load", "--rate", options.rate,
             "--warmup", options.warmup, "--seconds", options.seconds, "--keys", options.products,
-            "--seed", options.seed, "--series", self.logs / "requests.csv", f"http://127.0.0.1:{self.port}/page/%k"])
+            "--seed", options.seed, "--timeout", options.timeout, "--series", self.logs / "requests.csv",
+            f"http://127.0.0.1:{self.port}/page/%k"])
 
 
 def figures_of(load, before, after, rss, pss, recorded):
