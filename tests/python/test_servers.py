@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.request
 
 import pytest
@@ -26,7 +27,9 @@ import itertools
 spans, keep = [], []
 def work():
     begin = time.monotonic_ns()
-    grow(400, keep)
+    now = rtgc.status()
+    if now["used"] < 0.9 * now["budget"]:   # never to the ceiling: windows may come slowly
+        grow(400, keep)
     spans.append([begin, time.monotonic_ns()])
     return json.dumps({"collected": len(full)})
 def report():
@@ -111,6 +114,10 @@ def get(port):
         return reply.read()
 
 
+def collected(daemon, p):
+    return next(h for h in daemon.heaps() if h["pid"] == p.pid)["collections"]["major"]
+
+
 def overlaps(spans, pauses):
     """Pauses that began in the middle of a request."""
     return [(span, pause) for span in spans for pause in pauses if span[0] < pause[0] < span[1]]
@@ -126,14 +133,9 @@ def test_between_requests(daemon, tmp_path, server):
                  launcher=("-m", "rtgc", "--service", "web")) as p:
         port = p.next()["port"]
 
-        def collected():
-            heap = next(h for h in daemon.heaps() if h["pid"] == p.pid)
-            return heap["collections"]["major"]
-
-        for _ in range(3000):
+        end = time.monotonic() + PATIENCE
+        while collected(daemon, p) < 3 and time.monotonic() < end:
             get(port)
-            if collected() >= 3:
-                break
         said = p.ask("end")
     assert len(said["full"]) >= 3
     assert said["status"]["forced"] == said["status"]["uncoordinated"] == 0
@@ -152,10 +154,12 @@ def test_many_clients(daemon):
     with Program(WORK + textwrap.dedent(SERVERS["asyncio"]), environment(daemon.env()),
                  launcher=("-m", "rtgc", "--service", "web")) as p:
         port = p.next()["port"]
+        replies, end = [], time.monotonic() + PATIENCE
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            replies = list(pool.map(lambda _: get(port), range(1200)))
+            while len(replies) < 1200 or collected(daemon, p) < 2 and time.monotonic() < end:
+                replies += pool.map(lambda _: get(port), range(400))
         said = p.ask("end")
-    assert len(replies) == len(said["spans"]) == 1200
+    assert len(replies) == len(said["spans"]) >= 1200
     status = said["status"]
     assert status["collections_in_window"] >= 2
     assert status["uncoordinated"] == 0
