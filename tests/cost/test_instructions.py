@@ -101,8 +101,8 @@ def test_library(daemon, tmp_path, function):
 
 def test_publication(daemon, tmp_path):
     """
-    The quick way, and by itself the slow one: once in a while a publication looks at the clock, and writes all there is.
-    Of how many that is so is a matter of time, hence of the machine.
+    The quick way, and by itself the slow one: once in a while a publication looks at the clock, and writes all
+    there is. Of how many that is so is a matter of time, hence of the machine.
     """
     out = tmp_path / "out"
     pid = paths(daemon, wrapper=callgrind("publish_many", out)).pid
