@@ -375,7 +375,7 @@ def test_a_thousand_heaps_are_back():
         assert d.call("GetStatus")["uncoordinated"] == n
         d.wait(lambda d: swarm.ask() == n, "all are back")
         used = cpu_s(d.pid)
-        print(f"{n} heaps are back after {time.monotonic() - begun:.2f} s, {used:.2f} s of CPU time ({first:.2f} before)")
+        print(f"{n} are back after {time.monotonic() - begun:.2f} s, {used:.2f} s of CPU time; {first:.2f} s at first")
         assert used <= 5 * first + 0.2  # some ticks of a clock that is coarse
         heaps = d.wait(lambda d: (lambda all: len(all) == n and all)(d.heaps()), "nobody is there twice")
         assert {h["collections"]["major"] for h in heaps} == {1}
