@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,7 +60,8 @@ static struct counts {
 
 /*
  * How long this thread has not run since it began although it wanted to: that is the machine's doing. What is
- * left of the time of a call, but for what it has computed, is what it has waited.
+ * left of the time of a call, but for what it has computed, is what it has waited, if it has waited at all: a
+ * host that takes the virtual CPU away leaves as much.
  */
 static uint64_t kept_off(void)
 {
@@ -83,13 +85,24 @@ static uint64_t computed(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* How often it has gone to sleep. */
+static long slept(void)
+{
+	struct rusage usage = {0};
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_nvcsw;
+}
+
 static struct {
 	uint64_t at, computed, kept_off;
+	long slept;
 } begun;
 
 static void before(void)
 {
 	begun.kept_off = kept_off();
+	begun.slept = slept();
 	begun.computed = computed();
 	begun.at = rtgc_now();
 }
@@ -98,7 +111,9 @@ static void after(enum call call)
 {
 	uint64_t took = rtgc_now() - begun.at, worked = computed() - begun.computed,
 		 off = kept_off() - begun.kept_off,
-		 waited = took > worked + off ? took - worked - off : 0;
+		 waited = slept() != begun.slept && took > worked + off
+				  ? took - worked - off
+				  : 0;
 	struct timed *t = &counts.timed[call];
 
 	t->calls++;
