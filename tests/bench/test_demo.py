@@ -32,6 +32,8 @@ def demo(results, *args):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=600)
 
 
+@pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
+                    reason="a program of a benchmark does not load what was built with the sanitizers")
 @pytest.mark.skipif(os.environ.get("HAPROXY") == "no", reason="haproxy is not installed")
 def test_the_whole_demo(tmp_path):
     (tmp_path / "demo.json").write_text("of before")

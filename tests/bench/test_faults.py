@@ -20,8 +20,11 @@ SMALL = Options(pathlib.Path(os.environ["RTGC_BUILDDIR"]), cached=3000, products
 # CPython's own policy lets gather is a large part.
 NOT_HERE = ("back_s", "rss_ratio")
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("HAPROXY") == "no", reason="haproxy is not installed")
+pytestmark = [
+    pytest.mark.skipif(os.environ.get("HAPROXY") == "no", reason="haproxy is not installed"),
+    pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
+                       reason="a program of a benchmark does not load what was built with the sanitizers"),
+]
 
 
 @pytest.mark.parametrize("name", ["kill, a server drained", "stop, a server drained"])

@@ -11,6 +11,9 @@ import pytest
 RUN = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "gunicorn", "run.py")
 BUILD = os.environ["RTGC_BUILDDIR"]
 
+pytestmark = pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
+                                reason="a program of a benchmark does not load what was built with the sanitizers")
+
 
 def test_the_whole_of_it(tmp_path):
     pytest.importorskip("gunicorn")

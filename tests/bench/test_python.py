@@ -11,6 +11,8 @@ import pytest
 
 BENCH = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench")
 BUILD = os.environ["RTGC_BUILDDIR"]
+pytestmark = pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
+                                reason="a program of a benchmark does not load what was built with the sanitizers")
 sys.path[:0] = [BENCH, os.path.join(BENCH, "demo")]
 
 import bench  # noqa: E402

@@ -12,6 +12,8 @@ import pytest
 BUILD = os.environ["RTGC_BUILDDIR"]
 RUN = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "scale", "run.py")
 HEAPS = 20
+pytestmark = pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
+                                reason="a program of a benchmark does not load what was built with the sanitizers")
 # Of each part: figures of its JSON, and how many rounds or runs it tells of.
 FIGURES = {
     "quiet": ("wakeups_for_heaps_per_s", "rounds"),

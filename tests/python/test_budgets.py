@@ -2,6 +2,7 @@
 """Budget= and MemoryBudget= with real interpreters, which count objects and bring no budget."""
 
 import contextlib
+import os
 
 import pytest
 
@@ -40,6 +41,7 @@ def bytes_of(heap):
     return (heap["live"] - heap["used"]) * each, heap["budget"] * each
 
 
+@pytest.mark.skipif(bool(os.environ.get("SANITIZE")), reason="what is freed stays resident under the sanitizers")
 @pytest.mark.parametrize("room", [4 * MB, 40 * MB])
 def test_budget_of_a_service(room):
     """It goes before CPython's rule, be it less or more: the heap is collected there and nowhere else."""
@@ -85,6 +87,7 @@ SHARES = """
 SIZES = (5_000, 200), (100_000, 1_000), (500_000, 5_000)
 
 
+@pytest.mark.skipif(bool(os.environ.get("SANITIZE")), reason="what is freed stays resident under the sanitizers")
 def test_shares_of_memory():
     """Several processes of different size: together they stay within MemoryBudget=, whatever they say of themselves."""
     with contextlib.ExitStack() as stack:

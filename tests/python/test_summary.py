@@ -172,6 +172,7 @@ say(said=said, after=rtgc.heap_summary().objects > 0, collected=gc.collect() >= 
     assert said["after"] and said["collected"]
 
 
+@pytest.mark.skipif(bool(os.environ.get("SANITIZE")), reason="what is freed stays resident under the sanitizers")
 def test_memory_is_given_back():
     said = run(WORDS + """
 def rss():

@@ -53,7 +53,7 @@ def seen(env, *source, stderr=""):
 
 
 def test_at_rest(daemon):
-    found = seen(daemon.env(), LOOP, "supervised(); asyncio.run(main()); finish()")
+    found = seen(environment(daemon.env()), LOOP, "supervised(); asyncio.run(main()); finish()")
     # Nothing is known of what is in flight: only when it is nearly due, at eight of eleven.
     assert set(found) == {REST} and 2 * ROUNDS // 12 <= found[REST] <= 2 * ROUNDS // 7
 
@@ -72,16 +72,17 @@ def test_between_requests(daemon):
                 await asyncio.sleep(0.02)
         supervised(); asyncio.run(main()); finish()
     """
-    found = seen(daemon.env(), body.format(rounds=ROUNDS, hold=False))
+    found = seen(environment(daemon.env()), body.format(rounds=ROUNDS, hold=False))
     assert set(found) == {REST} and found[REST] > 2 * ROUNDS // 6
     # In flight all the time, as it seems.
-    found = seen(daemon.env(), "from rtgc import _rtgc; _rtgc.request_begin()", body.format(rounds=ROUNDS, hold=True))
+    found = seen(environment(daemon.env()), "from rtgc import _rtgc; _rtgc.request_begin()",
+                 body.format(rounds=ROUNDS, hold=True))
     assert set(found) == {REST} and found[REST] <= 2 * ROUNDS // 7
 
 
 def test_somebody_waits(daemon):
     """There is always something ready: it is nowhere but where CPython would have it."""
-    found = seen(daemon.env(), """
+    found = seen(environment(daemon.env()), """
         import socket
         a, b = socket.socketpair()
         b.send(b"!")
@@ -98,7 +99,7 @@ def test_somebody_waits(daemon):
 
 @pytest.mark.parametrize("slack, where", [(10, "rest"), (1e-6, "<listcomp>")])
 def test_in_slack(daemon, slack, where):
-    found = seen(daemon.env(), f"""
+    found = seen(environment(daemon.env()), f"""
         def rest():
             rtgc.slack(time.monotonic() + {slack})
         supervised()
@@ -113,7 +114,7 @@ def test_in_slack(daemon, slack, where):
 @pytest.mark.parametrize("switch", ["gc.disable()", "gc.set_threshold(0)"])
 def test_switched_off(daemon, switch):
     with Program(dedent(SEEN) + dedent(LOOP) + f"supervised(); gc.collect(1)\nfor _ in range(9): gc.collect(0)\n"
-                 f"seen.clear(); {switch}; asyncio.run(main()); finish()", daemon.env()) as p:
+                 f"seen.clear(); {switch}; asyncio.run(main()); finish()", environment(daemon.env())) as p:
         assert p.next()["seen"] == {}
 
 
@@ -125,7 +126,7 @@ def test_alone():
 
 def test_in_a_loop_in_c(daemon):
     pytest.importorskip("uvloop", reason="python3-uvloop is not installed")
-    found = seen(daemon.env(), """
+    found = seen(environment(daemon.env()), """
         import uvloop
         from rtgc import _rtgc
         async def main():

@@ -22,9 +22,10 @@ import time
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench"))
+sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench")]
 
 import bench  # noqa: E402
+import program  # noqa: E402
 
 ALL = [
     "test_gc", "test_weakref", "test_weakset", "test_finalization", "test_generators",
@@ -76,6 +77,7 @@ class Run:
         env = daemon.env(RTGC_SERVICE="peers", RTGC_RECORD=self.record,
                          RTGC_PEERS="with" if supervised else "without")
         env["PYTHONPATH"] += os.pathsep + HERE
+        program.sanitized(env)
         begin = time.monotonic()
         with open(self.log, "wb") as log:
             self.status = subprocess.run([*command, name], env=env, stdin=subprocess.DEVNULL,
