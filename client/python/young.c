@@ -6,7 +6,8 @@
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 
-static uint64_t began_ns, last_ns;
+static uint64_t began_ns; /* 0: none runs */
+static uint64_t last_ns;  /* what the last one took */
 
 void young_began(void)
 {
