@@ -8,9 +8,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 import sources
+
+sys.path.insert(0, str(sources.ROOT / "tests" / "python"))
+import program  # noqa: E402
 
 PAGES = sorted(path.name for path in (sources.ROOT / "man").glob("*.[1-8]"))
 BUILD = os.environ["RTGC_BUILDDIR"]
@@ -163,6 +167,8 @@ def test_links_are_installed(tmp_path):
 def help_of(*command):
     env = {**os.environ, "PYTHONPATH": os.path.join(BUILD, "client", "python", "stage"),
            "LD_LIBRARY_PATH": os.path.join(BUILD, ".libs")}
+    if command[0] == PYTHON:
+        program.sanitized(env)
     done = subprocess.run([*command, "--help"], stdout=subprocess.PIPE, text=True, check=True, env=env)
     return done.stdout
 
