@@ -44,6 +44,7 @@ static PyObject *request_begin(PyObject *module, PyObject *unused)
 	return none();
 }
 
+/* No request is in flight: what is young is what will stay, or garbage. */
 static bool young_here(struct rtgc *r)
 {
 	return r && young_between_requests() && young_due(RTGC_NEVER, true);

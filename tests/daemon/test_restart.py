@@ -377,6 +377,7 @@ def test_a_thousand_heaps_are_back():
         used = cpu_s(d.pid)
         print(f"{n} are back after {time.monotonic() - begun:.2f} s, {used:.2f} s of CPU time; {first:.2f} s at first")
         assert used <= 5 * first + 0.2  # some ticks of a clock that is coarse
+        assert used < 2 or os.environ.get("SANITIZE")  # hence within that time, were the CPU its own
         heaps = d.wait(lambda d: (lambda all: len(all) == n and all)(d.heaps()), "nobody is there twice")
         assert {h["collections"]["major"] for h in heaps} == {1}
         assert {h["name"]: h["predicted_pause_us"] for h in heaps} == before
