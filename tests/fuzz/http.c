@@ -52,18 +52,18 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* As "HTTP/1.1 200 ". */
+/* As "HTTP/1.1 200 ". The version is the client's, as libevent keeps it: two signed char. */
 static void check_start(const struct connection *c)
 {
-	static const char pattern[] =
-		"HTTP/#.# # "; /* #: digits; the version is the client's */
+	static const char pattern[] = "HTTP/#.# # "; /* #: a number */
 	const char *p = pattern;
 
 	for (size_t i = 0; i < c->n && *p != '\0'; i++) {
-		bool number = *p == '#' && is_digit(c->start[i]);
-		bool over = *p == '#' && !number && i > 0 && is_digit(c->start[i - 1]);
+		bool behind_digit = i > 0 && is_digit(c->start[i - 1]);
+		bool minus = c->start[i] == '-' && !behind_digit;
+		bool number = *p == '#' && (is_digit(c->start[i]) || minus);
 
-		if (over)
+		if (*p == '#' && !number && behind_digit)
 			p++;
 		fuzz_check(number || *p == c->start[i]);
 		if (!number)

@@ -49,7 +49,8 @@ def main():
     kept, crashes = options.results / "corpus" / target, options.results / "crashes"
     kept.mkdir(parents=True, exist_ok=True)
     crashes.mkdir(parents=True, exist_ok=True)
-    before = set(crashes.iterdir())
+    mine = f"{target}-*"  # other targets may run beside this one
+    before = set(crashes.glob(mine))
     log = options.results / f"{target}.log"
     environment = dict(os.environ)
     environment.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16")
@@ -57,7 +58,7 @@ def main():
         status = subprocess.run(command(options, target, kept, crashes), stdin=subprocess.DEVNULL,
                                 stdout=file, stderr=file, env=environment).returncode
     text = log.read_text(errors="replace")
-    found = sorted(path for path in set(crashes.iterdir()) - before)
+    found = sorted(path for path in set(crashes.glob(mine)) - before)
     runs = figure(r"number_of_executed_units:\s*(\d+)", text)
     edges, kept = figure(r"cov: (\d+)", text), figure(r"corp: (\d+)", text)
     print(f"fuzz {target}: {runs} runs, {edges} edges, {kept} inputs kept, {len(found)} crashes",
