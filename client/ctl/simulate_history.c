@@ -93,7 +93,7 @@ static void find_growth(struct sim_history *h)
 void history_finish(struct sim_history *h)
 {
 	const struct sim_report *first = h->reports;
-	const struct sim_report *last = first + (h->n_reports ? h->n_reports - 1 : 0);
+	const struct sim_report *last = h->n_reports ? first + h->n_reports - 1 : first;
 	double before = 0, used = h->n_reports ? (double)first->report.used : 0;
 
 	find_growth(h);
