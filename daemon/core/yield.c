@@ -17,8 +17,8 @@
 
 /*
  * A snapshot is outrun that usually runs for more than a half of what a budget lasts. After two in a row
- * (a burst is soon over) there are majors, until it would run for less than a quarter, or after so
- * many because the machine may have been busy then.
+ * (a burst is soon over) there are majors for as long as it would run for more than a quarter, and until there
+ * were so many, because the machine may have been busy then.
  */
 #define OUTRUN_SHARE	   2
 #define OUTRUN_SHARE_ENDED 4
@@ -103,11 +103,22 @@ static bool has_grown(const struct heap *h)
 	return (double)now->live * 100 > (double)y->base_live * GROWN_PERCENT;
 }
 
-bool yield_is_outrun(const struct heap *h)
+/* Usually, by what is known of it. */
+static nsec_t snapshot_run(const struct heap *h)
+{
+	return predict_typical(heap_known(h, HEAP_RUNS), h->unit, h->report.live);
+}
+
+static bool was_outrun(const struct heap *h)
 {
 	const unsigned both = 1 << WIRE_SNAPSHOT | 1 << WIRE_MAJOR;
 
 	return (h->kinds & both) == both && h->yield.outrun >= OUTRUN_ENOUGH;
+}
+
+bool yield_is_outrun(const struct heap *h)
+{
+	return was_outrun(h) && snapshot_run(h) >= heap_lasts(h) / OUTRUN_SHARE_ENDED;
 }
 
 /*
@@ -282,9 +293,7 @@ static void collected(struct heap *h, const struct wire_end *end, uint64_t used,
 /* Before the budget it ran in is replaced. */
 static void note_run(struct heap *h, unsigned kind)
 {
-	const struct predict *runs = heap_known(h, HEAP_RUNS);
-	nsec_t run = predict_typical(runs, h->unit, h->report.live),
-	       lasts = heap_lasts(h);
+	nsec_t run = snapshot_run(h), lasts = heap_lasts(h);
 	struct yield *y = &h->yield;
 
 	if (kind == WIRE_SNAPSHOT) {
@@ -292,8 +301,8 @@ static void note_run(struct heap *h, unsigned kind)
 			y->outrun = 0;
 		else
 			y->outrun += y->outrun < OUTRUN_ENOUGH;
-	} else if (kind == WIRE_MAJOR && yield_is_outrun(h)) {
-		if (run < lasts / OUTRUN_SHARE_ENDED)
+	} else if (kind == WIRE_MAJOR && was_outrun(h)) {
+		if (!yield_is_outrun(h))
 			y->outrun = 0;
 		else if (++y->outrun == OUTRUN_ENOUGH + OUTRUN_MAJORS)
 			y->outrun = OUTRUN_ENOUGH - 1;

@@ -110,6 +110,12 @@ static void a_freeze_instead(void **state)
 	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
 }
 
+/* Its budget lasts that long. */
+static void rate_of(struct heap *h, uint64_t lasts_ms)
+{
+	h->rate.slow = (float)RULE * 1000 / (float)lasts_ms;
+}
+
 /* It collected, is predicted to take that long for a snapshot, and its budget lasts that long. */
 static void ran(struct heap *h, unsigned kind, uint64_t run_ms, uint64_t lasts_ms)
 {
@@ -118,7 +124,7 @@ static void ran(struct heap *h, unsigned kind, uint64_t run_ms, uint64_t lasts_m
 	*runs = (struct predict){.of = HEAP_RUNS,
 				 .count = 1,
 				 .typical = (float)(run_ms * MS) / (float)LIVE};
-	h->rate.slow = (float)RULE * 1000 / (float)lasts_ms;
+	rate_of(h, lasts_ms);
 	collected(h, kind, LIVE, 0);
 }
 
@@ -160,6 +166,29 @@ static void majors_where_snapshots_are_outrun(void **state)
 	h->report.budget = 0;
 	ran(h, WIRE_SNAPSHOT, 1000, 1);
 	ran(h, WIRE_SNAPSHOT, 1000, 1);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+}
+
+/* Where the program filled its heap, and is calm now: its next window is not one for a pause. */
+static void a_calm_heap_is_not_outrun(void **state)
+{
+	struct one *one = *state;
+	struct heap *h = one->h;
+
+	h->kinds = 1 << WIRE_SNAPSHOT | 1 << WIRE_MAJOR;
+	ran(h, WIRE_SNAPSHOT, 1000, 500);
+	ran(h, WIRE_SNAPSHOT, 1000, 500);
+	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	rate_of(h, 3900);
+	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	rate_of(h, 4100);
+	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
+	assert_false(yield_is_outrun(h));
+	/* A burst in between is none of many. */
+	rate_of(h, 500);
+	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	ran(h, WIRE_SNAPSHOT, 1000, 4100);
+	rate_of(h, 500);
 	assert_int_equal(yield_kind(h, NOW), WIRE_SNAPSHOT);
 }
 
@@ -632,6 +661,7 @@ int main(void)
 		Y(kinds_that_find_garbage),
 		Y(a_freeze_instead),
 		Y(majors_where_snapshots_are_outrun),
+		Y(a_calm_heap_is_not_outrun),
 		Y(a_snapshot_is_tried_again),
 		Y(until_it_has_grown),
 		Y(the_rule),
