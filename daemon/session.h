@@ -53,6 +53,7 @@ struct session {
 	struct list todo; /* of the hot path: something is to be told to the core */
 	enum session_state state : 8;
 	enum session_flood flood : 8;
+	uint8_t full; /* batches in a row of its flood */
 	bool look, lost, left;
 	bool hung_up; /* the peer has shut down its side */
 	int fd;	      /* -1 once the connection is over */

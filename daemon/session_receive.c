@@ -20,9 +20,12 @@
 #define PASSED_OVER_A_TURN 8  /* cost as much as one that is handed on */
 /*
  * Of a flood one batch is read, then others have the CPU, which they would share with it for a slice of the
- * scheduler's if it were read in one go. What a socket holds is read in a fiftieth of a second.
+ * scheduler's if it were read in one go. What a socket holds is read in a fiftieth of a second. Whose next batches
+ * are full as well goes on for ever: it is read so seldom that of a hundred windows less than one meets a batch.
  */
-#define REST NSEC_PER_MSEC
+#define REST	  NSEC_PER_MSEC
+#define REST_LONG (10 * NSEC_PER_MSEC)
+#define FULL_MANY 32
 
 /* What only tells the present state, in the order in which it is handed on. */
 enum latest_kind {
@@ -242,9 +245,10 @@ static int receive_batch(struct session *s, struct taken *t, struct latest *late
 static void rest(struct session *s, nsec_t until)
 {
 	nsec_t now = loop_now(s->all->loop);
+	nsec_t least = s->full < FULL_MANY ? REST : REST_LONG;
 
 	s->flood = SESSION_RESTS;
-	loop_timer_set(&s->timer, nsec_max(until, nsec_add(now, REST)));
+	loop_timer_set(&s->timer, nsec_max(until, nsec_add(now, least)));
 	session_watch(s);
 }
 
@@ -293,6 +297,7 @@ static void receive_flood(struct session *s)
 		return;
 	if (n < BATCH)
 		s->flood = SESSION_CALM;
+	s->full = n < BATCH ? 0 : s->full + (s->full < FULL_MANY);
 	pay(s, &t);
 	if (n == BATCH && s->flood == SESSION_FLOODS)
 		rest(s, 0);

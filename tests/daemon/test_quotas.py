@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import threading
+import time
 
 import pytest
 from common import BUDGET, harness, window
@@ -300,6 +301,20 @@ def test_a_flood_is_taken_at_its_pace():
         assert len(lines) == 1 and f"heap {c.welcome.heap}" in lines[0]
         close([c])
         released(d)
+
+
+def test_who_floods_for_long_is_read_seldom():
+    """Once it has sent more than FramesPerSecond= and a socket hold, a batch of 16 each 10 ms, of which the last counts."""
+    with harness.Daemon() as d, Client(d, budget=10**12) as c:
+        frame = encode(REPORT, 7, at=now(), used=1, live=0, budget=c.budget, allocated=1)
+        began = time.monotonic()
+        for _ in range(12_000):
+            c.socket.send(frame)
+        c.report(used=2)
+        c.sync()
+        assert time.monotonic() - began > 0.8  # 4 s, and 0.5 were it read each millisecond
+        heap, = d.heaps()
+        assert heap["used"] == 2 and d.call("GetStatus")["frames_coalesced"] > 3000
 
 
 def test_no_collection_is_passed_over_in_a_flood():
