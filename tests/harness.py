@@ -31,6 +31,17 @@ INTERFACE = "io.rtgcd.Supervisor"
 PATIENCE = 60  # seconds until something that never comes is called missing
 
 
+def sanitized(env):
+    """What a program needs that loads a library or a module which was built with the sanitizers."""
+    if "address" in os.environ.get("SANITIZE", ""):
+        # The interpreter is not built with them: they have to come first.
+        name = subprocess.run([os.environ["CC"].split()[0], "-print-file-name=libasan.so"],
+                              check=True, capture_output=True, text=True).stdout.strip()
+        env["LD_PRELOAD"] = name
+        # CPython keeps its own until the end: what it leaves is not ours to report.
+        env["ASAN_OPTIONS"] = "detect_leaks=0"
+
+
 class Error(Exception):
     """An error reply of the control socket."""
 

@@ -7,10 +7,14 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "demo"))
+TESTS = os.path.join(os.environ["RTGC_SRCDIR"], "tests")
+sys.path[:0] = [os.path.join(TESTS, "bench", "demo"), TESTS]
 
 import faults  # noqa: E402
+import harness  # noqa: E402
 from cluster import Options  # noqa: E402
+
+harness.sanitized(os.environ)  # of all that is started here
 
 # A full collection of such a heap takes some 50 ms, and comes every four seconds. Few requests,
 # most of them missing the cache, and much patience: other tests may have the machine.
@@ -20,11 +24,7 @@ SMALL = Options(pathlib.Path(os.environ["RTGC_BUILDDIR"]), cached=3000, products
 # CPython's own policy lets gather is a large part.
 NOT_HERE = ("back_s", "rss_ratio")
 
-pytestmark = [
-    pytest.mark.skipif(os.environ.get("HAPROXY") == "no", reason="haproxy is not installed"),
-    pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
-                       reason="a program of a benchmark does not load what was built with the sanitizers"),
-]
+pytestmark = pytest.mark.skipif(os.environ.get("HAPROXY") == "no", reason="haproxy is not installed")
 
 
 @pytest.mark.parametrize("name", ["kill, a server drained", "stop, a server drained"])

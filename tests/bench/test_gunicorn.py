@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
+sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests"))
+import harness  # noqa: E402
+
 RUN = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "gunicorn", "run.py")
 BUILD = os.environ["RTGC_BUILDDIR"]
 
-pytestmark = pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
-                                reason="a program of a benchmark does not load what was built with the sanitizers")
+harness.sanitized(os.environ)  # of all that is started here
 
 
 def test_the_whole_of_it(tmp_path):

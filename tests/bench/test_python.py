@@ -11,14 +11,15 @@ import pytest
 
 BENCH = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench")
 BUILD = os.environ["RTGC_BUILDDIR"]
-pytestmark = pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
-                                reason="a program of a benchmark does not load what was built with the sanitizers")
-sys.path[:0] = [BENCH, os.path.join(BENCH, "demo")]
+sys.path[:0] = [BENCH, os.path.join(BENCH, "demo"), os.path.dirname(BENCH)]
 
 import bench  # noqa: E402
 import check_pauses  # noqa: E402
+import harness  # noqa: E402
 from cluster import Options  # noqa: E402
 from measure import measure  # noqa: E402
+
+harness.sanitized(os.environ)  # of all that is started here
 
 SMALL = Options(pathlib.Path(BUILD), replicas=2, cached=1500, products=15_000, rate=100, warmup=0.5,
                 seconds=4, timeout=50, collect_every=100, python=sys.executable)

@@ -9,11 +9,13 @@ import sys
 
 import pytest
 
+sys.path.insert(0, os.path.join(os.environ["RTGC_SRCDIR"], "tests"))
+import harness  # noqa: E402
+
 BUILD = os.environ["RTGC_BUILDDIR"]
 RUN = os.path.join(os.environ["RTGC_SRCDIR"], "tests", "bench", "scale", "run.py")
 HEAPS = 20
-pytestmark = pytest.mark.skipif(bool(os.environ.get("SANITIZE")),
-                                reason="a program of a benchmark does not load what was built with the sanitizers")
+harness.sanitized(os.environ)  # of all that is started here
 # Of each part: figures of its JSON, and how many rounds or runs it tells of.
 FIGURES = {
     "quiet": ("wakeups_for_heaps_per_s", "rounds"),

@@ -27,6 +27,7 @@ sys.path[:0] = [os.path.join(os.environ["RTGC_SRCDIR"], "tests", folder) for fol
 import frames  # noqa: E402
 import harness  # noqa: E402
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 SHIM = os.path.join(harness.BUILDDIR, "tests", "fault", ".libs", "shim.so")
 SANITIZED = bool(os.environ.get("SANITIZE"))
 STRIDE = int(os.environ.get("RTGC_FAULT_STRIDE") or "7")
@@ -65,6 +66,7 @@ class Shim:
             # (With whole stacks it knows what the dynamic linker keeps.)
             said["ASAN_OPTIONS"] = (f"{options}:verify_asan_link_order=0:allocator_may_return_null=1:"
                                     "fast_unwind_on_malloc=0")
+            said["LSAN_OPTIONS"] = f"suppressions={os.path.join(HERE, 'lsan.supp')}:print_suppressions=0"
         return said
 
     def counts(self):

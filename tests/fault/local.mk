@@ -19,4 +19,4 @@ TESTS += $(fault_tests)
 fault: all
 	$(MAKE) check TESTS='$(fault_tests)' RTGC_FAULT_STRIDE=1
 
-EXTRA_DIST += tests/fault/fault.py $(fault_tests)
+EXTRA_DIST += tests/fault/fault.py tests/fault/lsan.supp $(fault_tests)

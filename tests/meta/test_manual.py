@@ -168,7 +168,7 @@ def help_of(*command):
     env = {**os.environ, "PYTHONPATH": os.path.join(BUILD, "client", "python", "stage"),
            "LD_LIBRARY_PATH": os.path.join(BUILD, ".libs")}
     if command[0] == PYTHON:
-        program.sanitized(env)
+        program.harness.sanitized(env)
     done = subprocess.run([*command, "--help"], stdout=subprocess.PIPE, text=True, check=True, env=env)
     return done.stdout
 

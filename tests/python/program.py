@@ -91,20 +91,9 @@ def environment(env=None, **more):
         env.pop(name, None)
     env["PYTHONDONTWRITEBYTECODE"] = "1"
     env["RTGC_COLLECTOR"] = "window"
-    sanitized(env)
+    harness.sanitized(env)
     env.update(more)
     return env
-
-
-def sanitized(env):
-    """What a Python needs to load a module that was built with the sanitizers."""
-    if "address" in os.environ.get("SANITIZE", ""):
-        # The interpreter is not built with the sanitizers: they have to come first.
-        name = subprocess.run([os.environ["CC"].split()[0], "-print-file-name=libasan.so"],
-                              check=True, capture_output=True, text=True).stdout.strip()
-        env["LD_PRELOAD"] = name
-        # CPython keeps its own until the end: what it leaves is not ours to report.
-        env["ASAN_OPTIONS"] = "detect_leaks=0"
 
 
 class Program:

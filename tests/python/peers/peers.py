@@ -77,7 +77,7 @@ class Run:
         env = daemon.env(RTGC_SERVICE="peers", RTGC_RECORD=self.record,
                          RTGC_PEERS="with" if supervised else "without")
         env["PYTHONPATH"] += os.pathsep + HERE
-        program.sanitized(env)
+        program.harness.sanitized(env)
         begin = time.monotonic()
         with open(self.log, "wb") as log:
             self.status = subprocess.run([*command, name], env=env, stdin=subprocess.DEVNULL,
