@@ -42,9 +42,14 @@ void gcstate_end_collecting(void)
 	gc->collecting = 0;
 }
 
+static int threshold_of(int generation)
+{
+	return __atomic_load_n(&gc->generations[generation].threshold, __ATOMIC_SEQ_CST);
+}
+
 int gcstate_threshold(void)
 {
-	return __atomic_load_n(&gc->generations[OLDEST].threshold, __ATOMIC_SEQ_CST);
+	return threshold_of(OLDEST);
 }
 
 void gcstate_set_threshold(int threshold)
@@ -59,7 +64,7 @@ void gcstate_reset_count(void)
 
 uint64_t gcstate_step(void)
 {
-	int young = gc->generations[0].threshold, middle = gc->generations[1].threshold;
+	int young = threshold_of(0), middle = threshold_of(1);
 
 	if (!gc->enabled || young <= 0 || middle < 0)
 		return 0;
@@ -68,11 +73,25 @@ uint64_t gcstate_step(void)
 
 bool gcstate_middle_soon(int quarters)
 {
-	int count = gc->generations[1].count, threshold = gc->generations[1].threshold;
+	int count = gc->generations[1].count, threshold = threshold_of(1);
 
 	/* (Without a threshold of its own it is collected with the youngest.) */
-	return count > 0 && 4 * count >= quarters * threshold && threshold > 0 &&
-	       gc->enabled && !gc->collecting && gc->generations[0].threshold > 0;
+	return count > 0 && 4 * (int64_t)count >= quarters * ((int64_t)threshold + 1) &&
+	       threshold > 0 && gc->enabled && !gc->collecting && threshold_of(0) > 0;
+}
+
+bool gcstate_young_is(const struct gcstate_young *thresholds)
+{
+	return threshold_of(0) == thresholds->youngest &&
+	       threshold_of(1) == thresholds->middle;
+}
+
+void gcstate_set_young(const struct gcstate_young *thresholds)
+{
+	__atomic_store_n(&gc->generations[0].threshold, thresholds->youngest,
+			 __ATOMIC_SEQ_CST);
+	__atomic_store_n(&gc->generations[1].threshold, thresholds->middle,
+			 __ATOMIC_SEQ_CST);
 }
 
 int gcstate_count(int generation)
@@ -82,8 +101,9 @@ int gcstate_count(int generation)
 
 bool gcstate_is_full(void)
 {
-	return gc->generations[0].threshold > 0 &&
-	       gc->generations[0].count > gc->generations[0].threshold;
+	int threshold = threshold_of(0);
+
+	return threshold > 0 && gc->generations[0].count > threshold;
 }
 
 bool gcstate_hold(void)

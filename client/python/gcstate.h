@@ -6,8 +6,8 @@
  * and no other, and gcstate_init() proves the layout before anything relies on it.
  *
  * Unit: objects, by CPython's own count. Threads: the calls are loads and stores of
- * aligned words; gcstate_set_threshold() and gcstate_threshold() are made without the GIL
- * as well (CPython itself only reads that word), the others with it.
+ * aligned words; those of thresholds are made without the GIL as well (CPython itself only
+ * reads these words), the others with it.
  */
 #ifndef RTGC_PYTHON_GCSTATE_H
 #define RTGC_PYTHON_GCSTATE_H
@@ -43,6 +43,12 @@ void gcstate_reset_count(void);
 
 /* CPython's rule is so many quarters of the way to a collection of the middle generation, and may collect. */
 bool gcstate_middle_soon(int quarters);
+/* The thresholds of the two young generations. Without the GIL as well. */
+struct gcstate_young {
+	int youngest, middle;
+};
+bool gcstate_young_is(const struct gcstate_young *thresholds);
+void gcstate_set_young(const struct gcstate_young *thresholds);
 /* gc.collect(1) */
 void gcstate_collect_middle(void);
 /* gc.freeze(), and the figures begin anew; false: it failed. gc.unfreeze(), with so much to the total. */

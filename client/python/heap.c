@@ -38,10 +38,12 @@ static void on_event(struct rtgc *r, uint32_t events, void *userdata)
 		struct rtgc_status status;
 
 		rtgc_status(r, &status);
-		if (status.supervised)
+		if (status.supervised) {
 			threshold_take_over();
-		else
+		} else {
 			threshold_put_back();
+			young_put_back();
+		}
 	}
 	if (events & RTGC_EVENT_ASKED)
 		answer_asked();
@@ -121,10 +123,12 @@ void heap_on_stop(int generation, uint64_t collected)
 {
 	struct rtgc *r = heap.rtgc;
 
-	if (!r || generation == 0)
+	if (!r)
 		return;
-	if (generation == 1)
-		young_ended();
+	if (generation < 2)
+		young_ended(generation, collected);
+	if (generation == 0)
+		return;
 	if (generation == 2) {
 		if (heap.mine) {
 			heap.mine_ended = true;
@@ -390,6 +394,7 @@ void heap_close(void)
 		if (!heap.mine)
 			rtgc_close(r);
 		threshold_put_back();
+		young_put_back();
 		record_flush();
 	}
 	PyErr_Restore(type, value, traceback);
@@ -414,6 +419,7 @@ void heap_after_fork_child(void)
 	heap.wake_fd = heap.wake_epoll = -1;
 	heap.selector = NULL;
 	threshold_put_back();
+	young_put_back();
 	/* By a thread that is not here: CPython would never collect again in this process. */
 	if (gcstate_collecting() && heap.began_by != PyThread_get_thread_ident())
 		gcstate_end_collecting();

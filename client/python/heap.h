@@ -3,7 +3,7 @@
  * This process's heap: CPython's full collections under rtgcd's windows.
  *
  * Only the third threshold is taken over: the young generations stay with CPython, which
- * goes on collecting them as ever, unless young.h was there before it. While a daemon
+ * goes on collecting them by its own rule (but see young.h). While a daemon
  * decides, the third threshold stands at HEAP_TAKEN and its count is set back after every
  * collection of the middle generation.
  * So nothing that may go wrong here leaves the process without full collections: the

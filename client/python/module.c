@@ -20,6 +20,7 @@
 #include "client/python/snapshot.h"
 #include "client/python/snapshot_module.h"
 #include "client/python/summary.h"
+#include "client/python/young.h"
 
 #define MAX_S \
 	9e9 /* what nanoseconds in 64 bits can hold, and more than anybody waits \
@@ -61,8 +62,6 @@ static PyObject *on_gc(PyObject *module, PyObject *const *args, Py_ssize_t nargs
 		pauses_start((int)generation);
 		if (generation > 0)
 			heap_on_start((int)generation);
-	} else if (generation == 0) {
-		pauses_stop(0);
 	} else {
 		pauses_stop((int)generation);
 		collected = info_number(args[1], collected_name);
@@ -276,6 +275,7 @@ static PyObject *status(PyObject *module, PyObject *unused)
 	     add(dict, "enabled", PyBool_FromLong(gcstate_enabled())) < 0 ||
 	     add(dict, "rss_bytes", PyLong_FromUnsignedLongLong(figures_rss())) < 0 ||
 	     add(dict, "put_right", PyLong_FromUnsignedLongLong(heap.put_right)) < 0 ||
+	     add(dict, "young_is_wide", PyBool_FromLong(young_is_wide())) < 0 ||
 	     pauses_status(dict) < 0))
 		Py_CLEAR(dict);
 	return dict;

@@ -2,6 +2,7 @@
 #include "client/python/snapshot_reap.h"
 
 #include "client/python/gclist.h"
+#include "client/python/young.h"
 #include "client/rtgc.h"
 
 #define LOOK_EVERY  128	 /* members, between two looks at the clock */
@@ -78,6 +79,7 @@ void snapshot_reap_abandon(void)
 	if (reap.is_aside)
 		gclist_bring_back(&reap.aside);
 	reap.is_aside = false;
+	young_is_other(false);
 }
 
 /* ---- The marks of the batches -------------------------------------------------------- */
@@ -150,12 +152,14 @@ static bool collect_between(PyObject *first, PyObject *last, uint64_t *freed)
 	PyObject *result;
 
 	reap.is_aside = true;
+	young_is_other(true);
 	gclist_set_aside(&reap.aside);
 	gclist_join_between(gclist_node(first), gclist_node(last),
 			    gclist_generation(GCLIST_YOUNG));
 	result = PyObject_CallFunctionObjArgs(reap.collect, reap.youngest, NULL);
 	gclist_bring_back(&reap.aside);
 	reap.is_aside = false;
+	young_is_other(false);
 	if (!result) {
 		PyErr_Clear();
 		return false;

@@ -6,19 +6,66 @@
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 
-static uint64_t began_ns; /* 0: none runs */
+/* CPython's own thresholds. */
+#if PY_VERSION_HEX >= 0x030d0000
+#define USUAL 2000
+#else
+#define USUAL 700
+#endif
+#define USUAL_MIDDLE 10
+
+/* After so many collections in a row that found less than such a part of what they looked at. */
+#define EMPTY_MANY  32
+#define FOUND_SHARE 16
+
+static const struct gcstate_young usual = {USUAL, USUAL_MIDDLE};
+/* The middle one comes due after as many objects as ever: (threshold + 2) collections of the youngest. */
+static const struct gcstate_young wide = {USUAL * (USUAL_MIDDLE + 2) / 3, 1};
+
+static uint64_t began_ns; /* 0: no collection of the middle generation runs */
 static uint64_t last_ns;  /* what the last one took */
+static unsigned empty;	  /* so many in a row */
+static bool other;
 
 void young_began(void)
 {
 	began_ns = rtgc_now();
 }
 
-void young_ended(void)
+void young_is_other(bool is)
 {
-	if (began_ns)
+	other = is;
+}
+
+void young_ended(int generation, uint64_t collected)
+{
+	int looked = young_is_wide() ? wide.youngest : usual.youngest;
+
+	if (generation == 1 && began_ns) {
 		last_ns = rtgc_now() - began_ns;
-	began_ns = 0;
+		began_ns = 0;
+	}
+	if (other)
+		return;
+	if (collected * FOUND_SHARE >= (uint64_t)looked || !atomic_load(&heap.taken)) {
+		empty = 0;
+		young_put_back();
+	} else if (empty < EMPTY_MANY) {
+		empty++;
+	} else if (gcstate_young_is(&usual)) {
+		gcstate_set_young(&wide);
+	}
+}
+
+bool young_is_wide(void)
+{
+	return gcstate_young_is(&wide);
+}
+
+void young_put_back(void)
+{
+	if (young_is_wide())
+		gcstate_set_young(&usual);
 }
 
 bool young_between_requests(void)

@@ -12,8 +12,9 @@
 
 /* The heap has grown since it was looked at as a whole: by half … */
 #define GROWN_PERCENT 150
-/* … or so many times its objects were made anew, whatever became of them. */
-#define TURNOVERS_MAX 8
+/* … or so many times its objects were made anew, whatever became of them; twice that after each such look in vain. */
+#define TURNOVERS_MIN	    8
+#define TURNOVERS_DOUBLINGS 3
 
 /*
  * A snapshot is outrun that usually runs for more than a half of what a budget lasts. After two in a row
@@ -87,6 +88,14 @@ static uint64_t times(uint64_t amount, unsigned doublings)
 	return amount > UINT64_MAX >> doublings ? UINT64_MAX : amount << doublings;
 }
 
+static unsigned turnovers(const struct heap *h)
+{
+	unsigned more =
+		empties(h) > EMPTY_BEFORE_FREEZE ? empties(h) - EMPTY_BEFORE_FREEZE : 0;
+
+	return TURNOVERS_MIN << (more < TURNOVERS_DOUBLINGS ? more : TURNOVERS_DOUBLINGS);
+}
+
 /* May there be garbage again that would be seen only by looking at the whole heap? */
 static bool has_grown(const struct heap *h)
 {
@@ -94,7 +103,7 @@ static bool has_grown(const struct heap *h)
 	const struct wire_report *now = &h->report;
 
 	if (now->allocated > y->base_allocated &&
-	    (double)((now->allocated - y->base_allocated) / TURNOVERS_MAX) >
+	    (double)((now->allocated - y->base_allocated) / turnovers(h)) >
 		    (double)y->base_live)
 		return true;
 	/* The resident set tells garbage from what was freed by itself; a count does not. */

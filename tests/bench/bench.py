@@ -63,6 +63,8 @@ def prepare(args, *written):
     """Names the trees for the harness, and clears away the results of before: the JSON, the table,
     the runs and what else is `written`. Other things in the folder stay."""
     args.build, args.results = args.build.resolve(), args.results.resolve()
+    if not (args.build / "rtgcd").exists():
+        raise Failure(f"there is no rtgcd in {args.build}: --build names the folder it was built in")
     os.environ["RTGC_SRCDIR"] = str(HERE.parent.parent)
     os.environ["RTGC_BUILDDIR"] = str(args.build)
     args.results.mkdir(parents=True, exist_ok=True)

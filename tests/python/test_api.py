@@ -291,7 +291,7 @@ say(before=before, seen=seen, status=status, elapsed_us=(time.monotonic() - begi
         assert mine["pause_total_us"] >= mine["pause_max_us"] >= mine["pause_p99_us"] >= 0
     # The full one took a while; ours ends before the program's clock does.
     assert 0 < status["generations"][2]["pause_max_us"] < said["elapsed_us"]
-    assert status["generations"][0]["collections"] > 100
+    assert status["generations"][0]["collections"] > 50
     assert status["uncoordinated"] == 1 and status["enabled"] and status["rss_bytes"] > 1 << 20
     assert len(status["candidates"]) == 3
 

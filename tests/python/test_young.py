@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The middle generation is collected where the program rests, and stays CPython's where it does not."""
+"""
+The young generations stay CPython's. But the middle one is collected where the program rests, and the youngest in larger
+portions where nothing is found.
+"""
 
 import os
 import sys
@@ -21,6 +24,7 @@ SEEN = """
     def supervised():
         while not rtgc.status()["supervised"]:
             time.sleep(0.001)
+        gc.set_threshold(699, 10, gc.get_threshold()[2])    # ours: nothing but that changes
         gc.collect(1)
         gc.callbacks.append(note)
     def work():
@@ -48,13 +52,13 @@ def daemon():
 def seen(env, *source, stderr=""):
     with Program("".join(map(dedent, (SEEN, *source))), env, stderr=stderr) as p:
         said = p.next()
-        assert said["threshold"] == [700, 10]
+        assert said["threshold"] == [699, 10]
         return said["seen"]
 
 
 def test_at_rest(daemon):
     found = seen(environment(daemon.env()), LOOP, "supervised(); asyncio.run(main()); finish()")
-    # Nothing is known of what is in flight: only when it is nearly due, at eight of eleven.
+    # Nothing is known of what is in flight: only when it is nearly due, at nine of eleven.
     assert set(found) == {REST} and 2 * ROUNDS // 12 <= found[REST] <= 2 * ROUNDS // 7
 
 
@@ -120,7 +124,8 @@ def test_switched_off(daemon, switch):
 
 def test_alone():
     """Without a daemon all is as CPython does it."""
-    found = seen(environment(), LOOP, "gc.callbacks.append(note); asyncio.run(main()); finish()", stderr=None)
+    found = seen(environment(), LOOP, "gc.set_threshold(699, 10, 10); gc.callbacks.append(note); asyncio.run(main()); finish()",
+                 stderr=None)
     assert set(found) == {"<listcomp>"} and 2 * ROUNDS // 13 <= found["<listcomp>"] <= 2 * ROUNDS // 10
 
 
@@ -138,3 +143,117 @@ def test_in_a_loop_in_c(daemon):
         uvloop.install(); supervised(); asyncio.run(main()); finish()
     """.format(rounds=ROUNDS))
     assert "<listcomp>" not in found and sum(found.values()) > 2 * ROUNDS // 6
+
+
+# ---- Larger portions -------------------------------------------------------------------------
+
+WIDE = [2800, 1]
+FILL = """
+    import rtgc
+    keep = []
+    def look():
+        return gc.get_threshold()[:2], rtgc.status()["young_is_wide"]
+    def supervised():
+        while not rtgc.status()["supervised"]:
+            time.sleep(0.001)
+    def nothing_found():
+        grow(40 * 700, keep)
+    supervised()
+"""
+
+
+def test_larger_portions_where_nothing_is_found(daemon):
+    with Program(dedent(FILL) + dedent("""
+        say(look=look())
+        nothing_found()
+        wide = look()
+        before = list(young)
+        nothing_found()
+        after = list(young)
+        say(look=wide, collected=[after[0] - before[0], after[1] - before[1]])
+        for _ in range(6000):    # until the next one, which finds some
+            cycle = []
+            cycle.append(cycle)
+        say(look=look())
+        nothing_found()
+        say(look=look())
+        grow(2900 - gc.get_count()[0], keep)
+        for _ in range(100):     # of 2,800: hardly worth looking
+            cycle = []
+            cycle.append(cycle)
+        grow(2900, keep)
+        say(look=look())
+    """), environment(daemon.env())) as p:
+        assert p.next()["look"] == [[700, 10], False]
+        said = p.next()
+        assert said["look"] == [WIDE, True]
+        # A quarter as many of the youngest, and as many of the middle one as ever.
+        youngest, middle = said["collected"]
+        assert 6 <= youngest <= 8 and 3 <= middle <= 4
+        assert p.next()["look"] == [[700, 10], False]
+        assert p.next()["look"] == [WIDE, True]
+        assert p.next()["look"] == [WIDE, True]
+
+
+def test_thresholds_of_the_program_are_its_own(daemon):
+    with Program(dedent(FILL) + dedent("""
+        gc.set_threshold(701, 10)
+        nothing_found()
+        say(look=look())
+        gc.set_threshold(700, 10)
+        nothing_found()
+        wide = look()
+        gc.set_threshold(900, 5)
+        nothing_found()
+        say(look=wide, after=look())
+    """), environment(daemon.env())) as p:
+        assert p.next()["look"] == [[701, 10], False]
+        assert p.next() == {"look": [WIDE, True], "after": [[900, 5], False]}
+
+
+def test_back_when_the_supervision_ends():
+    """In a forked child, without a daemon, and at exit."""
+    with harness.Daemon() as d, Program("import atexit\natexit.register(lambda: say(at_exit=look()))\nrtgc.supervise()\n" + dedent(FILL) + dedent("""
+        nothing_found()
+        if os.fork() == 0:
+            say(child=look())
+            os._exit(0)
+        os.wait()
+        say(parent=look())
+        sys.stdin.readline()
+        while rtgc.status()["supervised"]:
+            time.sleep(0.001)
+        say(alone=look())
+        grow(2801, keep)
+        say(afterwards=look())
+        sys.stdin.readline()
+        supervised()
+        nothing_found()
+        say(again=look())
+    """), environment(d.env()), stderr=None, launcher=()) as p:
+        assert p.next() == {"child": [[700, 10], False]}
+        assert p.next() == {"parent": [WIDE, True]}
+        d.kill()
+        p.tell("it is gone")
+        assert p.next() == {"alone": [[700, 10], False]}
+        assert p.next() == {"afterwards": [[700, 10], False]}
+        d.start()
+        p.tell("it is there")
+        assert p.next() == {"again": [WIDE, True]}
+        assert p.next() == {"at_exit": [[700, 10], False]}
+
+
+def test_a_snapshot_that_frees_is_no_reason(daemon):
+    """What it found is freed by collections of the youngest generation, of old garbage."""
+    with Program(dedent(FILL) + dedent("""
+        for _ in range(5000):
+            cycle = []
+            cycle.append(cycle)
+            keep.append(cycle)
+        nothing_found()
+        gc.collect(1)
+        before = look()
+        keep, cycle = [], None
+        say(before=before, freed=rtgc._rtgc.snapshot_now() >= 5000, after=look())
+    """), environment(daemon.env(), RTGC_COLLECTOR="snapshot")) as p:
+        assert p.next() == {"before": [WIDE, True], "freed": True, "after": [WIDE, True]}

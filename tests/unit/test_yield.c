@@ -241,6 +241,16 @@ static void until_it_has_grown(void **state)
 	assert_int_equal(yield_kind(h, NOW), WIRE_FREEZE);
 	h->report.allocated += 8;
 	assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	/* Each look that was in vain makes that twice as many, to an end. */
+	for (unsigned more = 1; more < 6; more++) {
+		unsigned times = 8u << (more < 3 ? more : 3);
+
+		h->yield.empty = (uint8_t)(2 + more);
+		h->report.allocated = 7 + (uint64_t)times * LIVE;
+		assert_int_equal(yield_kind(h, NOW), WIRE_FREEZE);
+		h->report.allocated += times;
+		assert_int_equal(yield_kind(h, NOW), WIRE_MAJOR);
+	}
 	h->report.allocated = 0; /* (It counts anew.) */
 	assert_int_equal(yield_kind(h, NOW), WIRE_FREEZE);
 }

@@ -6,7 +6,8 @@
 
 From then on full collections happen in the windows the daemon opens: while the program waits
 in a selector or in select.select(), at rtgc.checkpoint(), in rtgc.slack(), and, when nothing
-else comes in time, at the next safe point. The young generations stay with CPython. Without a
+else comes in time, at the next safe point. The young generations stay with CPython, which looks
+less often for what it never finds (status()["young_is_wide"]). Without a
 daemon (absent, hung, gone) CPython's own policy holds, as if this module were not there.
 
 An unchanged program: python3 -m rtgc [--service NAME] SCRIPT …, or -m rtgc … -m MODULE ….
