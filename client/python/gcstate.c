@@ -86,12 +86,18 @@ bool gcstate_young_is(const struct gcstate_young *thresholds)
 	       threshold_of(1) == thresholds->middle;
 }
 
-void gcstate_set_young(const struct gcstate_young *thresholds)
+static void change(int generation, int from, int to)
 {
-	__atomic_store_n(&gc->generations[0].threshold, thresholds->youngest,
-			 __ATOMIC_SEQ_CST);
-	__atomic_store_n(&gc->generations[1].threshold, thresholds->middle,
-			 __ATOMIC_SEQ_CST);
+	__atomic_compare_exchange_n(&gc->generations[generation].threshold, &from, to,
+				    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+void gcstate_change_young(struct gcstate_young from, struct gcstate_young to)
+{
+	if (!gcstate_young_is(&from))
+		return;
+	change(0, from.youngest, to.youngest);
+	change(1, from.middle, to.middle);
 }
 
 int gcstate_count(int generation)

@@ -48,7 +48,8 @@ struct gcstate_young {
 	int youngest, middle;
 };
 bool gcstate_young_is(const struct gcstate_young *thresholds);
-void gcstate_set_young(const struct gcstate_young *thresholds);
+/* If they are `from`. What the program sets at the same time stays. */
+void gcstate_change_young(struct gcstate_young from, struct gcstate_young to);
 /* gc.collect(1) */
 void gcstate_collect_middle(void);
 /* gc.freeze(), and the figures begin anew; false: it failed. gc.unfreeze(), with so much to the total. */

@@ -52,8 +52,8 @@ void young_ended(int generation, uint64_t collected)
 		young_put_back();
 	} else if (empty < EMPTY_MANY) {
 		empty++;
-	} else if (gcstate_young_is(&usual)) {
-		gcstate_set_young(&wide);
+	} else {
+		gcstate_change_young(usual, wide);
 	}
 }
 
@@ -64,8 +64,7 @@ bool young_is_wide(void)
 
 void young_put_back(void)
 {
-	if (young_is_wide())
-		gcstate_set_young(&usual);
+	gcstate_change_young(wide, usual);
 }
 
 bool young_between_requests(void)
