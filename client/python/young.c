@@ -25,7 +25,7 @@ static const struct gcstate_young wide = {USUAL * (USUAL_MIDDLE + 2) / 3, 1};
 static uint64_t began_ns; /* 0: no collection of the middle generation runs */
 static uint64_t last_ns;  /* what the last one took */
 static unsigned empty;	  /* so many in a row */
-static bool other;
+static bool other;	  /* young_is_other() */
 
 void young_began(void)
 {
