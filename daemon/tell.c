@@ -11,13 +11,13 @@
 #include "daemon/tell_log.h"
 #include "daemon/varlink.h"
 
-#define LINES_MOST 64 /* in one reply, and told in one round */
+#define LINES_MOST 16 /* in one reply, and told in one round */
 /* In one turn; then listeners wait, not heaps. */
-#define TOLD_MOST  8	/* listeners */
+#define TOLD_MOST  4	/* listeners */
 #define LOOKS_MOST 1024 /* at what happened, for them */
-#define MADE_MOST  128	/* lines put into words */
+#define MADE_MOST  16	/* lines put into words */
 /* Then others have the CPU, which the daemon would keep for a slice of the scheduler's. */
-#define REST (500 * NSEC_PER_USEC)
+#define REST (250 * NSEC_PER_USEC)
 
 struct tell {
 	struct loop *loop;

@@ -3,43 +3,64 @@
 
 #include <stdlib.h>
 
-#define ROOM_FIRST 64
+static struct tell_entry **chunk_of(struct tell_log *log, uint64_t place)
+{
+	return &log->chunk[place / TELL_LOG_CHUNK % TELL_LOG_CHUNKS];
+}
 
 struct tell_entry *tell_log_at(const struct tell_log *log, uint64_t place)
 {
-	return &log->entry[place & (log->room - 1)];
+	return *chunk_of((struct tell_log *)log, place) + place % TELL_LOG_CHUNK;
+}
+
+/* The next one will be wanted soon. */
+static void put_aside(struct tell_log *log, struct tell_entry **chunk)
+{
+	free(log->spare);
+	log->spare = *chunk;
+	*chunk = NULL;
 }
 
 void tell_log_drop(struct tell_log *log, uint64_t place)
 {
-	for (; log->first < place; log->first++)
+	while (log->first < place) {
 		json_decref(tell_log_at(log, log->first)->line);
+		if (++log->first % TELL_LOG_CHUNK == 0)
+			put_aside(log, chunk_of(log, log->first - 1));
+	}
 }
 
-static bool grow(struct tell_log *log)
+static void drop_chunk(struct tell_log *log)
 {
-	size_t room = log->room ? 2 * log->room : ROOM_FIRST;
-	struct tell_entry *entry =
-		room > TELL_LOG_MOST ? NULL : calloc(room, sizeof *entry);
+	uint64_t next = (log->first / TELL_LOG_CHUNK + 1) * TELL_LOG_CHUNK;
 
-	if (!entry)
-		return false;
-	for (uint64_t i = log->first; i < log->end; i++)
-		entry[i & (room - 1)] = *tell_log_at(log, i);
-	free(log->entry);
-	log->entry = entry;
-	log->room = room;
-	return true;
+	tell_log_drop(log, next < log->end ? next : log->end);
+}
+
+static struct tell_entry *new_chunk(struct tell_log *log)
+{
+	struct tell_entry *chunk = log->spare;
+
+	log->spare = NULL;
+	return chunk ? chunk : malloc(TELL_LOG_CHUNK * sizeof *chunk);
 }
 
 struct tell_entry *tell_log_add(struct tell_log *log)
 {
-	if (log->end - log->first == log->room && !grow(log)) {
-		if (log->room == 0) {
-			log->first = ++log->end;
-			return NULL;
-		}
-		tell_log_drop(log, log->first + 1);
+	struct tell_entry **chunk = chunk_of(log, log->end);
+
+	if (log->end % TELL_LOG_CHUNK == 0 && *chunk)
+		drop_chunk(log);
+	if (!*chunk)
+		*chunk = new_chunk(log);
+	if (!*chunk) {
+		drop_chunk(log);
+		*chunk = new_chunk(log);
+	}
+	if (!*chunk) {
+		tell_log_drop(log, log->end);
+		log->first = ++log->end;
+		return NULL;
 	}
 	return tell_log_at(log, log->end++);
 }
@@ -47,7 +68,7 @@ struct tell_entry *tell_log_add(struct tell_log *log)
 void tell_log_deinit(struct tell_log *log)
 {
 	tell_log_drop(log, log->end);
-	free(log->entry);
-	log->entry = NULL;
-	log->room = 0;
+	put_aside(log, chunk_of(log, log->end));
+	free(log->spare);
+	log->spare = NULL;
 }

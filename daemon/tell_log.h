@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happened and has not been told to all who listen, once for all of them: a ring that grows up to TELL_LOG_MOST,
- * where the oldest gives way. Places are counts that only grow.
+ * What happened and has not been told to all who listen, once for all of them: a ring of chunks, where those of the
+ * oldest chunk give way when there would be more than TELL_LOG_MOST. It grows by a chunk at a time and moves nothing: heaps are
+ * waiting meanwhile. Places are counts that only grow.
  */
 #ifndef RTGCD_TELL_LOG_H
 #define RTGCD_TELL_LOG_H
@@ -12,7 +13,9 @@
 #include "daemon/core/supervisor.h"
 #include "daemon/eventlog.h"
 
-#define TELL_LOG_MOST 16384
+#define TELL_LOG_MOST	16384
+#define TELL_LOG_CHUNK	64
+#define TELL_LOG_CHUNKS (TELL_LOG_MOST / TELL_LOG_CHUNK)
 
 struct tell_entry {
 	uint32_t kind;
@@ -23,8 +26,8 @@ struct tell_entry {
 };
 
 struct tell_log { /* zeroed: empty */
-	struct tell_entry *entry;
-	size_t room;	/* a power of two */
+	struct tell_entry *chunk[TELL_LOG_CHUNKS];
+	struct tell_entry *spare;
 	uint64_t first; /* what lies before it has been told to all, or is lost */
 	uint64_t end;
 };
