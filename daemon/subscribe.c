@@ -202,13 +202,19 @@ static void end_pass(struct subscriber *s)
 /* It may be no more afterwards. */
 static void go_on(struct subscriber *s, struct allowance *a)
 {
-	struct part part = {
+	struct part part;
+
+	listener_hear(&s->listener);
+	if (s->listener.slow) {
+		listener_send(&s->listener); /* which says so, and ends it */
+		return;
+	}
+	part = (struct part){
 		.services = json_array(),
 		.heaps = json_array(),
 		.windows = json_array(),
 		.events = listener_take(&s->listener),
 	};
-
 	if (s->figures)
 		add_services(s, a, &part);
 	if (a->told > 0 && a->looks > 0)

@@ -256,6 +256,22 @@ def test_subscribers_that_never_read(method, why):
         assert d.log.count("does not read") == 1
 
 
+def test_subscribers_for_whom_too_much_happens():
+    """Not what waits to be read, but what they have not yet been told of is too much."""
+    config = "[Daemon]\nMaxQueue=64M\nQueueMemory=1G\nMaxCallers=300\nFramesPerSecond=1000000\nFramesPerSecondPerUser=1000000\n"
+    with harness.Daemon(config=config) as d, Client(d, budget=BUDGET) as c:
+        heaps = [Client(d, heap=f"heap {i}") for i in range(50)]  # to be told of meanwhile
+        callers = [subscribed(d, method="Subscribe") for _ in range(280)]
+        while d.call("GetStatus")["callers"] > 1:
+            for used in range(100):
+                c.report(used=used)
+            c.sync()
+        assert refused(d) == {"slow": 280}
+        for v in callers:
+            v.close()
+        close(heaps)
+
+
 def test_memory_of_all():
     """With the memory for queues used up, who adds to it hears so and goes; others are answered."""
     config = "[Daemon]\nMaxQueue=1M\nQueueMemory=1M\nFramesPerSecond=1000000\nFramesPerSecondPerUser=1000000\n"
