@@ -3,14 +3,14 @@
 
 #include <stdlib.h>
 
-static struct tell_entry **chunk_of(struct tell_log *log, uint64_t place)
+static size_t chunk_of(uint64_t place)
 {
-	return &log->chunk[place / TELL_LOG_CHUNK % TELL_LOG_CHUNKS];
+	return place / TELL_LOG_CHUNK % TELL_LOG_CHUNKS;
 }
 
 struct tell_entry *tell_log_at(const struct tell_log *log, uint64_t place)
 {
-	return *chunk_of((struct tell_log *)log, place) + place % TELL_LOG_CHUNK;
+	return &log->chunk[chunk_of(place)][place % TELL_LOG_CHUNK];
 }
 
 /* The next one will be wanted soon. */
@@ -26,7 +26,7 @@ void tell_log_drop(struct tell_log *log, uint64_t place)
 	while (log->first < place) {
 		json_decref(tell_log_at(log, log->first)->line);
 		if (++log->first % TELL_LOG_CHUNK == 0)
-			put_aside(log, chunk_of(log, log->first - 1));
+			put_aside(log, &log->chunk[chunk_of(log->first - 1)]);
 	}
 }
 
@@ -47,7 +47,7 @@ static struct tell_entry *new_chunk(struct tell_log *log)
 
 struct tell_entry *tell_log_add(struct tell_log *log)
 {
-	struct tell_entry **chunk = chunk_of(log, log->end);
+	struct tell_entry **chunk = &log->chunk[chunk_of(log->end)];
 
 	if (log->end % TELL_LOG_CHUNK == 0 && *chunk)
 		drop_chunk(log);
@@ -68,7 +68,7 @@ struct tell_entry *tell_log_add(struct tell_log *log)
 void tell_log_deinit(struct tell_log *log)
 {
 	tell_log_drop(log, log->end);
-	put_aside(log, chunk_of(log, log->end));
+	put_aside(log, &log->chunk[chunk_of(log->end)]);
 	free(log->spare);
 	log->spare = NULL;
 }
