@@ -75,6 +75,29 @@ def test_the_whole_demo(tmp_path):
     assert (tmp_path / "mine.txt").read_text() == "not the demo's"
 
 
+ASKED_IN_A_WRITE = """
+import io, os, signal, sys
+class Raw(io.RawIOBase):
+    asked = False
+    def writable(self):
+        return True
+    def write(self, data):
+        if not self.asked:
+            self.asked = True
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return os.write(1, data)
+sys.stdout = io.TextIOWrapper(io.BufferedWriter(Raw()))
+print("ready", flush=True)
+"""
+
+
+def test_a_replica_that_is_asked_to_freeze_while_it_writes():
+    """It is told as soon as it has said that it is ready, perhaps before that call has returned."""
+    env = {**os.environ, "PYTHONPATH": os.path.join(DEMO, "recorder"), "GC_POLICY": "freeze"}
+    done = subprocess.run([sys.executable, "-c", ASKED_IN_A_WRITE], env=env, check=True, capture_output=True, text=True)
+    assert sorted(done.stdout.splitlines()) == ["frozen", "ready"]
+
+
 def test_what_is_missing_is_named(tmp_path):
     done = subprocess.run(
         [sys.executable, os.path.join(DEMO, "run.py"), "--build", tmp_path, "--results",

@@ -77,7 +77,7 @@ def freeze_now(signum, frame):
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
-    print("frozen", flush=True)
+    os.write(1, b"frozen\n")  # not print(): whom the signal meets may be in it
 
 
 def main():
