@@ -156,12 +156,10 @@ static const char *text_of(struct tell *t, json_t *lines)
 
 json_t *listener_take(struct listener *l)
 {
-	json_t *lines;
+	json_t *lines = l->lines;
 
-	listener_hear(l);
-	lines = l->lines;
 	l->lines = json_array();
-	if (!l->lossy && !l->slow)
+	if (!l->lossy)
 		return lines;
 	json_decref(lines);
 	return NULL;

@@ -65,7 +65,7 @@ bool listener_hears(const struct listener *l, const struct core_who *who);
 void listener_hear(struct listener *l);
 /* One line more for this one; NULL: memory has run out. The line is stolen. */
 void listener_add(struct listener *l, json_t *line);
-/* What there is, to be sent otherwise; NULL: memory has run out (or it is `slow`). */
+/* What it has heard, to be sent otherwise; NULL: memory has run out. */
 json_t *listener_take(struct listener *l);
 /* Sends what there is. This may be its end, after which it is no more. */
 void listener_send(struct listener *l);
