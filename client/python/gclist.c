@@ -22,11 +22,6 @@ bool gclist_is_generation(const PyGC_Head *node)
 
 /* ---- Lists ------------------------------------------------------------------------- */
 
-static PyGC_Head *prev(PyGC_Head *node)
-{
-	return _PyGCHead_PREV(node);
-}
-
 static void link_nodes(PyGC_Head *first, PyGC_Head *second)
 {
 	_PyGCHead_SET_NEXT(first, second);
@@ -45,14 +40,14 @@ bool gclist_empty(PyGC_Head *list)
 
 void gclist_remove(PyGC_Head *node)
 {
-	link_nodes(prev(node), gclist_next(node));
+	link_nodes(gclist_previous(node), gclist_next(node));
 	node->_gc_next = 0;
 	node->_gc_prev &= _PyGC_PREV_MASK_FINALIZED;
 }
 
 void gclist_insert(PyGC_Head *node, PyGC_Head *before)
 {
-	PyGC_Head *after = prev(before);
+	PyGC_Head *after = gclist_previous(before);
 
 	link_nodes(after, node);
 	link_nodes(node, before);
@@ -60,12 +55,12 @@ void gclist_insert(PyGC_Head *node, PyGC_Head *before)
 
 void gclist_join_between(PyGC_Head *after, PyGC_Head *before, PyGC_Head *to)
 {
-	PyGC_Head *first = gclist_next(after), *last = prev(before);
+	PyGC_Head *first = gclist_next(after), *last = gclist_previous(before);
 
 	if (first == before)
 		return;
 	link_nodes(after, before);
-	link_nodes(prev(to), first);
+	link_nodes(gclist_previous(to), first);
 	link_nodes(last, to);
 }
 
@@ -110,7 +105,7 @@ struct gclist_epoch gclist_epoch(void)
 	return (struct gclist_epoch){
 		.full_collections =
 			(uint64_t)gc->generation_stats[GCLIST_OLD].collections,
-		.frozen = (uintptr_t)prev(&gc->permanent_generation.head),
+		.frozen = (uintptr_t)gclist_previous(&gc->permanent_generation.head),
 	};
 }
 

@@ -40,6 +40,11 @@ static inline PyGC_Head *gclist_next(PyGC_Head *node)
 	return _PyGCHead_NEXT(node);
 }
 
+static inline PyGC_Head *gclist_previous(PyGC_Head *node)
+{
+	return _PyGCHead_PREV(node);
+}
+
 void gclist_make(PyGC_Head *list); /* an empty list of ours */
 bool gclist_empty(PyGC_Head *list);
 /* Takes a member out of its list; it is in none then. */

@@ -27,6 +27,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/snapshot_child.c client/python/snapshot_child.h \
 	client/python/snapshot_module.c client/python/snapshot_module.h \
 	client/python/snapshot_reap.c client/python/snapshot_reap.h \
+	client/python/snapshot_table.c client/python/snapshot_table.h \
 	client/python/snapshot_trial.c client/python/snapshot_trial.h \
 	client/python/snapshot_walk.c client/python/snapshot_walk.h \
 	client/python/servers.c client/python/servers.h \

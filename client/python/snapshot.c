@@ -26,8 +26,8 @@
 #define BYTES_PER_OBJECT 64
 
 /*
- * How long a child may take, unless $RTGC_SNAPSHOT_LIMIT says it: half a second for a million objects where it
- * has a CPU to itself.
+ * How long a child may take, unless $RTGC_SNAPSHOT_LIMIT says it: where it has a CPU to itself, a third of a second
+ * for a million objects.
  */
 #define CHILD_MIN_S	      20
 #define CHILD_OBJECTS_PER_S   50000

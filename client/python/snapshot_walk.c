@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/python/snapshot_walk.h"
 
-#include <sys/mman.h>
-
 #include "client/python/gclist.h"
+#include "client/python/snapshot_table.h"
 
 /* A slot of the result: the object's address without its low bits, and its batch. */
 #define BATCH_BITS  19
@@ -11,201 +10,252 @@
 #define ALIGN_BITS  3
 #define NAMED_BITS  (64 - BATCH_BITS + ALIGN_BITS) /* of an address */
 
-/* Where a slot is: objects are 16 bytes apart at least. */
-#define PAGE_BITS   12
-#define APART_BITS  4
-#define PAGE_PLACES (UINT64_C(1) << (PAGE_BITS - APART_BITS))
-
 /*
- * A cell's number. While references are counted: those not yet explained. Then REACHED, or for
- * the unreachable the size of the component at its root, later BATCHED and its batch.
+ * A cell's number: of references found; then of those from elsewhere; then REACHED, or for the
+ * unreachable the size of the component at its root, later BATCHED and its batch. Its link: the
+ * object's own count; then whether it was PASSED; then the parent in its component.
  */
 #define REACHED	  UINT32_MAX
 #define COUNT_MAX UINT32_C(0x7fffffff) /* of immortal objects and the like */
+#define PASSED	  1
 #define BATCHED	  UINT32_C(0x80000000)
-#define NOWHERE	  UINT32_MAX
 
-struct cell {
-	const PyObject *object; /* NULL: empty */
-	uint32_t number;
-	uint32_t link; /* the next to be traversed; the parent in its component */
+/* The word, counted from an object, that says where its attributes are, if they are not in a dictionary of its own. */
+#if PY_VERSION_HEX >= 0x030c0000
+#define ATTRIBUTES (-3)
+#elif PY_VERSION_HEX >= 0x030b0000
+#define ATTRIBUTES (-4)
+#endif
+
+#define BLOCK 32 /* objects traversed together */
+#define RING  64 /* so many references after it was met, one is taken up */
+
+/* From a cell to an object, which has that cell if it is on the list. NULL: it is not. */
+struct reference {
+	const PyObject *to;
+	uint32_t from, cell;
 };
 
 struct walk {
-	struct cell *cell;
-	uint64_t mask;
-	unsigned shift;
-	uint32_t stack;	  /* reached, not yet traversed: a chain of links */
+	struct snapshot_table table;
+	struct reference ring[RING];
+	unsigned met;
 	uint32_t current; /* the cell that is traversed */
-	bool senseless;
-	uint32_t *order; /* the unreachable ones in the order of the list */
-	uint64_t objects, unreachable;
+	uint32_t *queue;  /* reached after they were passed, to be traversed */
+	uint64_t queued, taken;
+	uint64_t unreachable; /* the first so many of the table's order, in the end */
 };
 
-/* Neighbours in a page stay neighbours: lists and references go to those that were made together. */
-static uint64_t hash(const PyObject *object, unsigned shift)
-{
-	uint64_t page = (uintptr_t)object >> PAGE_BITS;
-	uint64_t place = ((uintptr_t)object >> APART_BITS) & (PAGE_PLACES - 1);
+/* ---- References -------------------------------------------------------------------- */
 
-	return (page * UINT64_C(0x9e3779b97f4a7c15) >> shift) + place;
+/* Meets one, and returns the one that has been met RING ago. */
+static inline struct reference meet(struct walk *w, const PyObject *to)
+{
+	unsigned i = w->met++;
+	struct reference *latest = &w->ring[i % RING];
+	struct reference *asked = &w->ring[(i + RING / 2) % RING], first = *latest;
+
+	latest->to = to;
+	latest->from = w->current;
+	if (to)
+		snapshot_fetch_page(&w->table, to);
+	if (asked->to) {
+		asked->cell = snapshot_find(&w->table, asked->to);
+		if (asked->cell == SNAPSHOT_NOWHERE)
+			asked->to = NULL;
+		else
+			snapshot_fetch_cell(&w->table, asked->cell);
+	}
+	return first;
 }
 
-/* The shift that leaves as many bits as the mask has. */
-static unsigned shift_of(uint64_t mask)
+/* The cell of what a reference goes to, or NULL. */
+static inline struct snapshot_cell *target(struct walk *w, struct reference r)
 {
-	return (unsigned)__builtin_clzll(mask);
+	struct snapshot_cell *cell = r.to ? &w->table.cell[r.cell] : NULL;
+
+	return cell && cell->object == r.to ? cell : NULL;
 }
 
-uint32_t snapshot_batch_of(const struct snapshot_result *result, const PyObject *object)
-{
-	uint64_t key = (uintptr_t)object >> ALIGN_BITS, slot;
-	uint64_t i = hash(object, shift_of(result->mask)) & result->mask;
+/* ---- Objects ----------------------------------------------------------------------- */
 
-	for (; (slot = result->slot[i]) != 0; i = (i + 1) & result->mask)
-		if (slot >> BATCH_BITS == key)
-			return (uint32_t)(slot & (BATCHES_MAX - 1));
-	return SNAPSHOT_NONE;
+/*
+ * A prefetch does nothing here: it is dropped where the CPU has to look up the page first, and a heap has more
+ * pages than it remembers. So objects are read, a block of them in a row: no step of that needs what the one
+ * before has read, so that their memory comes at the same time.
+ */
+static void touch(const void *p)
+{
+	(void)*(const volatile char *)p;
 }
 
-/* The object's cell, or the empty one where it belongs. */
-static struct cell *find(const struct walk *w, const PyObject *object)
+/* What most of them keep elsewhere. */
+static void touch_parts(const PyObject *object)
 {
-	uint64_t i = hash(object, w->shift) & w->mask;
+#ifdef ATTRIBUTES
+	void *const *word = (void *const *)object;
 
-	while (w->cell[i].object && w->cell[i].object != object)
-		i = (i + 1) & w->mask;
-	return &w->cell[i];
+	if (Py_TYPE(object)->tp_flags & Py_TPFLAGS_MANAGED_DICT && word[ATTRIBUTES])
+		touch(word[ATTRIBUTES]);
+#endif
+	if (PyDict_Check(object)) {
+		const PyDictObject *dict = (const PyDictObject *)object;
+
+		touch(dict->ma_keys);
+		__builtin_prefetch((const char *)dict->ma_keys + 64);
+		__builtin_prefetch((const char *)dict->ma_keys + 128);
+		if (dict->ma_values)
+			touch(dict->ma_values);
+	} else if (PyList_Check(object) && ((const PyListObject *)object)->ob_item) {
+		touch(((const PyListObject *)object)->ob_item);
+	}
 }
 
-static struct cell *known(const struct walk *w, const PyObject *object)
+static PyObject *object_of(const struct walk *w, uint32_t i)
 {
-	struct cell *cell = find(w, object);
-
-	return cell->object ? cell : NULL;
+	return (PyObject *)(uintptr_t)w->table.cell[i].object;
 }
 
-static uint32_t index_of(const struct walk *w, const struct cell *cell)
+/* BLOCK at most. */
+static void traverse(struct walk *w, const uint32_t *row, unsigned n, visitproc visit)
 {
-	return (uint32_t)(cell - w->cell);
+	for (unsigned i = 0; i < n; i++)
+		touch(object_of(w, row[i]));
+	for (unsigned i = 0; i < n; i++)
+		touch_parts(object_of(w, row[i]));
+	for (unsigned i = 0; i < n; i++) {
+		PyObject *object = object_of(w, row[i]);
+
+		w->current = row[i];
+		Py_TYPE(object)->tp_traverse(object, visit, w);
+	}
 }
 
-static void traverse(struct walk *w, const struct cell *cell, visitproc visit)
+/* What has been met is taken up. */
+static void finish(struct walk *w, visitproc visit)
 {
-	PyObject *object = (PyObject *)(uintptr_t)cell->object;
+	for (int i = 0; i < RING; i++)
+		visit(NULL, w);
+}
 
-	w->current = index_of(w, cell);
-	Py_TYPE(object)->tp_traverse(object, visit, w);
+/* The block of the list that begins there, and the next one's cells on their way. Returns its size. */
+static unsigned block(const struct walk *w, uint64_t first, uint64_t n)
+{
+	uint64_t size = n - first < BLOCK ? n - first : BLOCK;
+
+	for (uint64_t i = first + size; i < n && i < first + size + BLOCK; i++)
+		snapshot_fetch_cell(&w->table, w->table.order[i]);
+	return (unsigned)size;
 }
 
 /* ---- What is reachable ------------------------------------------------------------- */
 
-static void *memory(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-	/* (All of it is used, here and there at random.) */
-	madvise(p, size, MADV_HUGEPAGE);
-	return p;
-}
-
-/* The smallest mask for so many, at least half of the slots empty. */
-static uint64_t mask_for(uint64_t count)
-{
-	uint64_t mask = 63;
-
-	while (mask / 2 < count)
-		mask = 2 * mask + 1;
-	return mask;
-}
-
-static bool prepare(struct walk *w, PyGC_Head *list)
-{
-	for (PyGC_Head *g = gclist_next(list); g != list; g = gclist_next(g))
-		w->objects++;
-	w->mask = mask_for(w->objects);
-	if (w->mask >= NOWHERE)
-		return false;
-	w->shift = shift_of(w->mask);
-	w->cell = memory((w->mask + 1) * sizeof(*w->cell));
-	w->order = memory((w->objects + 1) * sizeof(*w->order));
-	return w->cell && w->order;
-}
-
-static bool count_references(struct walk *w, PyGC_Head *list)
-{
-	for (PyGC_Head *g = gclist_next(list); g != list; g = gclist_next(g)) {
-		PyObject *object = gclist_object(g);
-		struct cell *cell = find(w, object);
-		size_t count = (size_t)Py_REFCNT(object);
-
-		if ((uintptr_t)object >> NAMED_BITS ||
-		    (uintptr_t)object & ((1 << ALIGN_BITS) - 1))
-			return false;
-		cell->object = object;
-		cell->number = count < COUNT_MAX ? (uint32_t)count : COUNT_MAX;
-	}
-	return true;
-}
-
-static int visit_subtract(PyObject *object, void *arg)
+static int visit_count(PyObject *object, void *arg)
 {
 	struct walk *w = arg;
-	struct cell *cell = known(w, object);
+	struct snapshot_cell *cell = target(w, meet(w, object));
 
-	if (!cell || cell->number == COUNT_MAX)
-		return 0;
-	if (cell->number == 0)
-		w->senseless = true;
-	else
-		cell->number--;
+	if (cell && cell->number < COUNT_MAX)
+		cell->number++;
 	return 0;
 }
 
-static void push(struct walk *w, struct cell *cell)
+static void count_references(struct walk *w)
 {
-	cell->number = REACHED;
-	cell->link = w->stack;
-	w->stack = index_of(w, cell);
+	const struct snapshot_table *t = &w->table;
+
+	for (uint64_t i = 0; i < t->objects; i += BLOCK) {
+		unsigned n = block(w, i, t->objects);
+
+		traverse(w, t->order + i, n, visit_count);
+		for (unsigned k = 0; k < n; k++) {
+			struct snapshot_cell *cell = &t->cell[t->order[i + k]];
+			size_t count = (size_t)Py_REFCNT(cell->object);
+
+			cell->link = count < COUNT_MAX ? (uint32_t)count : COUNT_MAX;
+		}
+	}
+	finish(w, visit_count);
+}
+
+static enum snapshot_outcome subtract(struct walk *w)
+{
+	for (uint64_t i = 0; i < w->table.objects; i++) {
+		struct snapshot_cell *cell = &w->table.cell[i];
+
+		if ((uintptr_t)cell->object >> NAMED_BITS)
+			return SNAPSHOT_NO_ROOM;
+		if (cell->number > cell->link)
+			return SNAPSHOT_NO_SENSE;
+		cell->number =
+			cell->link == COUNT_MAX ? COUNT_MAX : cell->link - cell->number;
+		cell->link = 0;
+	}
+	return SNAPSHOT_FOUND;
 }
 
 static int visit_reach(PyObject *object, void *arg)
 {
 	struct walk *w = arg;
-	struct cell *cell = known(w, object);
+	struct snapshot_cell *cell = target(w, meet(w, object));
 
-	if (cell && cell->number != REACHED)
-		push(w, cell);
+	if (!cell || cell->number == REACHED)
+		return 0;
+	cell->number = REACHED;
+	if (cell->link == PASSED)
+		w->queue[w->queued++] = (uint32_t)(cell - w->table.cell);
 	return 0;
 }
 
-static void reach(struct walk *w, PyGC_Head *list)
+/* As long as there are so many. */
+static void reach_queued(struct walk *w, uint64_t least)
 {
-	w->stack = NOWHERE;
-	for (PyGC_Head *g = gclist_next(list); g != list; g = gclist_next(g)) {
-		struct cell *root = find(w, gclist_object(g));
+	while (w->queued - w->taken >= least) {
+		uint64_t n = w->queued - w->taken;
 
-		if (root->number != 0 && root->number != REACHED)
-			push(w, root);
-		while (w->stack != NOWHERE) {
-			struct cell *cell = &w->cell[w->stack];
-
-			w->stack = cell->link;
-			traverse(w, cell, visit_reach);
-		}
+		n = n < BLOCK ? n : BLOCK;
+		w->taken += n;
+		traverse(w, w->queue + w->taken - n, (unsigned)n, visit_reach);
 	}
+}
+
+/* In the order of the list; those that turn out to be reachable when they have been passed, after that. */
+static void reach(struct walk *w)
+{
+	const struct snapshot_table *t = &w->table;
+
+	for (uint64_t i = 0; i < t->objects; i += BLOCK) {
+		unsigned n = block(w, i, t->objects), reached = 0;
+		uint32_t row[BLOCK];
+
+		for (unsigned k = 0; k < n; k++) {
+			struct snapshot_cell *cell = &t->cell[t->order[i + k]];
+
+			if (cell->number == 0) {
+				cell->link = PASSED;
+				continue;
+			}
+			cell->number = REACHED;
+			row[reached++] = t->order[i + k];
+		}
+		traverse(w, row, reached, visit_reach);
+		reach_queued(w, BLOCK);
+	}
+	do {
+		reach_queued(w, 1);
+		finish(w, visit_reach);
+	} while (w->queued > w->taken);
 }
 
 /* ---- What hangs together ------------------------------------------------------------- */
 
 static uint32_t root_of(struct walk *w, uint32_t i)
 {
-	while (w->cell[i].link != i) {
-		w->cell[i].link = w->cell[w->cell[i].link].link;
-		i = w->cell[i].link;
+	struct snapshot_cell *cell = w->table.cell;
+
+	while (cell[i].link != i) {
+		cell[i].link = cell[cell[i].link].link;
+		i = cell[i].link;
 	}
 	return i;
 }
@@ -213,23 +263,25 @@ static uint32_t root_of(struct walk *w, uint32_t i)
 static int visit_unite(PyObject *object, void *arg)
 {
 	struct walk *w = arg;
-	struct cell *cell = known(w, object);
+	struct reference r = meet(w, object);
+	struct snapshot_cell *cell = target(w, r);
 	uint32_t a, b;
 
 	if (!cell || cell->number == REACHED)
 		return 0;
-	a = root_of(w, w->current);
-	b = root_of(w, index_of(w, cell));
+	cell = w->table.cell;
+	a = root_of(w, r.from);
+	b = root_of(w, r.cell);
 	if (a == b)
 		return 0;
-	if (w->cell[a].number < w->cell[b].number) {
+	if (cell[a].number < cell[b].number) {
 		uint32_t c = a;
 
 		a = b;
 		b = c;
 	}
-	w->cell[b].link = a;
-	w->cell[a].number += w->cell[b].number;
+	cell[b].link = a;
+	cell[a].number += cell[b].number;
 	return 0;
 }
 
@@ -237,43 +289,66 @@ static int visit_unite(PyObject *object, void *arg)
  * A weak reference that is unreachable itself must not see its object go before it: its
  * callback would be called, which a full collection does not.
  */
-static void unite_weakrefs(struct walk *w, const struct cell *cell)
+static void unite_weakrefs(struct walk *w, uint32_t i)
 {
-	PyObject *object = (PyObject *)(uintptr_t)cell->object;
+	PyObject *object = object_of(w, i);
 	Py_ssize_t offset = Py_TYPE(object)->tp_weaklistoffset;
 
 	if (offset == 0)
 		return;
-	w->current = index_of(w, cell);
+	w->current = i;
 	for (PyWeakReference *ref = *(PyWeakReference **)((char *)object + offset); ref;
 	     ref = ref->wr_next)
 		visit_unite((PyObject *)ref, w);
 }
 
-static void unite(struct walk *w, PyGC_Head *list)
+static void unite(struct walk *w)
 {
-	for (PyGC_Head *g = gclist_next(list); g != list; g = gclist_next(g)) {
-		struct cell *cell = find(w, gclist_object(g));
+	const struct snapshot_table *t = &w->table;
 
-		if (cell->number == REACHED)
+	for (uint64_t i = 0; i < t->objects; i++) {
+		uint32_t at = t->order[i];
+
+		if (t->cell[at].number == REACHED)
 			continue;
-		cell->number = 1;
-		cell->link = index_of(w, cell);
-		w->order[w->unreachable++] = cell->link;
+		t->cell[at].number = 1;
+		t->cell[at].link = at;
+		t->order[w->unreachable++] = at;
 	}
-	for (uint64_t i = 0; i < w->unreachable; i++) {
-		const struct cell *cell = &w->cell[w->order[i]];
+	for (uint64_t i = 0; i < w->unreachable; i += BLOCK) {
+		unsigned n = block(w, i, w->unreachable);
 
-		traverse(w, cell, visit_unite);
-		unite_weakrefs(w, cell);
+		traverse(w, t->order + i, n, visit_unite);
+		for (unsigned k = 0; k < n; k++)
+			unite_weakrefs(w, t->order[i + k]);
 	}
+	finish(w, visit_unite);
 }
 
 /* ---- The result ----------------------------------------------------------------------- */
 
+/* Neighbours in a page stay neighbours. */
+static uint64_t slot_of(const PyObject *object, uint64_t mask)
+{
+	return (snapshot_hash(snapshot_page_number(object), snapshot_shift(mask)) +
+		snapshot_place(object)) &
+	       mask;
+}
+
+uint32_t snapshot_batch_of(const struct snapshot_result *result, const PyObject *object)
+{
+	uint64_t key = (uintptr_t)object >> ALIGN_BITS, slot;
+	uint64_t i = slot_of(object, result->mask);
+
+	for (; (slot = result->slot[i]) != 0; i = (i + 1) & result->mask)
+		if (slot >> BATCH_BITS == key)
+			return (uint32_t)(slot & (BATCHES_MAX - 1));
+	return SNAPSHOT_NONE;
+}
+
 static void store(struct snapshot_result *result, const PyObject *object, uint32_t batch)
 {
-	uint64_t i = hash(object, shift_of(result->mask)) & result->mask;
+	uint64_t i = slot_of(object, result->mask);
 
 	while (result->slot[i])
 		i = (i + 1) & result->mask;
@@ -286,11 +361,12 @@ static enum snapshot_outcome divide(struct walk *w, struct snapshot_result *resu
 {
 	uint64_t batch = 0, filled = 0;
 
-	result->mask = mask_for(w->unreachable);
+	result->mask = snapshot_mask(w->unreachable);
 	if (room < sizeof(*result) + (result->mask + 1) * sizeof(result->slot[0]))
 		return SNAPSHOT_NO_ROOM;
 	for (uint64_t i = 0; i < w->unreachable; i++) {
-		struct cell *root = &w->cell[root_of(w, w->order[i])];
+		uint32_t at = w->table.order[i];
+		struct snapshot_cell *root = &w->table.cell[root_of(w, at)];
 
 		if (!(root->number & BATCHED)) {
 			if (filled > 0 && filled + root->number > SNAPSHOT_BATCH) {
@@ -303,7 +379,7 @@ static enum snapshot_outcome divide(struct walk *w, struct snapshot_result *resu
 				return SNAPSHOT_NO_ROOM;
 			root->number = BATCHED | (uint32_t)batch;
 		}
-		store(result, w->cell[w->order[i]].object, root->number & ~BATCHED);
+		store(result, w->table.cell[at].object, root->number & ~BATCHED);
 	}
 	result->unreachable = w->unreachable;
 	result->batches = w->unreachable ? batch + 1 : 0;
@@ -313,22 +389,27 @@ static enum snapshot_outcome divide(struct walk *w, struct snapshot_result *resu
 static enum snapshot_outcome look(struct walk *w, PyGC_Head *list,
 				  struct snapshot_result *result, size_t room)
 {
-	if (!prepare(w, list) || !count_references(w, list))
+	enum snapshot_outcome outcome;
+
+	if (!snapshot_table(&w->table, list))
 		return SNAPSHOT_NO_ROOM;
-	result->objects = w->objects;
-	for (PyGC_Head *g = gclist_next(list); g != list; g = gclist_next(g))
-		traverse(w, find(w, gclist_object(g)), visit_subtract);
-	if (w->senseless)
-		return SNAPSHOT_NO_SENSE;
-	reach(w, list);
-	unite(w, list);
+	result->objects = w->table.objects;
+	w->queue = snapshot_memory((w->table.objects + 1) * sizeof(w->queue[0]));
+	if (!w->queue)
+		return SNAPSHOT_NO_ROOM;
+	count_references(w);
+	outcome = subtract(w);
+	if (outcome != SNAPSHOT_FOUND)
+		return outcome;
+	reach(w);
+	unite(w);
 	return divide(w, result, room);
 }
 
 enum snapshot_outcome snapshot_walk(PyGC_Head *list, struct snapshot_result *result,
 				    size_t room)
 {
-	struct walk w = {.stack = NOWHERE};
+	struct walk w = {0};
 	enum snapshot_outcome outcome = look(&w, list, result, room);
 
 	/* The process ends now, and its memory with it. */
