@@ -12,7 +12,7 @@
 #include "daemon/core/state.h"
 
 #define DIRECTIVE (1U << ACTION_DIRECT)
-/* These are of a window that is over. */
+/* These are of a window that is over, or of which the draining is. */
 #define OVER (1U << ACTION_REVOKE | 1U << ACTION_CLOSE | 1U << ACTION_UNDRAIN)
 
 void action_add(struct supervisor *s, struct heap *h, enum action_type type)

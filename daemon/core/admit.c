@@ -20,7 +20,7 @@ void admit_add(struct admit *a, const struct heap *h)
 
 	if (!heap_budget(h) || !(h->kinds & 1 << kind))
 		return;
-	if (h->next == WIRE_SNAPSHOT) {
+	if (heap_goes_beside(h)) {
 		a->snapshots++;
 		return;
 	}

@@ -189,28 +189,39 @@ static uint64_t slot_holder(const struct supervisor *s, const struct heap *h, bo
 	return 0;
 }
 
+/* Which slot of pauses it waits for, and who has it. */
+static enum reason slot_busy(const struct supervisor *s, const struct heap *h,
+			     uint64_t *ret_holder)
+{
+	const struct heap *rival = rivals_holder(s, h->service);
+
+	if (h->service->taken >= h->service->config.max_concurrent) {
+		*ret_holder = slot_holder(s, h, false);
+		return REASON_SLOT_BUSY;
+	}
+	if (rival) {
+		*ret_holder = rival->id;
+		return REASON_RIVAL_BUSY;
+	}
+	if (s->taken >= s->max_concurrent) {
+		*ret_holder = slot_holder(s, h, true);
+		return REASON_HOST_BUSY;
+	}
+	return REASON_NONE;
+}
+
 /* Says once why it must wait. */
 static void explain_wait(struct supervisor *s, struct heap *h, nsec_t now)
 {
-	const struct heap *rival = rivals_holder(s, h->service);
 	enum reason busy = REASON_NONE;
 	uint64_t holder = 0;
 
-	if (h->service->held) {
+	if (h->service->held)
 		busy = REASON_HELD;
-	} else if (heap_snapshots(h)) {
-		if (s->snapshots_taken >= s->snapshots_max)
-			busy = REASON_SNAPSHOT_BUSY;
-	} else if (h->service->taken >= h->service->config.max_concurrent) {
-		busy = REASON_SLOT_BUSY;
-		holder = slot_holder(s, h, false);
-	} else if (rival) {
-		busy = REASON_RIVAL_BUSY;
-		holder = rival->id;
-	} else if (s->taken >= s->max_concurrent) {
-		busy = REASON_HOST_BUSY;
-		holder = slot_holder(s, h, true);
-	}
+	else if (h->next == WIRE_SNAPSHOT && s->snapshots_taken >= s->snapshots_max)
+		busy = REASON_SNAPSHOT_BUSY;
+	else if (!heap_snapshots(h))
+		busy = slot_busy(s, h, &holder);
 	if (busy != REASON_NONE && h->reason != busy && !h->look_until)
 		decide_record(s, h, busy, holder, now);
 }

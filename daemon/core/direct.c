@@ -54,7 +54,7 @@ void direct_heap(struct supervisor *s, struct heap *h, nsec_t now)
 		if (yield_is_raised(h))
 			d.watermark = nsec_min(d.watermark,
 					       add_amount(used, yield_rule(h) / 2 + 1));
-		d.want = (h->caps & WIRE_CAP_MARKS) && !heap_snapshots(h) &&
+		d.want = (h->caps & WIRE_CAP_MARKS) && h->next != WIRE_SNAPSHOT &&
 			 h->service->config.policy != POLICY_TOGETHER &&
 			 used >= yield_slack_from(h);
 		if (!(h->caps & WIRE_CAP_PAGE))

@@ -26,6 +26,12 @@ static enum reason why(const struct heap *h)
 	return h->asked ? REASON_ASKED : REASON_DUE;
 }
 
+/* For others' snapshots to end, whatever slots of pauses there are. */
+static bool waits_for_snapshots(const struct supervisor *s, const struct heap *h)
+{
+	return h->next == WIRE_SNAPSHOT && s->snapshots_taken >= s->snapshots_max;
+}
+
 static struct heap *most_pressing(const struct supervisor *s)
 {
 	struct heap *best = NULL;
@@ -34,7 +40,8 @@ static struct heap *most_pressing(const struct supervisor *s)
 		struct service *service = list_entry(l, struct service, eligible);
 		struct heap *h = list_entry(service->waiting.next, struct heap, in_line);
 
-		if (h->look_until || rivals_holder(s, service))
+		if (h->look_until || rivals_holder(s, service) ||
+		    waits_for_snapshots(s, h))
 			continue;
 		if (!best || h->in_service.deadline < best->in_service.deadline)
 			best = h;
@@ -46,8 +53,10 @@ bool grant_has_slot(const struct supervisor *s, const struct heap *h)
 {
 	const struct service *service = h->service;
 
+	if (waits_for_snapshots(s, h))
+		return false;
 	if (heap_snapshots(h))
-		return s->snapshots_taken < s->snapshots_max;
+		return true;
 	if (rivals_holder(s, service))
 		return false;
 	if (service->config.policy == POLICY_TOGETHER)
@@ -173,7 +182,7 @@ void grant_slack(struct supervisor *s, struct heap *h, nsec_t now)
 	 * A snapshot begins in the slack that comes anyway while its window is open. One of those in
 	 * lockstep would make all others wait for it.
 	 */
-	if (!can_collect(h) || service->held || heap_snapshots(h) ||
+	if (!can_collect(h) || service->held || h->next == WIRE_SNAPSHOT ||
 	    slack == NSEC_NEVER || service->config.policy == POLICY_TOGETHER ||
 	    h->retry_at > now || slack < nsec_add(end, SLACK_MARGIN) ||
 	    heap_used_at(h, now) < heap_budget(h) / HEAP_SLACK_SHARE ||

@@ -204,24 +204,6 @@ uint64_t heap_used_at(const struct heap *h, nsec_t now)
 	return h->report.used + (uint64_t)grown;
 }
 
-bool heap_waits_for_quiet(const struct heap *h)
-{
-	return h->service->config.drain != DRAIN_EXTERNAL && (h->caps & WIRE_CAP_QUIET);
-}
-
-nsec_t heap_lead(const struct heap *h)
-{
-	bool external = h->service->config.drain == DRAIN_EXTERNAL;
-
-	if (heap_snapshots(h))
-		return 0;
-	/* (In a round nobody is drained elsewhere: all stand still anyway.) */
-	if (heap_waits_for_quiet(h) ||
-	    (external && h->service->config.policy != POLICY_TOGETHER))
-		return h->service->config.lead;
-	return 0;
-}
-
 /* How long it takes `amount` units to be allocated; NSEC_NEVER if it never happens. */
 static nsec_t time_to_allocate(const struct heap *h, uint64_t amount)
 {
@@ -280,16 +262,6 @@ nsec_t heap_predict_full(const struct heap *h, unsigned kind)
 	return predict_at(h, kind, live);
 }
 
-/* Until it stands still, or is drained. */
-static nsec_t typical_lead(const struct heap *h)
-{
-	nsec_t lead = heap_lead(h);
-
-	return lead && h->service->drain_typical
-		       ? nsec_min(lead, h->service->drain_typical)
-		       : lead;
-}
-
 static nsec_t work_of(const struct heap *h, unsigned kind, nsec_t lead, nsec_t predicted)
 {
 	uint64_t walked = kind == WIRE_FREEZE ? 0 : h->report.live;
@@ -300,23 +272,31 @@ static nsec_t work_of(const struct heap *h, unsigned kind, nsec_t lead, nsec_t p
 
 nsec_t heap_work(const struct heap *h, unsigned kind)
 {
-	return work_of(h, kind, typical_lead(h), heap_predict(h, kind));
+	return work_of(h, kind, heap_typical_lead(h), heap_predict(h, kind));
+}
+
+nsec_t heap_run(const struct heap *h)
+{
+	return h->next == WIRE_SNAPSHOT
+		       ? predict_run(heap_known(h, HEAP_RUNS), h->unit, h->report.live)
+		       : 0;
 }
 
 void heap_estimate(struct heap *h, nsec_t now)
 {
 	uint64_t budget = heap_budget(h);
-	nsec_t guard, lead, run = 0;
+	nsec_t guard, lead, run;
 
 	h->next = yield_kind(h, now);
-	lead = typical_lead(h);
+	lead = heap_typical_lead(h);
 	h->predicted = heap_predict(h, h->next);
-	if (h->next == WIRE_SNAPSHOT)
-		run = predict_run(heap_known(h, HEAP_RUNS), h->unit, h->report.live);
+	run = heap_run(h);
 	h->span = nsec_add(lead, h->predicted);
 	h->work = work_of(h, h->next, lead, h->predicted);
-	if (run)
+	if (heap_goes_beside(h))
 		h->span = h->work = run;
+	else /* Those behind it wait for its snapshot, too. */
+		h->work = nsec_add(h->work, run);
 	if (!budget) {
 		h->exhaustion = h->latest_start = h->last_call = NSEC_NEVER;
 		if (h->asked)

@@ -41,6 +41,7 @@ struct lease { /* When it is over, state is LEASE_NONE, and id and closes are fo
 	bool slot : 1; /* it counts against the limits: all but those of Policy=observe */
 	bool round : 1;	 /* one of a round's, which opens them all at once */
 	bool owes : 1;	 /* and it waits for this one's QUIET */
+	bool beside : 1; /* it takes no slot of pauses, but one of snapshots */
 	uint32_t run_ms; /* of a snapshot, predicted */
 	uint64_t id;
 	nsec_t announced, closes, predicted;
@@ -116,7 +117,7 @@ struct heap {
 	nsec_t looked_at;     /* when figures last came in, however old they were */
 	nsec_t look_until;    /* waiting until then for the figures asked for; 0: not */
 	struct lease lease;
-	uint64_t over; /* its last window that has ended */
+	uint64_t over; /* its last window that has ended, or is drained for no longer */
 
 	/* As last told. */
 	uint64_t watermark, told_budget;
@@ -202,18 +203,21 @@ nsec_t heap_worth_from(const struct heap *h);
 bool heap_believes(const struct heap *h, const struct wire_end *end);
 /* A collection took [begin, end): learn from it. */
 void heap_learn(struct heap *h, const struct wire_end *end, nsec_t now);
-/* Of a snapshot the program is not stopped all the time: it takes no slot of pauses, but a CPU. */
+/*
+ * Of a snapshot the program is not stopped all the time: it takes no slot of pauses, but a CPU. Where the program is
+ * drained for its fork, it does so from then on, and until then it is a pause like others.
+ */
+bool heap_goes_beside(const struct heap *h); /* what is next for it */
 static inline bool heap_snapshots(const struct heap *h)
 {
-	return (h->lease.state == LEASE_NONE ? h->next : h->lease.kind) == WIRE_SNAPSHOT;
+	return h->lease.state == LEASE_NONE ? heap_goes_beside(h) : h->lease.beside;
 }
 /* How long its snapshot will take from begin to end; 0: that is not what is next. */
-static inline nsec_t heap_run(const struct heap *h)
-{
-	return h->next == WIRE_SNAPSHOT ? h->span : 0;
-}
+nsec_t heap_run(const struct heap *h);
 /* The most it may wait for a drain, 0 when there is nothing to wait for. */
 nsec_t heap_lead(const struct heap *h);
+/* And what it usually waits, until it stands still or is drained. */
+nsec_t heap_typical_lead(const struct heap *h);
 bool heap_waits_for_quiet(const struct heap *h);
 void heap_record(struct heap *h, const struct core_decision *decision);
 enum core_state heap_state(const struct heap *h);

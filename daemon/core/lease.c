@@ -5,6 +5,8 @@
  *
  *	announced ──drained, quiet or lead over──▶ open ──BEGIN──▶ in use ──END──▶ over
  *	    └────────── moot, declined, lost, expired ─────┴──────────────────────▶ over
+ *
+ * A snapshot in use gives its slot of pauses back, and what was drained for it, once its fork is over.
  */
 #include <assert.h>
 
@@ -22,6 +24,9 @@
 #define GRACE_MIN    NSEC_PER_SEC
 #define GRACE_MAX    (30 * NSEC_PER_SEC)
 #define GRACE_PAUSES 10
+/* From the begin of a snapshot until its program is drained no longer: the most its stop is expected to take, and this. */
+#define FORK_MARGIN (20 * NSEC_PER_MSEC)
+
 /* A client gives up a snapshot before that. */
 #define RUN_GRACE_MIN (120 * NSEC_PER_SEC)
 
@@ -66,7 +71,7 @@ static void take_slot(struct supervisor *s, struct heap *h)
 		h->service->observed++;
 		return;
 	}
-	if (heap_snapshots(h)) {
+	if (h->lease.beside) {
 		s->snapshots_taken++;
 		return;
 	}
@@ -84,7 +89,7 @@ static void free_slot(struct supervisor *s, struct heap *h, nsec_t now)
 		service->observed--;
 		return;
 	}
-	if (heap_snapshots(h)) {
+	if (h->lease.beside) {
 		assert(s->snapshots_taken > 0);
 		s->snapshots_taken--;
 		return;
@@ -166,6 +171,7 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		.predicted = h->predicted,
 		.run_ms = run_ms(heap_run(h)),
 		.reason = reason,
+		.beside = heap_goes_beside(h),
 	};
 	list_unlink(&h->in_line);
 	take_slot(s, h);
@@ -286,6 +292,28 @@ static nsec_t run_grace(const struct lease *l)
 	return nsec_max(l->run_ms * NSEC_PER_MSEC * GRACE_PAUSES, RUN_GRACE_MIN);
 }
 
+/* What stops the program is over by then, as far as one can know. */
+static nsec_t fork_most(const struct lease *l)
+{
+	return nsec_add(FORK_MARGIN, l->predicted);
+}
+
+/* It works again, and is drained no longer; its snapshot goes on. */
+static void go_on_beside(struct supervisor *s, struct heap *h, nsec_t now)
+{
+	struct lease *l = &h->lease;
+
+	free_slot(s, h, now);
+	l->beside = true;
+	take_slot(s, h);
+	if (!l->draining)
+		return;
+	l->draining = false;
+	h->over = l->id;
+	h->over_reason = REASON_BEGAN;
+	action_add(s, h, ACTION_UNDRAIN);
+}
+
 void lease_put_in_use(struct supervisor *s, struct heap *h, nsec_t begin, nsec_t now)
 {
 	h->lease.state = LEASE_IN_USE;
@@ -303,7 +331,7 @@ static void count_over_limit(struct supervisor *s, struct heap *h)
 {
 	const struct service *service = h->service;
 
-	if (!h->lease.slot || heap_snapshots(h) ||
+	if (!h->lease.slot || h->lease.beside ||
 	    (service->taken <= service->config.max_concurrent &&
 	     s->taken <= s->max_concurrent))
 		return;
@@ -406,8 +434,10 @@ nsec_t lease_deadline(const struct heap *h)
 		return nsec_add(l->closes,
 				l->kind == WIRE_SNAPSHOT ? run_grace(l) : grace(l));
 	case LEASE_IN_USE:
-		if (l->kind == WIRE_SNAPSHOT)
+		if (l->beside)
 			return nsec_add(h->run_begin, run_grace(l));
+		if (l->kind == WIRE_SNAPSHOT)
+			return nsec_add(h->run_begin, fork_most(l));
 		return nsec_add(l->closes, grace(l));
 	}
 	return NSEC_NEVER;
@@ -430,6 +460,10 @@ void lease_due(struct supervisor *s, struct heap *h, nsec_t now)
 		lease_revoke(s, h, REASON_EXPIRED, now);
 		break;
 	case LEASE_IN_USE:
+		if (h->lease.kind == WIRE_SNAPSHOT && !h->lease.beside) {
+			go_on_beside(s, h, now);
+			break;
+		}
 		/* Its END may still come; until then the pause is out of sight. */
 		heap_count(&h->overruns);
 		s->overruns++;

@@ -12,7 +12,7 @@ libcore_la_SOURCES = \
 	daemon/core/demand.c daemon/core/demand.h \
 	daemon/core/direct.c \
 	daemon/core/grant.c \
-	daemon/core/heap.c daemon/core/heap.h \
+	daemon/core/heap.c daemon/core/heap.h daemon/core/heap_lead.c \
 	daemon/core/histogram.c daemon/core/histogram.h \
 	daemon/core/history.c daemon/core/history.h \
 	daemon/core/lease.c \

@@ -99,6 +99,21 @@ def test_drained_then_back(b, d, c):
     b.until(lambda: b.state("s1") == 0, "it is ready again")
 
 
+def test_drained_for_the_fork_of_a_snapshot(b, d):
+    """It serves again while its snapshot goes on, and then nobody is told anything more."""
+    with Client(d, budget=BUDGET, heap="s1", kinds=1 << SNAPSHOT) as c:
+        w = drained(c, d)
+        assert w.kind == SNAPSHOT and b.states() == {"s0": 0, "s1": 8, "s2": 0}
+        begun = c.begin(w.window, kind=SNAPSHOT)
+        b.until(lambda: b.state("s1") == 0, "it is ready again")
+        open_now, = d.call("ListWindows")["windows"]
+        assert (open_now["id"], open_now["state"], open_now["kind"]) == (w.window, "in_use", "snapshot")
+        c.end(w.window, begun, kind=SNAPSHOT)
+        c.sync()
+        assert d.call("GetStatus")["windows_open"] == 0 and heap(c, d)["overruns"] == 0
+        assert b.states() == {"s0": 0, "s1": 0, "s2": 0}
+
+
 def test_waits_for_the_last_request(b, d, c):
     s1 = b.backends[1]
     s1.holding = True

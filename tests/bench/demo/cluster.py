@@ -55,8 +55,6 @@ MaxConcurrent={max_concurrent}
 [Service:{backend}]
 Policy=stagger
 MaxConcurrent={max_concurrent}
-{drain}"""
-DRAIN = """\
 Drain=haproxy:{admin}:{backend}/%h
 Lead=500ms
 """
@@ -187,10 +185,8 @@ class Cluster:
 
     def start_daemon(self):
         config = pathlib.Path(self.private, "rtgcd.conf")
-        # Nothing is drained for a snapshot: the replica goes on serving.
-        drain = DRAIN.format(admin=self.admin, backend=BACKEND) if self.run == "rtgcd" else ""
         config.write_text(RTGCD_CONFIG.format(max_concurrent=MAX_CONCURRENT, backend=BACKEND,
-                                              drain=drain))
+                                              admin=self.admin))
         self.daemon_argv = [
             self.options.build / "rtgcd", "--foreground", "--config", config,
             "--socket", self.runtime, "--control", self.control]
