@@ -23,7 +23,7 @@ MUTATIONS = {
     "I-2 no more windows than slots": (
         "grant.c", "while (s->taken < s->max_concurrent &&", "while ("),
     "I-2 rivals never together": (
-        "grant.c", "if (h->look_until || rivals_holder(s, service))", "if (h->look_until)"),
+        "grant.c", "if (h->look_until || rivals_holder(s, service) ||", "if (h->look_until ||"),
     "I-3 a window has one end": (
         "lease.c", "action_add(s, h, type);", "if (reason != REASON_EXPIRED) action_add(s, h, type);"),
     "I-3 a drain is undone": (
