@@ -57,7 +57,9 @@ EXTRA_DIST += \
 	tests/bench/python/idle.py \
 	tests/bench/python/idle_app.py \
 	tests/bench/python/replicas.py \
-	tests/bench/python/run.py
+	tests/bench/python/run.py \
+	tests/bench/python/walk.py \
+	tests/bench/python/walk_heap.py
 
 # Memory shared between heaps.
 EXTRA_DIST += \
@@ -112,7 +114,7 @@ EXTRA_DIST += tests/bench/test_scale.py tests/bench/scale/parts.py tests/bench/s
 run_scale = VALGRIND='$(VALGRIND)' $(PYTHON) -B $(srcdir)/tests/bench/scale/run.py --build .
 
 # make demo: about three minutes. make bench [BENCH=NAME]: the goals, in full.
-BENCHES = budgets cost demo faults grant gunicorn idle pool replicas scale seen snapshot summary together $(SAFETY_BENCHES)
+BENCHES = budgets cost demo faults grant gunicorn idle pool replicas scale seen snapshot summary together walk $(SAFETY_BENCHES)
 BENCH = $(BENCHES)
 demo_python = HAPROXY='$(HAPROXY)' $(PYTHON) -B
 run_demo = $(demo_python) $(srcdir)/tests/bench/demo/run.py --build .
@@ -125,6 +127,7 @@ run_summary = PYTHON='$(PYTHON)' $(PYTHON) -B $(srcdir)/tests/bench/api/summary.
 run_replicas = $(demo_python) $(srcdir)/tests/bench/python/replicas.py --build .
 run_idle = $(PYTHON) -B $(srcdir)/tests/bench/python/idle.py --build .
 run_cost = VALGRIND='$(VALGRIND)' $(PYTHON) -B $(srcdir)/tests/bench/python/cost.py --build .
+run_walk = $(PYTHON) -B $(srcdir)/tests/bench/python/walk.py --build .
 run_python = VALGRIND='$(VALGRIND)' PYTHON='$(PYTHON)' $(demo_python) $(srcdir)/tests/bench/python/run.py --build .
 run_faults = $(demo_python) $(srcdir)/tests/bench/demo/faults.py --build .
 
@@ -146,6 +149,7 @@ bench: all tests/bench/grant/grant tests/stress/storm $(safety_programs) $(scale
 		seen) $(run_seen) --results bench-results/seen ;; \
 		scale) $(run_scale) --results bench-results/scale ;; \
 		cost) $(run_cost) --results bench-results/cost ;; \
+		walk) $(run_walk) --results bench-results/walk ;; \
 		python) $(run_python) --results bench-results/python ;; \
 		faults) $(run_faults) --results bench-results/faults ;; \
 		together) $(run_together) --results bench-results/together --rounds 3 --strict ;; \

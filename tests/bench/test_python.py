@@ -70,6 +70,14 @@ def test_cost(tmp_path):
     assert is_picture(tmp_path / "cost.png")
 
 
+def test_walk(tmp_path):
+    done, written = run("walk.py", tmp_path, "--objects", "20000", "--rounds", "1")
+    for shape, one in written["shapes"].items():
+        assert shape in done.stdout and one["child_ms"] > 0 and one["collect_ms"] > 0
+        assert 19_000 < one["objects"] < 60_000
+    assert len(written["checks"]) == 3
+
+
 def test_all_goals_in_one(tmp_path):
     """What the parts have written is put together; one that is missed is seen."""
     for part, value in ("idle", 5), ("pool", 1):
