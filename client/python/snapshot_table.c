@@ -16,7 +16,7 @@ void *snapshot_memory(size_t size)
 
 	if (p == MAP_FAILED)
 		return NULL;
-	/* (All of it is used, here and there at random.) */
+	/* (What is used is used here and there at random, most of it.) */
 	madvise(p, size, MADV_HUGEPAGE);
 	return p;
 }

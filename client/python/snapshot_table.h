@@ -6,8 +6,8 @@
  * An object is found by the page it lies in and by its place there. Most references are to objects that are on no list
  * (strings, numbers), and most of those lie in pages without any that is: one look at the page settles it.
  *
- * What costs time is memory that no cache has. So there are two steps to each access, of which the first
- * only asks for what the second one reads, and others in between.
+ * What costs time is memory that no cache has. So pages and cells are looked at in two steps, of which the first
+ * only asks for what the second one reads, with others in between.
  */
 #ifndef RTGC_PYTHON_SNAPSHOT_TABLE_H
 #define RTGC_PYTHON_SNAPSHOT_TABLE_H
@@ -118,12 +118,6 @@ static inline void snapshot_fetch_page(const struct snapshot_table *t,
 static inline void snapshot_fetch_cell(const struct snapshot_table *t, uint32_t i)
 {
 	__builtin_prefetch(&t->cell[i], 1);
-}
-
-static inline void snapshot_fetch_object(const PyObject *object)
-{
-	__builtin_prefetch(object);
-	__builtin_prefetch((const char *)object + 64);
 }
 
 /* Zeros, of which only what is used costs memory; given back when the process ends. NULL: there are none. */

@@ -41,7 +41,7 @@ void decide_record(struct supervisor *s, struct heap *h, enum reason reason,
 		   uint64_t holder, nsec_t now)
 {
 	const struct service *service = h->service;
-	bool snapshot = heap_snapshots(h),
+	bool snapshot = heap_snapshots(h) || reason == REASON_SNAPSHOT_BUSY,
 	     host = s->max_concurrent - nsec_min(s->taken, s->max_concurrent) <
 		    service->config.max_concurrent -
 			    nsec_min(service->taken, service->config.max_concurrent);

@@ -292,3 +292,33 @@ def test_a_heap_without_garbage():
     """)
     assert said["found"] == 0 and not said["mark"]
     assert said["after"][2] >= 10000 and said["after"][1] == 0
+
+
+def test_a_large_heap():
+    """In thousands of pages, what is reached only through others is kept, whichever of them were made first."""
+    said = semantics("""
+    class Link:
+        __slots__ = ("next", "text")
+    def chain(count, forward, closed):
+        first = last = Link()
+        for i in range(count - 1):
+            link = Link()
+            link.text = "x" * 100 + str(i)  # its own memory
+            if forward:
+                last.next, last = link, link
+            else:
+                link.next, first = first, link
+        last.next = first if closed else None
+        return first
+    def length(link):
+        count = 0
+        while link is not None:
+            count, link = count + 1, link.next
+        return count
+    kept = [chain(100_000, forward, False) for forward in (True, False)]
+    for forward in (True, False):
+        chain(50_000, forward, True)
+    found = snapshot()
+    say(found=found, kept=[length(link) for link in kept], left=gc.collect())
+    """)
+    assert said == {"found": 100_000, "kept": [100_000, 100_000], "left": 0}

@@ -653,8 +653,10 @@ static void a_snapshot_is_drained_for_its_fork(void **state)
 	struct event e = {.type = EVENT_OFFER,
 			  .offer = {.kinds = 1 << WIRE_SNAPSHOT | 1 << WIRE_MINOR}};
 	const struct action *a;
+	struct core_decision decisions[CORE_DECISIONS];
 	uint64_t window;
 	nsec_t predicted;
+	unsigned n;
 
 	for (e.heap = 1; e.heap <= 2; e.heap++) {
 		world_join(w, e.heap, "drained", 0);
@@ -681,7 +683,9 @@ static void a_snapshot_is_drained_for_its_fork(void **state)
 	/* Nor now: a snapshot needs a CPU, and one at a time runs on a host of two slots. */
 	world_report(w, 3 - e.heap, 862);
 	assert_null(world_find(w, ACTION_DRAIN, 3 - e.heap));
-	assert_true(world_explains(w, 3 - e.heap, REASON_SNAPSHOT_BUSY));
+	n = supervisor_explain(w->core, 3 - e.heap, decisions);
+	assert_int_equal(decisions[n - 1].reason, REASON_SNAPSHOT_BUSY);
+	assert_int_equal(decisions[n - 1].slots_taken, 1); /* of snapshots */
 	assert_int_equal(world_status(w).windows_open, 1);
 	assert_int_equal(world_heap(w, e.heap).overruns, 0);
 	e.type = EVENT_END;
