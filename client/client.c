@@ -358,6 +358,7 @@ void client_abandon(struct rtgc *r)
 {
 	close_fds(r);
 	figures_over_pages(r, NULL, 0);
+	slice_forked(&r->slice);
 	r->has_thread = false;
 	reset(r);
 }

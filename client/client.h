@@ -10,7 +10,7 @@
  *   late.c     the same, told while the lock is taken
  *   answer.c   what it is asked
  *   fork.c     what is left of a heap in a forked child
- *   guard, reconnect, link, pages, options: parts that know nothing of struct rtgc
+ *   guard, reconnect, link, pages, options, slice: parts that know nothing of struct rtgc
  *
  * Two kinds of state. The first part is read and written by the application's threads
  * without a lock, atomics all of it. The rest belongs to the lock, which is only ever
@@ -32,6 +32,7 @@
 #include "client/pages.h"
 #include "client/reconnect.h"
 #include "client/rtgc.h"
+#include "client/slice.h"
 #include "client/wire/list.h"
 #include "client/wire/page.h"
 
@@ -56,7 +57,7 @@ struct running { /* a collection that has begun and not ended */
 	enum rtgc_kind kind;
 	enum rtgc_cause cause;
 	uint64_t window; /* 0: in none */
-	nsec_t begin, closes;
+	nsec_t begin, closes, predicted;
 };
 
 struct seen { /* the window the daemon's frames spoke of last */
@@ -118,6 +119,7 @@ struct rtgc {
 	_Atomic uint32_t writing;      /* 1: a try-lock of the telemetry line */
 	_Atomic bool collecting;       /* from rtgc_begin() to rtgc_end() */
 	_Atomic uint32_t collecting_kind;
+	struct slice slice; /* while collecting: that thread's */
 	struct late late;
 
 	_Alignas(PAGE_LINE) pthread_mutex_t lock; /* of all that follows */

@@ -7,6 +7,8 @@
 
 #define LOCK_TRIES  2000 /* some tens of microseconds */
 #define WINDOW_LOCK (500 * NSEC_PER_USEC)
+/* Shorter ones are over before anybody's slice is. */
+#define SLICE_FROM NSEC_PER_MSEC
 
 static bool valid(enum rtgc_kind kind, enum rtgc_cause cause)
 {
@@ -84,6 +86,7 @@ static int begin(struct rtgc *r, const struct running *begun)
 		return ret;
 	r->running = *begun;
 	r->running.closes = w.window.closes;
+	r->running.predicted = w.window.predicted;
 	frame.begin = (struct wire_begin){
 		.window = begun->window,
 		.at = begun->begin,
@@ -116,8 +119,17 @@ static int begin_soon(struct rtgc *r, struct running *begun)
 	late_do(r);
 	begun->begin = rtgc_now();
 	ret = begin(r, begun);
+	begun->predicted = r->running.predicted;
 	pthread_mutex_unlock(&r->lock);
 	return ret;
+}
+
+/* Others may have the CPU first: but not who must be done in time. */
+static void give_way(struct rtgc *r, enum rtgc_kind kind, nsec_t predicted)
+{
+	if (kind != RTGC_SNAPSHOT && predicted >= SLICE_FROM &&
+	    atomic_load(&r->marks.deadline) == NSEC_NEVER)
+		slice_lengthen(&r->slice);
 }
 
 int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
@@ -140,6 +152,8 @@ int rtgc_begin(struct rtgc *r, enum rtgc_kind kind, enum rtgc_cause cause,
 	ret = begin_soon(r, &begun);
 	if (ret != 0)
 		atomic_store(&r->collecting, false);
+	else if (cause == RTGC_IN_WINDOW)
+		give_way(r, kind, begun.predicted);
 	return ret;
 }
 
@@ -294,6 +308,7 @@ int rtgc_end(struct rtgc *r, const struct rtgc_result *result)
 		return RTGC_E_NO_BEGIN;
 	op.end.kind = (uint8_t)atomic_load(&r->collecting_kind);
 	ret = tell_soon(r, &op, result);
+	slice_restore(&r->slice);
 	atomic_store(&r->collecting, false);
 	return ret;
 }

@@ -15,6 +15,7 @@ libclient_la_SOURCES = \
 	client/reconnect.c client/reconnect.h \
 	client/rtgc.h \
 	client/session.c \
+	client/slice.c client/slice.h \
 	client/window.c
 libclient_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 libclient_la_LIBADD = libwire.la

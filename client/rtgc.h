@@ -272,6 +272,9 @@ struct rtgc_result {
  * the caller does not collect. (RTGC_E_CLOSED also while the library's thread has begun
  * something and is kept from running: the next safe point asks again.) window_id is 0 for
  * the other causes, which always may.
+ * In a window of 1 ms or more, with no rtgc_deadline() in force, the calling thread has a
+ * long time slice until rtgc_end() (sched_setattr(2), Linux 6.12): its share of the CPU is
+ * the same, but who wakes up beside it goes first. Real-time policies are left alone.
  * RTGC_E_RUNNING: the last one has not ended. -EINVAL: no such kind or cause, or the
  * window is for another kind.
  */

@@ -35,7 +35,8 @@ client_python__rtgc_la_SOURCES = \
 	client/python/slack.c client/python/slack.h \
 	client/python/summary.c client/python/summary.h \
 	client/python/threshold.c client/python/threshold.h \
-	client/python/young.c client/python/young.h
+	client/python/young.c client/python/young.h \
+	client/slice.c client/slice.h
 client_python__rtgc_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
 client_python__rtgc_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 client_python__rtgc_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/slice.h"
+
 /* The arguments of clone() are in another order on some machines. */
 #if defined(__x86_64__) || defined(__aarch64__)
 #define CAN_CLONE 1
@@ -61,17 +63,21 @@ pid_t snapshot_child_start(PyGC_Head *list, struct snapshot_result *result, size
 			   unsigned max_s, bool gentle)
 {
 	pid_t parent = getpid(), pid;
+	struct slice slice;
 	sigset_t all, old;
 
 	if (!CAN_CLONE)
 		return -ENOSYS;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
+	/* For the copy of the page tables, and for all of the child's life: it inherits that. */
+	slice_lengthen(&slice);
 	pid = (pid_t)syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, NULL);
 	if (pid == 0)
 		child(parent, list, result, room, max_s, gentle);
 	if (pid < 0)
 		pid = -errno;
+	slice_restore(&slice);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return pid;
 }

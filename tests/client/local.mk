@@ -21,6 +21,7 @@ CLIENT_TESTS = \
 	tests/client/test_holders.py \
 	tests/client/test_held_up.py \
 	tests/client/test_threads.py \
+	tests/client/test_slice.py \
 	tests/client/test_window.py
 TESTS += $(CLIENT_TESTS)
 EXTRA_DIST += $(CLIENT_TESTS)

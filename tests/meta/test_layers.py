@@ -61,7 +61,7 @@ LAYERS = {
         libraries=["jansson", "ncurses", "curses"],
     ),
     "client/python": Layer(
-        own=["client/python/", "client/rtgc.h", "rtgc.h", "config.h"],
+        own=["client/python/", "client/rtgc.h", "client/slice.h", "rtgc.h", "config.h"],
         libraries=["Python"],
     ),
 }

@@ -322,3 +322,30 @@ def test_a_large_heap():
     say(found=found, kept=[length(link) for link in kept], left=gc.collect())
     """)
     assert said == {"found": 100_000, "kept": [100_000, 100_000], "left": 0}
+
+
+def test_its_fork_and_its_child_give_way():
+    """Others have the CPU first while a snapshot is made and walked, by the time slice; the program's own is as before."""
+    said = semantics("""
+    import ctypes, glob, platform, threading
+    get = {"x86_64": 315, "aarch64": 275}[platform.machine()]  # sched_getattr
+    libc = ctypes.CDLL(None)
+    def time_slice(thread):
+        attr = (ctypes.c_uint64 * 6)()
+        return attr[3] if libc.syscall(get, thread, attr, ctypes.sizeof(attr), 0) == 0 else 0
+    def look():
+        while not found:
+            for children in glob.glob("/proc/self/task/*/children"):
+                with open(children) as file:
+                    found.extend(filter(None, map(time_slice, map(int, file.read().split()))))
+    found, before, kept = [], time_slice(0), [[[]] for _ in range(100_000)]
+    watcher = threading.Thread(target=look, daemon=True)
+    if before:
+        watcher.start()
+        while not found:
+            snapshot()
+    say(before=before, child=found[:1], after=time_slice(0))
+    """)
+    if not said["before"]:
+        pytest.skip("this kernel has no time slices for threads of their own (Linux 6.12 has)")
+    assert said["child"] == [100_000_000] and said["after"] == said["before"]

@@ -132,6 +132,12 @@ tests_unit_test_late_SOURCES = tests/unit/test_late.c
 tests_unit_test_late_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_late_LDADD = libclient.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_slice
+TESTS += tests/unit/test_slice
+tests_unit_test_slice_SOURCES = tests/unit/test_slice.c
+tests_unit_test_slice_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_slice_LDADD = libclient.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_reconnect
 TESTS += tests/unit/test_reconnect
 tests_unit_test_reconnect_SOURCES = tests/unit/test_reconnect.c
