@@ -15,7 +15,7 @@ from servers import Server
 
 pytest.importorskip("gunicorn")
 
-# /hold answers with the process it is in, and goes on when there is a file of that name.
+# /NAME?PID answers with the process it is in; in that one it goes on when there is a file of that name.
 HOLD = '''
 import os, time
 import app as plain
@@ -24,11 +24,11 @@ def wsgi(environ, start_response):
     if environ["PATH_INFO"] == "/":
         return plain.wsgi(environ, start_response)
     start_response("200 OK", [("Content-Length", "16")])
-    return hold(environ["PATH_INFO"][1:])
+    return hold(environ["PATH_INFO"][1:], int(environ["QUERY_STRING"]) == os.getpid())
 
-def hold(name):
+def hold(name, here):
     yield b"%8d" % os.getpid()
-    while not os.path.exists(name):
+    while here and not os.path.exists(name):
         time.sleep(0.001)
     yield b"%8d" % os.getpid()
 '''
@@ -50,7 +50,7 @@ def hold(server, pid):
     """A request that the process of that id is busy with until the file "go" is there."""
     while True:
         connection = connect(server)
-        connection.request("GET", "/go")
+        connection.request("GET", f"/go?{pid}")
         reply = connection.getresponse()
         if int(reply.read(8)) == pid:
             return connection, reply
