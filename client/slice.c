@@ -2,7 +2,6 @@
 #include "client/slice.h"
 
 #include <sched.h>
-#include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,17 +31,21 @@ static bool set(pid_t thread, struct attr *attr, uint64_t slice_ns)
 	return syscall(SYS_sched_setattr, thread, attr, 0) == 0;
 }
 
-void slice_lengthen(struct slice *ret)
+bool slice_lengthen(struct slice *ret)
 {
 	struct attr attr = {0};
 
 	*ret = (struct slice){0};
 	/* (0: there are no slices.) */
-	if (!get(0, &attr) || attr.runtime == 0 || attr.runtime >= LONG_SLICE)
-		return;
+	if (!get(0, &attr) || attr.runtime == 0)
+		return false;
+	if (attr.runtime >= LONG_SLICE)
+		return true;
 	ret->was_ns = attr.runtime;
-	if (set(0, &attr, LONG_SLICE))
-		ret->thread = (pid_t)syscall(SYS_gettid);
+	if (!set(0, &attr, LONG_SLICE))
+		return false;
+	ret->thread = (pid_t)syscall(SYS_gettid);
+	return true;
 }
 
 /* What else was changed meanwhile (its nice value) stays as it is. */

@@ -12,6 +12,7 @@
 #ifndef RTGC_SLICE_H
 #define RTGC_SLICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,8 +21,10 @@ struct slice {
 	uint64_t was_ns;
 };
 
-/* The calling thread's, until slice_restore(), which any thread of the process may call. */
-void slice_lengthen(struct slice *ret);
+/*
+ * The calling thread's, until slice_restore(), which any thread of the process may call. Whether it is long now.
+ */
+bool slice_lengthen(struct slice *ret);
 void slice_restore(struct slice *slice);
 /* In a forked child, whose only thread has inherited it. */
 void slice_forked(struct slice *slice);

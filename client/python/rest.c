@@ -14,6 +14,7 @@
 #include "client/python/helper.h"
 #include "client/python/snapshot.h"
 #include "client/python/young.h"
+#include "client/slice.h"
 
 #define MAX_ARGUMENTS 8
 #define BOUNDARY_NS   20000000ULL /* a boundary of requests is taken so much before that */
@@ -270,6 +271,20 @@ static uint64_t remaining(uint64_t until_ns)
 	return until_ns > now ? until_ns - now : 0;
 }
 
+/* Nobody waits for it, so others may have the CPU first. true: there is more to do. */
+static bool work_snapshot_off(uint64_t until)
+{
+	struct slice slice;
+	bool more;
+
+	if (!snapshot_due())
+		return false;
+	slice_lengthen(&slice);
+	more = snapshot_step(until);
+	slice_restore(&slice);
+	return more;
+}
+
 /*
  * With a window in force, or a snapshot to be worked off: what is ready now? NULL and
  * *ret_rest: nothing, the program is at rest. Else the call's result, or NULL with an
@@ -297,7 +312,7 @@ static PyObject *look_first(struct rtgc *r, const struct call *call, uint64_t un
 			use_rest(r, until);
 		if (heap.rtgc == r && young_due(until, young_between_requests()))
 			young_collect();
-	} while (snapshot_due() && snapshot_step(until) && heap.rtgc == r);
+	} while (work_snapshot_off(until) && heap.rtgc == r);
 	*ret_rest = true;
 	return NULL;
 }

@@ -187,7 +187,7 @@ static int make_child(PyGC_Head *list, bool gentle, uint64_t begin_ns)
 	snapshot.pending_before = old.pending;
 	snapshot_reap_open(list);
 	child = snapshot_child_start(list, snapshot.result, snapshot.room,
-				     child_limit_s(objects), gentle);
+				     child_limit_s(objects), &gentle);
 	note_fork(rtgc_now() - begin_ns);
 	if (child < 0) {
 		snapshot_reap_close();

@@ -29,7 +29,7 @@
  * malloc, no lock, no stdio, nothing of Python but tp_traverse.
  */
 static _Noreturn void child(pid_t parent, PyGC_Head *list, struct snapshot_result *result,
-			    size_t room, unsigned max_s, bool gentle)
+			    size_t room, unsigned max_s, int policy)
 {
 	struct itimerval limit = {.it_value.tv_sec = (time_t)max_s};
 	struct sched_param param = {0};
@@ -42,7 +42,7 @@ static _Noreturn void child(pid_t parent, PyGC_Head *list, struct snapshot_resul
 	prctl(PR_SET_DUMPABLE, 0); /* no core of it is wanted */
 	prctl(PR_SET_NAME, "rtgc-snapshot");
 	/* Of a control loop it has inherited a real-time policy. */
-	syscall(SYS_sched_setscheduler, 0, gentle ? SCHED_IDLE : SCHED_OTHER, &param);
+	syscall(SYS_sched_setscheduler, 0, policy, &param);
 	syscall(SYS_setpriority, PRIO_PROCESS, 0, NICE);
 	/* A crash (which is not blocked, whatever the mask) must not reach faulthandler. */
 	for (int number = SIGILL; number <= SIGSEGV; number++)
@@ -60,7 +60,7 @@ static _Noreturn void child(pid_t parent, PyGC_Head *list, struct snapshot_resul
 }
 
 pid_t snapshot_child_start(PyGC_Head *list, struct snapshot_result *result, size_t room,
-			   unsigned max_s, bool gentle)
+			   unsigned max_s, bool *gentle)
 {
 	pid_t parent = getpid(), pid;
 	struct slice slice;
@@ -70,11 +70,16 @@ pid_t snapshot_child_start(PyGC_Head *list, struct snapshot_result *result, size
 		return -ENOSYS;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	/* For the copy of the page tables, and for all of the child's life: it inherits that. */
-	slice_lengthen(&slice);
+	/*
+	 * For the copy of the page tables, and for all of the child's life, which inherits that: it need not be idle then. An
+	 * idle one others were slower beside, and it had to be looked after lest it starve.
+	 */
+	if (slice_lengthen(&slice))
+		*gentle = false;
 	pid = (pid_t)syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, NULL);
 	if (pid == 0)
-		child(parent, list, result, room, max_s, gentle);
+		child(parent, list, result, room, max_s,
+		      *gentle ? SCHED_IDLE : SCHED_OTHER);
 	if (pid < 0)
 		pid = -errno;
 	slice_restore(&slice);

@@ -27,10 +27,11 @@ enum snapshot_end {
 
 /*
  * Makes one that walks the list. Returns its PID, or -errno. max_s: how long it may take. With
- * the GIL. gentle: it runs only where a CPU would idle (SCHED_IDLE: whoever wakes up has that CPU at once).
+ * the GIL. It lets whoever wakes up have its CPU at once: by its time slice, and where the system has none, and
+ * *gentle was set, and still is then, by running only where a CPU would idle (SCHED_IDLE).
  */
 pid_t snapshot_child_start(PyGC_Head *list, struct snapshot_result *result, size_t room,
-			   unsigned max_s, bool gentle);
+			   unsigned max_s, bool *gentle);
 /* Has it ended? Waits for that if asked to. Once it is not alive, the PID is gone. */
 enum snapshot_end snapshot_child_reap(pid_t child, bool wait);
 /* The same without reaping it: from any thread, without the GIL. */

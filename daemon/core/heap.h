@@ -42,6 +42,7 @@ struct lease { /* When it is over, state is LEASE_NONE, and id and closes are fo
 	bool round : 1;	 /* one of a round's, which opens them all at once */
 	bool owes : 1;	 /* and it waits for this one's QUIET */
 	bool beside : 1; /* it takes no slot of pauses, but one of snapshots */
+	bool whole : 1;	 /* it is drained for all of its snapshot */
 	uint32_t run_ms; /* of a snapshot, predicted */
 	uint64_t id;
 	nsec_t announced, closes, predicted;

@@ -6,7 +6,7 @@
  *	announced ──drained, quiet or lead over──▶ open ──BEGIN──▶ in use ──END──▶ over
  *	    └────────── moot, declined, lost, expired ─────┴──────────────────────▶ over
  *
- * A snapshot in use gives its slot of pauses back, and what was drained for it, once its fork is over.
+ * A snapshot in use that takes long gives its slot of pauses back, and what was drained for it, once its fork is over.
  */
 #include <assert.h>
 
@@ -24,8 +24,11 @@
 #define GRACE_MIN    NSEC_PER_SEC
 #define GRACE_MAX    (30 * NSEC_PER_SEC)
 #define GRACE_PAUSES 10
-/* From the begin of a snapshot until its program is drained no longer: the most its stop is expected to take, and this. */
-#define FORK_MARGIN (20 * NSEC_PER_MSEC)
+/* A snapshot that takes that many times as long as a full collection is not drained for to its end. */
+#define WHOLE_PAUSES 2
+/* What it is drained for may take so many times as long as expected, and this. */
+#define RUN_TIMES    2
+#define DRAIN_MARGIN (20 * NSEC_PER_MSEC)
 
 /* A client gives up a snapshot before that. */
 #define RUN_GRACE_MIN (120 * NSEC_PER_SEC)
@@ -172,6 +175,7 @@ static void start(struct supervisor *s, struct heap *h, enum reason reason, nsec
 		.run_ms = run_ms(heap_run(h)),
 		.reason = reason,
 		.beside = heap_goes_beside(h),
+		.whole = heap_run(h) <= WHOLE_PAUSES * heap_predict(h, WIRE_MAJOR),
 	};
 	list_unlink(&h->in_line);
 	take_slot(s, h);
@@ -292,10 +296,16 @@ static nsec_t run_grace(const struct lease *l)
 	return nsec_max(l->run_ms * NSEC_PER_MSEC * GRACE_PAUSES, RUN_GRACE_MIN);
 }
 
-/* What stops the program is over by then, as far as one can know. */
-static nsec_t fork_most(const struct lease *l)
+/*
+ * What a snapshot's program is drained for is over by then, as far as one can know: the fork that stops it; and all of the
+ * snapshot, where that is about what it would have been drained for a full collection. Beside its child its requests would be slower,
+ * for the pages they must copy and the CPU it takes.
+ */
+static nsec_t drained_most(const struct lease *l)
 {
-	return nsec_add(FORK_MARGIN, l->predicted);
+	nsec_t most = l->whole ? l->run_ms * NSEC_PER_MSEC * RUN_TIMES : l->predicted;
+
+	return nsec_add(DRAIN_MARGIN, most);
 }
 
 /* It works again, and is drained no longer; its snapshot goes on. */
@@ -437,7 +447,7 @@ nsec_t lease_deadline(const struct heap *h)
 		if (l->beside)
 			return nsec_add(h->run_begin, run_grace(l));
 		if (l->kind == WIRE_SNAPSHOT)
-			return nsec_add(h->run_begin, fork_most(l));
+			return nsec_add(h->run_begin, drained_most(l));
 		return nsec_add(l->closes, grace(l));
 	}
 	return NSEC_NEVER;

@@ -122,9 +122,43 @@ def policy(pid):
 """
 
 
-def test_child_runs_where_a_cpu_idles():
-    """At the lowest priority there is: whoever wakes up has its CPU at once."""
+# A system without time slices for threads: sched_setattr() is not allowed, here and in all children.
+FORBIDDEN = """
+import ctypes, platform, struct
+filter = b"".join(struct.pack("HBBI", *line) for line in (
+    (0x20, 0, 0, 0), (0x15, 0, 1, {"x86_64": 314, "aarch64": 274}[platform.machine()]),
+    (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7fff0000)))
+program = struct.pack("HxxxxxxP", 4, ctypes.cast(filter, ctypes.c_void_p).value)
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0       # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()    # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+"""
+
+
+def test_child_gives_way():
+    """Where threads have time slices, by its own: it need not be idle for that."""
     said = run(POLICY + dedent("""
+    import ctypes, platform
+    get = {"x86_64": 315, "aarch64": 275}[platform.machine()]    # sched_getattr
+    attr = (ctypes.c_uint64 * 6)()
+    slices = ctypes.CDLL(None).syscall(get, 0, attr, ctypes.sizeof(attr), 0) == 0 and attr[3] > 0
+    seen = set()
+    while slices and 10 not in seen:
+        child = begin()
+        while child and 10 not in seen and state(child) not in ("Z", None):
+            seen.add(policy(child))
+            seen.add(os.getpriority(os.PRIO_PROCESS, child))
+        finish()
+    say(slices=slices, idle=os.SCHED_IDLE in seen)
+    """))
+    if not said["slices"]:
+        pytest.skip("this kernel has no time slices for threads of their own (Linux 6.12 has)")
+    assert not said["idle"]
+
+
+def test_child_runs_where_a_cpu_idles():
+    """Elsewhere at the lowest priority there is: whoever wakes up has its CPU at once."""
+    said = run(FORBIDDEN + POLICY + dedent("""
     while True:
         child, seen = begin(), set()
         while child and os.SCHED_IDLE not in seen and state(child) not in ("Z", None):
@@ -139,7 +173,7 @@ def test_child_runs_where_a_cpu_idles():
 
 def test_child_that_gets_no_cpu():
     """Where no CPU ever idles it is replaced by one that competes, and the snapshot is as good."""
-    said = run(POLICY + dedent("""
+    said = run(FORBIDDEN + POLICY + dedent("""
     child, seen = stopped(), set()           # it does not run, whoever prevents that
     taken = rtgc.status()["snapshots"]["taken"]
     while rtgc.status()["snapshots"]["running"]:

@@ -89,6 +89,12 @@ tests_unit_test_core_policies_SOURCES = tests/unit/test_core_policies.c tests/un
 tests_unit_test_core_policies_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_core_policies_LDADD = libcore.la $(CMOCKA_LIBS)
 
+check_PROGRAMS += tests/unit/test_core_snapshots
+TESTS += tests/unit/test_core_snapshots
+tests_unit_test_core_snapshots_SOURCES = tests/unit/test_core_snapshots.c tests/unit/world.c tests/unit/world.h
+tests_unit_test_core_snapshots_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_core_snapshots_LDADD = libcore.la $(CMOCKA_LIBS)
+
 check_PROGRAMS += tests/unit/test_budget
 TESTS += tests/unit/test_budget
 tests_unit_test_budget_SOURCES = tests/unit/test_budget.c tests/unit/world.c tests/unit/world.h

@@ -9,7 +9,7 @@ off        no collector; its memory grows without end: the floor of latency
 freeze     gc.collect(); gc.freeze(); gc.set_threshold(50_000) once it is up
 by-hand    no collector but gc.collect() after every 1,000th answer, when that is out
 rtgcd      windows, one replica at a time, drained at HAProxy first
-snapshots  rtgcd's snapshots, each replica drained for the fork
+snapshots  rtgcd's snapshots, each replica drained for it
 """
 
 import pathlib
