@@ -347,6 +347,7 @@ struct rtgc *rtgc_close(struct rtgc *r)
 	if (r->session == SESSION_UP)
 		link_send(&r->link, &bye);
 	close_fds(r);
+	slice_restore(&r->slice);
 	answer_forget(r);
 	pages_deinit(&r->pages);
 	pthread_mutex_destroy(&r->lock);

@@ -9,13 +9,13 @@
 
 #define LONG_SLICE (100 * NSEC_PER_MSEC) /* the longest there is */
 
-struct attr { /* struct sched_attr of the kernel, as it was first */
+/* struct sched_attr of the kernel, as it was first. With an ordinary policy, runtime is the slice. */
+struct attr {
 	uint32_t size, policy;
 	uint64_t flags;
 	int32_t nice;
 	uint32_t priority;
-	uint64_t runtime, deadline,
-		period; /* runtime: the slice, where the policy is an ordinary one */
+	uint64_t runtime, deadline, period;
 };
 
 static bool get(pid_t thread, struct attr *ret)

@@ -68,6 +68,14 @@ def test_nor_for_a_snapshot(peer, ordinary):
         assert in_window(connected(peer, agent), agent, kind=a.SNAPSHOT) == ordinary
 
 
+def test_nor_once_the_heap_is_closed(peer, ordinary):
+    with a.Agent(peer.path) as agent:
+        client = connected(peer, agent)
+        assert in_window(client, agent) == LONG
+        agent.call("close")
+        assert agent.call("slice") == ordinary
+
+
 def test_a_forked_child_has_none(peer, ordinary):
     with a.Agent(peer.path) as agent:
         client = connected(peer, agent)
