@@ -21,9 +21,7 @@ struct slice {
 	uint64_t was_ns;
 };
 
-/*
- * The calling thread's, until slice_restore(), which any thread of the process may call. Whether it is long now.
- */
+/* The calling thread's, until slice_restore(), which any thread of the process may call. true: it is long now. */
 bool slice_lengthen(struct slice *ret);
 void slice_restore(struct slice *slice);
 /* In a forked child, whose only thread has inherited it. */

@@ -334,12 +334,15 @@ def test_its_fork_and_its_child_give_way():
         attr = (ctypes.c_uint64 * 6)()
         return attr[3] if libc.syscall(get, thread, attr, ctypes.sizeof(attr), 0) == 0 else 0
     def niced(child):  # all is set by then
-        return os.path.exists(f"/proc/{child}") and os.getpriority(os.PRIO_PROCESS, child) == 10
+        return os.getpriority(os.PRIO_PROCESS, child) == 10
     def look():
         while not found:
-            for children in glob.glob("/proc/self/task/*/children"):
-                with open(children) as file:
-                    found.extend(map(time_slice, filter(niced, map(int, file.read().split()))))
+            try:
+                for children in glob.glob("/proc/self/task/*/children"):
+                    with open(children) as file:
+                        found.extend(filter(None, map(time_slice, filter(niced, map(int, file.read().split())))))
+            except OSError:
+                pass  # a child, or a thread, that has gone meanwhile
     found, before, kept = [], time_slice(0), [[[]] for _ in range(100_000)]
     watcher = threading.Thread(target=look, daemon=True)
     if before:
