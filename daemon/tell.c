@@ -11,13 +11,14 @@
 #include "daemon/tell_log.h"
 #include "daemon/varlink.h"
 
-#define LINES_MOST 16 /* in one reply, and told in one round */
-/* In one turn; then listeners wait, not heaps. */
-#define TOLD_MOST  4	/* listeners */
-#define LOOKS_MOST 1024 /* at what happened, for them */
-#define MADE_MOST  16	/* lines put into words */
+#define LINES_MOST 8 /* in one reply, and told in one round */
+/*
+ * In one turn one listener is told, which takes no longer than what heaps say in it, and looks at what happened are so
+ * many; then listeners wait, not heaps.
+ */
+#define LOOKS_MOST 1024
 /* Then others have the CPU, which the daemon would keep for a slice of the scheduler's. */
-#define REST (250 * NSEC_PER_USEC)
+#define REST (120 * NSEC_PER_USEC)
 
 struct tell {
 	struct loop *loop;
@@ -33,7 +34,6 @@ struct tell {
 	/* The last reply that was made, and of what: most listeners are told the same. */
 	json_t *told;
 	char *text;
-	size_t made; /* lines of such, in this turn */
 	nsec_t rests_until;
 };
 
@@ -148,7 +148,6 @@ static const char *text_of(struct tell *t, json_t *lines)
 	if (!same(t->told, lines)) {
 		forget_text(t);
 		t->told = json_incref(lines);
-		t->made += json_array_size(lines);
 		t->text = varlink_push_text(json_pack("{s:O}", "events", lines));
 	}
 	return t->text;
@@ -234,7 +233,7 @@ static void end_round(struct tell *t)
 }
 
 /* What it costs in looks. */
-static uint64_t tell_first(struct tell *t, unsigned *told)
+static uint64_t tell_first(struct tell *t, bool *told)
 {
 	struct listener *l = list_entry(t->round.next, struct listener, in_round);
 	uint64_t looks = 1 + (l->heard < t->round_end ? t->round_end - l->heard : 0);
@@ -242,7 +241,7 @@ static uint64_t tell_first(struct tell *t, unsigned *told)
 	list_unlink(&l->in_round);
 	hear_until(l, t->round_end);
 	if (l->slow || l->lossy || json_array_size(l->lines) > 0) {
-		++*told;
+		*told = true;
 		push(l);
 	}
 	return looks;
@@ -256,11 +255,10 @@ void tell_flush(struct tell *t)
 {
 	nsec_t now = loop_now(t->loop);
 	uint64_t looks = 0;
-	unsigned told = 0;
+	bool told = false;
 
-	t->made = 0;
-	while (now >= t->rests_until && t->log.first < t->log.end && told < TOLD_MOST &&
-	       looks < LOOKS_MOST && t->made < MADE_MOST) {
+	while (now >= t->rests_until && t->log.first < t->log.end && !told &&
+	       looks < LOOKS_MOST) {
 		if (list_empty(&t->round))
 			begin_round(t);
 		if (!list_empty(&t->round))

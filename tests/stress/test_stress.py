@@ -43,7 +43,7 @@ def test_without_descriptors():
 
 
 def test_subscribers_that_never_read():
-    f = attacks.subscribers(50, queue="16K", rounds=1, timed=False)
+    f = attacks.subscribers(50, queue="16K", timed=False)
     assert f["slow"] == f["told"] == 50 and f["for_memory"] == 0
     assert f["queued_mib"] * 1024 <= 50 * 48 + 64 and short(f["turn_p99_us"])
 
