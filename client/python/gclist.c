@@ -122,6 +122,11 @@ void gclist_settle(uint64_t old, uint64_t pending_before)
 		gc->long_lived_pending = 0;
 }
 
+void gclist_settle_more(uint64_t more)
+{
+	gc->long_lived_total += (Py_ssize_t)more;
+}
+
 uint64_t gclist_collected(void)
 {
 	Py_ssize_t sum = 0;

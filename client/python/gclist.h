@@ -83,6 +83,8 @@ bool gclist_epoch_same(struct gclist_epoch a, struct gclist_epoch b);
 
 /* For CPython's own rule of a quarter: so many are old now, and those grown old before do not count. */
 void gclist_settle(uint64_t old, uint64_t pending_before);
+/* The old generation has got back so many that the full collection just now did not look at. */
+void gclist_settle_more(uint64_t more);
 /* What all collections so far have found unreachable, nested ones among them. */
 uint64_t gclist_collected(void);
 /* An upper estimate of how many objects are tracked. */

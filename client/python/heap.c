@@ -12,6 +12,7 @@
 #include "client/python/figures.h"
 #include "client/python/forked.h"
 #include "client/python/freeze.h"
+#include "client/python/full.h"
 #include "client/python/gate.h"
 #include "client/python/gcstate.h"
 #include "client/python/helper.h"
@@ -130,6 +131,7 @@ void heap_on_stop(int generation, uint64_t collected)
 	if (generation == 0)
 		return;
 	if (generation == 2) {
+		full_ended();
 		if (heap.mine) {
 			heap.mine_ended = true;
 			heap.collected = collected;
@@ -184,7 +186,7 @@ bool heap_collect(enum rtgc_cause cause, const struct rtgc_window *window)
 	record = (struct record){.kind = "major",
 				 .cause = heap_cause_name(cause, true),
 				 .begin_ns = rtgc_now()};
-	PyGC_Collect();
+	full_collect();
 	record.end_ns = rtgc_now();
 	record.freed = heap.mine_ended ? heap.collected : 0;
 	heap.mine = false;
@@ -317,6 +319,7 @@ int heap_init(void)
 {
 	changes_init();
 	helper_init();
+	full_init();
 	return forked_init();
 }
 
@@ -340,6 +343,7 @@ int heap_open(const struct heap_options *options)
 	heap_close();
 	heap.collector = options->collector;
 	heap.fork_limit_ns = options->fork_limit_ns;
+	heap.memory_limit = options->memory_limit;
 	o.kinds = heap.kinds = collector_kinds();
 	snprintf(runtime, sizeof(runtime), "cpython %.20s", PY_VERSION);
 	snprintf(heap.name, sizeof(heap.name), "%s",
@@ -407,6 +411,7 @@ void heap_after_fork_child(void)
 	changes_init();
 	helper_after_fork_child();
 	snapshot_after_fork_child();
+	full_after_fork_child();
 	heap.snapshot_soon = false;
 	record_after_fork_child();
 	if (heap.main_thread != PyThread_get_thread_ident())

@@ -48,6 +48,7 @@ struct heap {
 	struct rtgc *_Atomic rtgc; /* NULL: not supervised */
 	enum heap_collector collector;
 	uint64_t fork_limit_ns; /* HEAP_AUTO: what the stop of a fork may take */
+	uint64_t memory_limit;	/* bytes this process may use; 0: not known */
 	uint32_t kinds;		/* offered to the daemon: 1 << enum rtgc_kind */
 	bool snapshot_soon;	/* a forced snapshot is on its way, by the pending call */
 	unsigned long main_thread;
@@ -104,6 +105,7 @@ struct heap_options {
 	uint64_t byte_budget; /* 0: objects, by CPython's own rule */
 	enum heap_collector collector;
 	uint64_t fork_limit_ns;
+	uint64_t memory_limit;
 };
 
 /* Once in a process. 0 or -errno. */

@@ -10,6 +10,7 @@ client_python__rtgc_la_SOURCES = \
 	client/python/figures.c client/python/figures.h \
 	client/python/forked.c client/python/forked.h \
 	client/python/freeze.c client/python/freeze.h \
+	client/python/full.c client/python/full.h \
 	client/python/gclist.c client/python/gclist.h \
 	client/python/gate.c client/python/gate.h \
 	client/python/gcstate.c client/python/gcstate.h \

@@ -8,6 +8,7 @@
 #include "client/python/answer.h"
 #include "client/python/changes.h"
 #include "client/python/figures.h"
+#include "client/python/full.h"
 #include "client/python/gcstate.h"
 #include "client/python/heap.h"
 #include "client/python/helper.h"
@@ -80,20 +81,22 @@ static uint64_t instant(double seconds)
 
 static PyObject *open_heap(PyObject *module, PyObject *args, PyObject *keywords)
 {
-	static char *names[] = {"service",   "heap",	   "program", "budget",
-				"collector", "fork_limit", NULL};
+	static char *names[] = {"service",   "heap",	   "program",	   "budget",
+				"collector", "fork_limit", "memory_limit", NULL};
 	struct heap_options options = {0};
-	unsigned long long budget = 0;
+	unsigned long long budget = 0, memory_limit;
 	double fork_limit;
 	int collector;
 
-	if (!PyArg_ParseTupleAndKeywords(
-		    args, keywords, "szsKid:open", names, &options.service, &options.name,
-		    &options.program, &budget, &collector, &fork_limit))
+	if (!PyArg_ParseTupleAndKeywords(args, keywords, "szsKidK:open", names,
+					 &options.service, &options.name,
+					 &options.program, &budget, &collector,
+					 &fork_limit, &memory_limit))
 		return NULL;
 	options.collector = (enum heap_collector)collector;
 	options.fork_limit_ns = instant(fork_limit);
 	options.byte_budget = budget;
+	options.memory_limit = memory_limit;
 	heap.main_thread = gcstate_main_thread();
 	if (!heap.callback)
 		heap.callback = PyObject_GetAttrString(module, "on_gc");
@@ -275,6 +278,7 @@ static PyObject *status(PyObject *module, PyObject *unused)
 	     add(dict, "enabled", PyBool_FromLong(gcstate_enabled())) < 0 ||
 	     add(dict, "rss_bytes", PyLong_FromUnsignedLongLong(figures_rss())) < 0 ||
 	     add(dict, "put_right", PyLong_FromUnsignedLongLong(heap.put_right)) < 0 ||
+	     add(dict, "walked", PyLong_FromUnsignedLongLong(full_walked())) < 0 ||
 	     add(dict, "young_is_wide", PyBool_FromLong(young_is_wide())) < 0 ||
 	     pauses_status(dict) < 0))
 		Py_CLEAR(dict);
@@ -318,6 +322,13 @@ static PyObject *run(PyObject *module, PyObject *args)
 	return NULL;
 }
 
+static PyObject *full_now(PyObject *module, PyObject *unused)
+{
+	if (gcstate_collecting() || !gcstate_enabled())
+		Py_RETURN_FALSE;
+	return PyBool_FromLong(full_collect());
+}
+
 static PyMethodDef methods[] = {
 	{"on_gc", (PyCFunction)(void (*)(void))on_gc, METH_FASTCALL,
 	 "on_gc(phase, info)\n--\n\nrtgc's entry in gc.callbacks."},
@@ -337,6 +348,9 @@ static PyMethodDef methods[] = {
 	 "Nothing is due before the time.monotonic() instant `until`, in seconds.\n\n"
 	 "Collects what fits before it, may wait for an announced window, and returns in time.\n"
 	 "True: it collected."},
+	{"full_now", full_now, METH_NOARGS,
+	 "full_now()\n--\n\n"
+	 "Collect here, unasked, as in a window. True: rtgc walked the heap itself."},
 	{"enter_critical", enter_critical, METH_NOARGS, NULL},
 	{"leave_critical", leave_critical, METH_NOARGS, NULL},
 	{"status", status, METH_NOARGS,

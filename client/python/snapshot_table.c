@@ -8,6 +8,7 @@
 #define AHEAD	    16 /* so many objects before it is read, memory is asked for */
 #define FIRST_ROOM  (1 << 16)
 #define FIRST_PAGES 1024
+#define LATELY	    256 /* pages */
 
 void *snapshot_memory(size_t size)
 {
@@ -98,8 +99,10 @@ static bool more_pages(struct snapshot_table *t)
 {
 	struct snapshot_table old = *t;
 
-	if (!make_pages(t, 2 * old.mask + 1))
+	if (!make_pages(t, 2 * old.mask + 1)) {
+		*t = old;
 		return false;
+	}
 	for (uint64_t i = 0; i <= old.mask; i++)
 		if (old.page[i].number)
 			*snapshot_page(t, old.page[i].number) = old.page[i];
@@ -130,11 +133,18 @@ static bool mark(struct snapshot_table *t, const PyObject *object)
 
 static bool mark_all(struct snapshot_table *t, const struct pile *p)
 {
+	uint64_t lately[LATELY] = {0};
+
 	for (uint64_t i = 0; i < p->n; i++) {
+		uint64_t number;
+
 		if (i + AHEAD < p->n)
 			snapshot_fetch_page(t, p->object[i + AHEAD]);
 		if (!mark(t, p->object[i]))
 			return false;
+		number = snapshot_page_number(p->object[i]);
+		t->near += lately[number % LATELY] == number;
+		lately[number % LATELY] = number;
 	}
 	return true;
 }
@@ -182,15 +192,16 @@ static void enter_all(struct snapshot_table *t, const struct pile *front,
 }
 
 static bool fill(struct snapshot_table *t, const struct pile *front,
-		 const struct pile *back)
+		 const struct pile *back, bool (*suits)(uint64_t near, uint64_t objects))
 {
 	uint64_t n = front->n + back->n;
 
 	if (n >= SNAPSHOT_NOWHERE || !make_pages(t, 2 * FIRST_PAGES - 1) ||
-	    !mark_all(t, front) || !mark_all(t, back))
+	    !mark_all(t, front) || !mark_all(t, back) || (suits && !suits(t->near, n)))
 		return false;
-	t->cell = snapshot_memory((n + 1) * sizeof(t->cell[0]));
-	t->order = snapshot_memory((n + 1) * sizeof(t->order[0]));
+	t->room = n + 1;
+	t->cell = snapshot_memory(t->room * sizeof(t->cell[0]));
+	t->order = snapshot_memory(t->room * sizeof(t->order[0]));
 	if (!t->cell || !t->order)
 		return false;
 	number_cells(t);
@@ -198,15 +209,28 @@ static bool fill(struct snapshot_table *t, const struct pile *front,
 	return true;
 }
 
-bool snapshot_table(struct snapshot_table *ret, PyGC_Head *list)
+bool snapshot_table(struct snapshot_table *ret, PyGC_Head *list,
+		    bool (*suits)(uint64_t near, uint64_t objects))
 {
 	struct pile front = {0}, back = {0};
 	struct snapshot_table t = {0};
-	bool done = follow(list, &front, &back) && fill(&t, &front, &back);
+	bool done = follow(list, &front, &back) && fill(&t, &front, &back, suits);
 
 	pile_deinit(&front);
 	pile_deinit(&back);
-	if (done)
-		*ret = t;
+	*ret = t;
 	return done;
+}
+
+static void give_back(void *p, size_t size)
+{
+	if (p)
+		munmap(p, size);
+}
+
+void snapshot_table_deinit(struct snapshot_table *t)
+{
+	give_back(t->page, (t->mask + 1) * sizeof(t->page[0]));
+	give_back(t->cell, t->room * sizeof(t->cell[0]));
+	give_back(t->order, t->room * sizeof(t->order[0]));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The objects of a list, each with a cell, for a snapshot's child: it writes to no object, so that no
+ * The objects of a list, each with a cell. It writes to no object, so that in a snapshot's child no
  * page of the heap is copied for it, and makes no call but system calls.
  *
  * An object is found by the page it lies in and by its place there. Most references are to objects that are on no list
@@ -45,7 +45,9 @@ struct snapshot_table {
 	uint64_t pages;
 	struct snapshot_cell *cell;
 	uint32_t *order; /* cells in the order of the list */
-	uint64_t objects;
+	uint64_t objects, room;
+	uint64_t
+		near; /* so many lie in a page in which one shortly before them on the list lies */
 };
 
 /* Numbers of pages, over a table of so many bits. */
@@ -125,8 +127,11 @@ void *snapshot_memory(size_t size);
 
 /*
  * Of all objects of a list; their cells are zeros but for the object. False: memory or the numbers of
- * cells do not suffice, or an object lies at an odd place.
+ * cells do not suffice, or an object lies at an odd place, or it does not suit (NULL: it does), which is asked when a
+ * quarter of the work is done. To be given back either way, where the process goes on.
  */
-bool snapshot_table(struct snapshot_table *ret, PyGC_Head *list);
+bool snapshot_table(struct snapshot_table *ret, PyGC_Head *list,
+		    bool (*suits)(uint64_t near, uint64_t objects));
+void snapshot_table_deinit(struct snapshot_table *t);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "client/python/internal.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -12,5 +13,7 @@
  * How many objects the child looked at, marks among them, and how many were freed.
  */
 const char *snapshot_trial(PyGC_Head *list, uint64_t *ret_objects, uint64_t *ret_freed);
+/* Tries snapshot_part() out, once in a process: without a child. */
+bool snapshot_part_usable(void);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/python/snapshot_walk.h"
 
+#include <sys/mman.h>
+
 #include "client/python/gclist.h"
 #include "client/python/snapshot_table.h"
 
@@ -146,6 +148,11 @@ static unsigned block(const struct walk *w, uint64_t first, uint64_t n)
 	for (uint64_t i = first + size; i < n && i < first + size + BLOCK; i++)
 		snapshot_fetch_cell(&w->table, w->table.order[i]);
 	return (unsigned)size;
+}
+
+static size_t queue_size(const struct walk *w)
+{
+	return (w->table.objects + 1) * sizeof(w->queue[0]);
 }
 
 /* ---- What is reachable ------------------------------------------------------------- */
@@ -386,22 +393,32 @@ static enum snapshot_outcome divide(struct walk *w, struct snapshot_result *resu
 	return SNAPSHOT_FOUND;
 }
 
-static enum snapshot_outcome look(struct walk *w, PyGC_Head *list,
-				  struct snapshot_result *result, size_t room)
+/* Which objects of the table can be reached. */
+static enum snapshot_outcome look(struct walk *w)
 {
 	enum snapshot_outcome outcome;
 
-	if (!snapshot_table(&w->table, list))
-		return SNAPSHOT_NO_ROOM;
-	result->objects = w->table.objects;
-	w->queue = snapshot_memory((w->table.objects + 1) * sizeof(w->queue[0]));
+	w->queue = snapshot_memory(queue_size(w));
 	if (!w->queue)
 		return SNAPSHOT_NO_ROOM;
 	count_references(w);
 	outcome = subtract(w);
+	if (outcome == SNAPSHOT_FOUND)
+		reach(w);
+	return outcome;
+}
+
+static enum snapshot_outcome find(struct walk *w, PyGC_Head *list,
+				  struct snapshot_result *result, size_t room)
+{
+	enum snapshot_outcome outcome;
+
+	if (!snapshot_table(&w->table, list, NULL))
+		return SNAPSHOT_NO_ROOM;
+	result->objects = w->table.objects;
+	outcome = look(w);
 	if (outcome != SNAPSHOT_FOUND)
 		return outcome;
-	reach(w);
 	unite(w);
 	return divide(w, result, room);
 }
@@ -410,9 +427,44 @@ enum snapshot_outcome snapshot_walk(PyGC_Head *list, struct snapshot_result *res
 				    size_t room)
 {
 	struct walk w = {0};
-	enum snapshot_outcome outcome = look(&w, list, result, room);
+	enum snapshot_outcome outcome = find(&w, list, result, room);
 
 	/* The process ends now, and its memory with it. */
 	atomic_store(&result->outcome, (uint32_t)outcome);
 	return outcome;
+}
+
+/* ---- In a process that goes on ---------------------------------------------------------- */
+
+/* Returns how many were moved. */
+static uint64_t move_unreachable(const struct walk *w, PyGC_Head *to)
+{
+	uint64_t moved = 0;
+
+	for (uint64_t i = 0; i < w->table.objects; i++) {
+		uint32_t at = w->table.order[i];
+		PyGC_Head *node;
+
+		if (w->table.cell[at].number == REACHED)
+			continue;
+		node = gclist_node(object_of(w, at));
+		gclist_remove(node);
+		gclist_insert(node, to);
+		moved++;
+	}
+	return moved;
+}
+
+bool snapshot_part(PyGC_Head *list, bool (*suits)(uint64_t near, uint64_t objects),
+		   PyGC_Head *unreachable, uint64_t *ret_reachable)
+{
+	struct walk w = {0};
+	bool done = snapshot_table(&w.table, list, suits) && look(&w) == SNAPSHOT_FOUND;
+
+	if (done)
+		*ret_reachable = w.table.objects - move_unreachable(&w, unreachable);
+	if (w.queue)
+		munmap(w.queue, queue_size(&w));
+	snapshot_table_deinit(&w.table);
+	return done;
 }

@@ -15,6 +15,7 @@
 #include "client/python/internal.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,5 +46,13 @@ uint32_t snapshot_batch_of(const struct snapshot_result *result, const PyObject 
  */
 enum snapshot_outcome snapshot_walk(PyGC_Head *list, struct snapshot_result *result,
 				    size_t room);
+
+/*
+ * The same in a process that goes on: moves the unreachable ones of a list to the end of another one, and says how many
+ * stay. suits: asked early, of how many objects lie near those before them on the list; NULL: it does. False: it does
+ * not, memory does not suffice, or it makes no sense; nothing was moved.
+ */
+bool snapshot_part(PyGC_Head *list, bool (*suits)(uint64_t near, uint64_t objects),
+		   PyGC_Head *unreachable, uint64_t *ret_reachable);
 
 #endif

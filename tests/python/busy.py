@@ -11,7 +11,9 @@ Policy=observe
 Lead=1ms
 """
 
-COLLECTORS = ["window", "snapshot"]  # $RTGC_COLLECTOR
+# How full collections are made: in windows by CPython and by our walk, and by snapshots.
+COLLECTORS = {"window": {"RTGC_COLLECTOR": "window"}, "walk": {"RTGC_COLLECTOR": "window", "RTGC_FULL": "walk"},
+              "snapshot": {"RTGC_COLLECTOR": "snapshot"}}
 
 # What they begin with, after program.PRELUDE.
 START = """

@@ -9,6 +9,7 @@ PYTHON_TESTS = \
 	tests/python/test_gthread.py \
 	tests/python/test_hooks.py \
 	tests/python/test_freeze.py \
+	tests/python/test_full.py \
 	tests/python/test_launch.py \
 	tests/python/test_budgets.py \
 	tests/python/test_others.py \

@@ -19,7 +19,7 @@ def daemon():
 
 @pytest.fixture(params=COLLECTORS)
 def env(daemon, request):
-    return environment(daemon.env(), RTGC_COLLECTOR=request.param)
+    return environment(daemon.env(), **COLLECTORS[request.param])
 
 
 @pytest.mark.parametrize("then", ["_exit", "executes", "goes on"])

@@ -18,7 +18,7 @@ def daemon():
 
 @pytest.fixture(params=COLLECTORS)
 def env(daemon, request):
-    return environment(daemon.env(), RTGC_COLLECTOR=request.param)
+    return environment(daemon.env(), **COLLECTORS[request.param])
 
 
 def heap_of(daemon, pid):

@@ -10,7 +10,7 @@ import selectors
 import sys
 import warnings
 
-from . import _hooks, _rtgc
+from . import _hooks, _memory, _rtgc
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _COLLECTORS = {"auto": 0, "window": 1, "snapshot": 2}  # enum heap_collector
@@ -34,8 +34,6 @@ def program_name():
 
 def _part_of_memory(text):
     """Bytes of "80%"."""
-    from . import _memory
-
     number = text[:-1].strip()
     if not number.isdecimal() or not 0 < int(number) <= 100:
         raise ValueError(f"not a share of the memory: {text!r} (1% to 100%)")
@@ -159,6 +157,7 @@ def _open(given):
         budget=given[1],
         collector=parse_collector(given[3]),
         fork_limit=parse_fork_limit(given[4]),
+        memory_limit=_memory.limit()[0] or 0,
     )
 
 

@@ -26,7 +26,7 @@ def run(env, seed, operations, collector=None):
     command = [os.environ.get("PYTHON", "/usr/bin/python3"), "-B", os.path.join(HERE, "graph.py"),
                "--seed", str(seed), "--operations", str(operations)]
     if collector:
-        command += ["--collector", collector]
+        command += ["--collector", env["RTGC_COLLECTOR"]]
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=LIMIT)
     if done.returncode or done.stderr:
@@ -57,7 +57,7 @@ def compare(daemon, seed, operations, which):
     rows = [{"seed": seed, "collector": "plain", "operations": operations, "full": last["full"],
              "seconds": round(last["seconds"], 2)}]
     for collector in which:
-        ours, last = run(environment(daemon.env()), seed, operations, collector)
+        ours, last = run(environment(daemon.env(), **which[collector]), seed, operations, collector)
         found = difference(plain, ours)
         if found:
             raise bench.Failure(f"seed {seed}, {collector}: {found}")
