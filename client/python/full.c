@@ -16,7 +16,7 @@
 #define OBJECTS_MIN 100000
 /* Of the memory that there is, an eighth stays free of the tables. */
 #define SPARE_SHARE 8
-#define NEAR_SHARE  8
+#define NEAR_SHARE  24
 #define REFUSED_FOR \
 	16 /* collections, before it is looked at again whether a heap suits */
 
