@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A heap of one shape, in which snapshots and full collections look for garbage in turn. Prints
-JSON: how many objects, and the milliseconds each took.
+"""A heap of one shape, in which snapshots, walks as in a window, and full collections look for garbage in turn. Prints
+JSON: how many objects, the milliseconds each took, and how often a window's collection did walk.
 
     walk_heap.py SHAPE OBJECTS TIMES
 """
@@ -61,7 +61,12 @@ def nodes(objects, chance):
     return graph
 
 
-SHAPES = {"records": records, "instances": instances, "nodes": nodes}
+def fresh(objects, _):
+    """As out of JSON, and all there since then: they lie in memory in the order in which they are visited."""
+    return json.loads(json.dumps([{"id": i, "tags": ["a"], "more": {"of": [i]}} for i in range(objects // 5)]))
+
+
+SHAPES = {"records": records, "instances": instances, "nodes": nodes, "fresh": fresh}
 
 
 def main():
@@ -70,16 +75,19 @@ def main():
     gc.set_threshold(10**9, 10**9, 10**9)
     kept = SHAPES[shape](objects, random.Random(SEED))
     gc.collect()
-    snapshots, collections = [], []
+    snapshots, windows, collections, walked = [], [], [], 0
     for _ in range(times):
         if _rtgc.snapshot_now() is None:
             sys.exit(f"no snapshot: {rtgc.status()['snapshots']}")
         snapshots.append(rtgc.status()["snapshots"]["run_us"] / 1e3)
         begin = time.perf_counter()
+        walked += _rtgc.full_now()
+        windows.append((time.perf_counter() - begin) * 1e3)
+        begin = time.perf_counter()
         gc.collect()
         collections.append((time.perf_counter() - begin) * 1e3)
     json.dump({"objects": rtgc.status()["snapshots"]["objects"], "kept": len(kept),
-               "snapshots_ms": snapshots, "collections_ms": collections}, sys.stdout)
+               "snapshots_ms": snapshots, "windows_ms": windows, "walked": walked, "collections_ms": collections}, sys.stdout)
 
 
 if __name__ == "__main__":
