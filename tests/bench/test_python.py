@@ -73,9 +73,10 @@ def test_cost(tmp_path):
 def test_walk(tmp_path):
     done, written = run("walk.py", tmp_path, "--objects", "20000", "--rounds", "1")
     for shape, one in written["shapes"].items():
-        assert shape in done.stdout and one["child_ms"] > 0 and one["collect_ms"] > 0
+        assert shape in done.stdout and min(one["child_ms"], one["window_ms"], one["collect_ms"]) > 0
+        assert one["walked"] == 0  # small heaps are CPython's
         assert 19_000 < one["objects"] < 60_000
-    assert len(written["checks"]) == 3
+    assert len(written["checks"]) == 7
 
 
 def test_all_goals_in_one(tmp_path):
